@@ -1,0 +1,94 @@
+"""From parameters to cells: one cell is one training run's identity, resolved to plain values.
+
+Pure: no torch, no files but the one a user names.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
+
+from segtrans.errors import UserError
+from segtrans.methods.catalogue import METHODS
+from segtrans.params import Block, LabelsParams, NetworksParams, Params, TrainingParams, validate
+from segtrans.tasks import TASKS, Task
+from segtrans.versions import TRAINING_VERSION
+
+
+class Cell(Block):
+    """All science of one training run and nothing else: a change of it, and only that, retrains."""
+
+    task: str
+    method: str
+    init_seed: int
+    data_seed: int
+    labels: LabelsParams
+    networks: NetworksParams
+    weights: dict[str, float]
+    training: TrainingParams
+    training_version: int
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        if self.task not in TASKS:
+            raise ValueError(f"task = {self.task}: allowed: {', '.join(TASKS)}")
+        if self.method not in METHODS:
+            raise ValueError(f"method = {self.method}: allowed: {', '.join(METHODS)}")
+        return self
+
+    @property
+    def identity(self) -> str:
+        """Hash of the canonical JSON; 16 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    @property
+    def task_facts(self) -> Task:
+        """The task's entry in the table of tasks."""
+        return TASKS[self.task]
+
+    def to_json(self) -> str:
+        """One line, sorted keys: what a rule passes and a run folder keeps."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+
+def resolve_cell(params: Params, *, task: str, method: str, init_seed: int) -> Cell:
+    """The cell of one task, method and seed.
+
+    Raises:
+        UserError: the task or the method does not exist.
+    """
+    if method not in METHODS:
+        raise UserError(f"method = {method}: allowed: {', '.join(METHODS)}")
+    content = {
+        "task": task,
+        "method": method,
+        "init_seed": init_seed,
+        "data_seed": params.data_seed,
+        "labels": params.labels.model_dump(mode="json"),
+        "networks": params.networks.model_dump(mode="json"),
+        "weights": getattr(params.objective, METHODS[method].module),
+        "training": params.training.model_dump(mode="json"),
+        "training_version": TRAINING_VERSION,
+    }
+    return validate(Cell, content, origin="cell")
+
+
+def read_cell(text_or_file: str) -> Cell:
+    """A cell from its JSON text or from a file that holds it.
+
+    Raises:
+        UserError: neither JSON nor a readable file, or a value is refused.
+    """
+    text = text_or_file
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(text_or_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{text_or_file}: cannot read the cell ({error})") from error
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"cell {text_or_file:.60}: not JSON ({error})") from error
+    return validate(Cell, content, origin="cell")

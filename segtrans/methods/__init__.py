@@ -1,0 +1,1 @@
+"""The methods that the paper compares: one file each, one entry each in `catalogue.py`."""
