@@ -1,0 +1,54 @@
+# `make run` and `make test` need Python 3.11 to 3.13, make and a package index; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint types unit test-slow ui docs bench clean
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## make .venv and install the pinned dependencies and the package
+
+# One pip call: a second one could undo what the first one resolved.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
+	  else "segtrans: error: Python %d.%d found, 3.11 to 3.13 needed; use make PYTHON=python3.12" % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(STAMP)  ## run the default scale (laptop) and print its table
+	@$(BIN)/snakemake --quiet rules
+	@$(BIN)/segtrans summary results/laptop
+
+test: lint types unit  ## lint, types and the test suite
+
+lint: $(STAMP)  ## ruff, snakefmt
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+
+types: $(STAMP)  ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(STAMP)  ## the fast tests
+	$(BIN)/pytest
+
+test-slow: $(STAMP)  ## the slow tests
+	$(BIN)/pytest -m slow
+
+ui: $(STAMP)  ## the MLflow server, with links to the comparison
+	@$(BIN)/segtrans ui
+
+docs: $(STAMP)  ## write config/README.md anew from the parameter models
+	$(BIN)/python -m segtrans.manual > config/README.md
+
+bench: $(STAMP)  ## the benchmarks
+	$(BIN)/python benchmarks/clutter.py
+
+clean:  ## remove the environment and caches; data and results stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

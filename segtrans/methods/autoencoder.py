@@ -1,0 +1,87 @@
+"""The semi-supervised baseline: segmentation, and reconstruction of every image (section 3.3)."""
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from segtrans.cells import Cell
+from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
+from segtrans.nets.decoder import Decoder
+from segtrans.nets.encoder import Encoder
+from segtrans.nets.tables import ARCHITECTURES
+from segtrans.objective.losses import dice_loss, l1
+from segtrans.objective.terms import weighted_total
+from segtrans.params import TrainingParams
+
+
+class Autoencoder(Method):
+    """One encoder with two decoders; long skips go to the segmentation decoder only."""
+
+    def __init__(self, cell: Cell, generator: torch.Generator) -> None:
+        super().__init__()
+        task = cell.task_facts
+        tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+        self.weights = cell.weights
+
+        def decoder(out_channels: int, long_skip: str) -> Decoder:
+            return Decoder(
+                tables.encoder_channels[-1],
+                tables.decoder_channels,
+                out_channels,
+                kernel_size=tables.decoder_kernel,
+                short_skip=True,
+                long_skip=long_skip,
+                skip_channels=tables.encoder_channels[:-1],
+                spectral_norm=False,
+                generator=generator,
+            )
+
+        self.encoder = Encoder(
+            len(task.channels), tables.encoder_channels, spectral_norm=False, generator=generator
+        )
+        self.segmentation_decoder = decoder(task.n_classes, "compress")
+        # Long skips would make autoencoding trivial (section 3.4).
+        self.reconstruction_decoder = decoder(len(task.channels), "none")
+
+    def update(
+        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
+    ) -> Terms:
+        """One step: reconstruct P and A, segment the labelled images."""
+        x = torch.cat([x_P, x_A])
+        terms: Terms = {}
+        with engine.autocast():
+            code, skips = self.encoder(x)
+            terms["rec_x"] = l1(x, self._reconstruct(code, skips))  # eq. 9 without translation
+            if len(y):
+                labelled = slice(len(y))
+                logits = self.segmentation_decoder(code[labelled], [s[labelled] for s in skips])
+                terms["seg"] = dice_loss(probabilities(logits), y)  # eq. 8
+        terms["total"] = weighted_total(terms, self.weights)
+        optimiser = self.optimisers["networks"]
+        optimiser.zero_grad()
+        engine.backward(terms["total"])
+        optimiser.step()
+        return detached(terms)
+
+    def segment(self, x: Tensor) -> Tensor:
+        """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W)."""
+        code, skips = self.encoder(x)
+        return probabilities(self.segmentation_decoder(code, skips))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) passed through the bottleneck and back, in [-1, 1]."""
+        return self._reconstruct(*self.encoder(x))
+
+    def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
+        """One for all networks."""
+        return {
+            "networks": amsgrad(self.parameters(), rate=training.learning_rate, training=training)
+        }
+
+    def _reconstruct(self, code: Tensor, skips: list[Tensor]) -> Tensor:
+        return self.reconstruction_decoder(code, skips).float().tanh()
+
+
+def build(cell: Cell, generator: torch.Generator) -> Autoencoder:
+    """The method of a cell, its weights drawn from `generator`."""
+    return Autoencoder(cell, generator)

@@ -1,0 +1,85 @@
+"""What every method is to the training loop and to the evaluation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from segtrans.params import TrainingParams
+
+Terms = dict[str, Tensor]
+
+
+class Engine(Protocol):
+    """What an update needs of the precision handling; Lightning Fabric has both."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Forward passes inside run in the chosen precision."""
+        ...
+
+    def backward(self, tensor: Tensor) -> None:
+        """Accumulate gradients of a scalar."""
+        ...
+
+
+class Method(nn.Module, ABC):
+    """Networks, their optimisers and one training update."""
+
+    optimisers: dict[str, Optimizer]
+
+    @abstractmethod
+    def update(
+        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
+    ) -> Terms:
+        """Train on one batch.
+
+        Args:
+            x_P: presence images, (N, C, H, W) float32; the labelled ones come first.
+            x_A: absence images, (N, C, H, W) float32.
+            y: class labels of the first L images of x_P, (L, H, W) uint8; L may be 0.
+            engine: precision and backward.
+            generator: on the images' device, for sampled codes.
+
+        Returns:
+            Each term of the objective by its own name, unweighted, and `total`: 0-d, detached,
+            still on the device.
+        """
+
+    @abstractmethod
+    def segment(self, x: Tensor) -> Tensor:
+        """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W); K is 1 for one class."""
+
+    @abstractmethod
+    def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
+        """The optimisers by name, in a fixed order."""
+
+    def prepare(self, training: TrainingParams) -> None:
+        """Make the optimisers, once the networks are on their device."""
+        self.optimisers = self.make_optimisers(training)
+
+
+def amsgrad(parameters: Iterable[nn.Parameter], *, rate: float, training: TrainingParams) -> Optimizer:
+    """AMSGrad with betas 0.5 and 0.999 (appendix A). Fused: no scalar is read back in a step."""
+    return Adam(
+        parameters,
+        lr=rate,
+        betas=(0.5, 0.999),
+        weight_decay=training.weight_decay,
+        amsgrad=True,
+        fused=True,
+    )
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Sigmoid for one class, softmax over (N, K, H, W) for more, in float32."""
+    logits = logits.float()
+    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+
+
+def detached(terms: Terms) -> Terms:
+    """The terms without their graph, for logging."""
+    return {name: value.detach() for name, value in terms.items()}

@@ -1,0 +1,69 @@
+"""The fully supervised baseline: one encoder, one segmentation decoder (section 3.3)."""
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from segtrans.cells import Cell
+from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
+from segtrans.nets.decoder import Decoder
+from segtrans.nets.encoder import Encoder
+from segtrans.nets.tables import ARCHITECTURES
+from segtrans.objective.losses import dice_loss
+from segtrans.objective.terms import weighted_total
+from segtrans.params import TrainingParams
+
+
+class SegmentationOnly(Method):
+    """Learns from labelled images alone; x_A is not read."""
+
+    def __init__(self, cell: Cell, generator: torch.Generator) -> None:
+        super().__init__()
+        task = cell.task_facts
+        tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+        self.weights = cell.weights
+        self.encoder = Encoder(
+            len(task.channels), tables.encoder_channels, spectral_norm=False, generator=generator
+        )
+        self.segmentation_decoder = Decoder(
+            tables.encoder_channels[-1],
+            tables.decoder_channels,
+            task.n_classes,
+            kernel_size=tables.decoder_kernel,
+            short_skip=True,
+            long_skip="compress",
+            skip_channels=tables.encoder_channels[:-1],
+            spectral_norm=False,
+            generator=generator,
+        )
+
+    def update(
+        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
+    ) -> Terms:
+        """One step on the labelled images; a batch without any changes nothing."""
+        if len(y) == 0:
+            return {}
+        with engine.autocast():
+            terms = {"seg": dice_loss(self.segment(x_P[: len(y)]), y)}  # eq. 8
+        terms["total"] = weighted_total(terms, self.weights)
+        optimiser = self.optimisers["networks"]
+        optimiser.zero_grad()
+        engine.backward(terms["total"])
+        optimiser.step()
+        return detached(terms)
+
+    def segment(self, x: Tensor) -> Tensor:
+        """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W)."""
+        code, skips = self.encoder(x)
+        return probabilities(self.segmentation_decoder(code, skips))
+
+    def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
+        """One for all networks."""
+        return {
+            "networks": amsgrad(self.parameters(), rate=training.learning_rate, training=training)
+        }
+
+
+def build(cell: Cell, generator: torch.Generator) -> SegmentationOnly:
+    """The method of a cell, its weights drawn from `generator`."""
+    return SegmentationOnly(cell, generator)

@@ -1,0 +1,250 @@
+"""The proposed method: translation between presence and absence, equations 1 to 12.
+
+The skip ablations and the separate segmentation decoder are values of two options.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from segtrans.cells import Cell
+from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
+from segtrans.methods.catalogue import METHODS
+from segtrans.nets.decoder import Decoder
+from segtrans.nets.discriminator import MultiScaleDiscriminator
+from segtrans.nets.encoder import Encoder
+from segtrans.nets.residual_decoder import ResidualDecoder
+from segtrans.nets.spectral import normalised_weights
+from segtrans.nets.tables import ARCHITECTURES, Architecture
+from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
+from segtrans.objective.terms import weighted_total
+from segtrans.params import TrainingParams
+
+
+class Codes(NamedTuple):
+    """What the encoder makes of N images (equation 1).
+
+    Attributes:
+        c: common code, (N, common, h, w).
+        u: unique code, (N, unique, h, w).
+        skips: encoder maps for the long skips, from full resolution down.
+    """
+
+    c: Tensor
+    u: Tensor
+    skips: list[Tensor]
+
+    def first(self, n: int) -> "Codes":
+        """The codes of the first n images."""
+        return Codes(self.c[:n], self.u[:n], [skip[:n] for skip in self.skips])
+
+
+class Images(NamedTuple):
+    """The images of equations 2, 3 and 6, each (N, C, H, W)."""
+
+    x_PA: Tensor
+    x_PP: Tensor
+    x_AA: Tensor
+    x_AP: Tensor
+
+
+class Generator(nn.Module):
+    """Encoder, common and residual decoder, and the segmentation decoder when it is separate."""
+
+    def __init__(self, cell: Cell, generator: torch.Generator) -> None:
+        super().__init__()
+        task, options = cell.task_facts, METHODS[cell.method].options
+        tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+        latent = tables.encoder_channels[-1]
+        self.n_unique = max(1, round(latent * cell.networks.unique_fraction))
+        self.n_common = latent - self.n_unique
+        long_skip, n_channels = options["long_skip"], len(task.channels)
+        self.encoder = Encoder(
+            n_channels, tables.encoder_channels, spectral_norm=True, generator=generator
+        )
+
+        def decoder(code_channels: int, out_channels: int, *, spectral_norm: bool) -> Decoder:
+            return Decoder(
+                code_channels,
+                tables.decoder_channels,
+                out_channels,
+                kernel_size=tables.decoder_kernel,
+                short_skip=True,
+                long_skip=long_skip,
+                skip_channels=tables.encoder_channels[:-1],
+                spectral_norm=spectral_norm,
+                generator=generator,
+            )
+
+        self.common_decoder = decoder(self.n_common, n_channels, spectral_norm=True)
+        separate = options["segmentation_decoder"] == "separate"
+        self.residual_decoder = ResidualDecoder(
+            latent,
+            tables.decoder_channels,
+            n_channels,
+            kernel_size=tables.residual_kernel,
+            long_skip=long_skip,
+            skip_channels=tables.encoder_channels[:-1],
+            n_classes=None if separate else task.n_classes,
+            segmentation_norm=task.segmentation_norm,
+            image_size=(task.height, task.width),
+            mlp_units=tables.mlp_units,
+            generator=generator,
+        )
+        self.segmentation_decoder = (
+            decoder(latent, task.n_classes, spectral_norm=False) if separate else None
+        )
+
+    def encode(self, x: Tensor) -> Codes:
+        """Equation 1."""
+        code, skips = self.encoder(x)
+        c, u = code.split([self.n_common, self.n_unique], dim=1)
+        return Codes(c, u, skips)
+
+    def common(self, codes: Codes) -> Tensor:
+        """g_com of equation 2: images in [-1, 1] without the target, (N, C, H, W) float32."""
+        return self.common_decoder(codes.c, codes.skips).float().tanh()
+
+    def residual(self, codes: Codes) -> Tensor:
+        """g_res of equation 3: changes in [-1, 1] that add the target, (N, C, H, W) float32."""
+        code = torch.cat([codes.c, codes.u], dim=1)
+        return self.residual_decoder.translate(code, codes.skips).float().tanh()
+
+    def segment(self, codes: Codes) -> Tensor:
+        """Equations 4 and 5: probabilities (N, K, H, W)."""
+        code = torch.cat([codes.c, codes.u], dim=1)
+        if self.segmentation_decoder is not None:
+            return probabilities(self.segmentation_decoder(code, codes.skips))
+        return probabilities(self.residual_decoder.segment(code, codes.skips))
+
+
+class Translation(Method):
+    """The paper's "Proposed", and its ablations by the options of the catalogue."""
+
+    def __init__(self, cell: Cell, generator: torch.Generator) -> None:
+        super().__init__()
+        task = cell.task_facts
+        self.weights = cell.weights
+        self.generator = Generator(cell, generator)
+        tables: Architecture = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+
+        def discriminator() -> MultiScaleDiscriminator:
+            return MultiScaleDiscriminator(
+                len(task.channels), tables.discriminator_channels, generator=generator
+            )
+
+        self.discriminators = nn.ModuleDict({"A": discriminator(), "P": discriminator()})
+
+    def update(
+        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
+    ) -> Terms:
+        """One discriminator step, then one generator step on the same translations."""
+        with normalised_weights(self.generator, update=True):
+            with engine.autocast():
+                terms, images = self._translate(x_P, x_A, y, generator)
+            losses_D = self._update_discriminators(x_P, x_A, images, engine)
+            self.discriminators.requires_grad_(False)  # nobody reads those gradients
+            with normalised_weights(self.discriminators, update=False), engine.autocast():
+                terms["adv_A"] = hinge_generator(self.discriminators["A"](images.x_PA))  # eq. 12
+                terms["adv_P"] = hinge_generator(self.discriminators["P"](images.x_AP))
+            self.discriminators.requires_grad_(True)
+            terms["total"] = weighted_total(terms, self.weights)  # eq. 7
+            optimiser = self.optimisers["generator"]
+            optimiser.zero_grad()
+            engine.backward(terms["total"])
+            optimiser.step()
+        return detached(terms | losses_D)
+
+    def segment(self, x: Tensor) -> Tensor:
+        """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W)."""
+        return self.generator.segment(self.generator.encode(x))
+
+    def remove(self, x_P: Tensor) -> tuple[Tensor, Tensor]:
+        """P to A: the image without its target x_PA and the residual delta_PA (eqs 2, 3)."""
+        codes = self.generator.encode(x_P)
+        return self.generator.common(codes), self.generator.residual(codes)
+
+    def insert(self, x_A: Tensor, u_prior: Tensor) -> tuple[Tensor, Tensor]:
+        """A to P: the image with a target x_AP and the residual delta_AP (eq. 6)."""
+        codes = self.generator.encode(x_A)
+        delta_AP = self.generator.residual(codes._replace(u=u_prior))
+        return self.generator.common(codes) + delta_AP, delta_AP
+
+    def sample_u(self, x_A: Tensor, generator: torch.Generator) -> Tensor:
+        """Unique codes from the prior N(0, I) for images x_A: (N, unique, h, w)."""
+        return _sample_u(self.generator.encode(x_A).u, generator)
+
+    def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
+        """One for the generator, one for both discriminators with a rate of its own."""
+        return {
+            "generator": amsgrad(
+                self.generator.parameters(), rate=training.learning_rate, training=training
+            ),
+            "discriminators": amsgrad(
+                self.discriminators.parameters(),
+                rate=training.discriminator_learning_rate,
+                training=training,
+            ),
+        }
+
+    def _translate(
+        self, x_P: Tensor, x_A: Tensor, y: Tensor, generator: torch.Generator
+    ) -> tuple[Terms, Images]:
+        """Equations 1 to 6, and each term of 8 to 11. P and A pass each network together."""
+        G, n = self.generator, len(x_P)
+        codes = G.encode(torch.cat([x_P, x_A]))  # eq. 1
+        (c_P, c_A), (u_P, u_A) = codes.c.split([n, len(x_A)]), codes.u.split([n, len(x_A)])
+        u_prior = _sample_u(u_A, generator)
+        x_PA, x_AA = G.common(codes).split([n, len(x_A)])  # eq. 2
+        residuals = G.residual(codes._replace(u=torch.cat([u_P, u_prior])))
+        delta_PA, delta_AP = residuals.split([n, len(x_A)])  # eqs 3, 6
+        x_PP = x_PA + delta_PA  # eq. 3; not clipped
+        x_AP = x_AA + delta_AP  # eq. 6
+
+        again = G.encode(torch.cat([x_AP, x_PA, x_PP, x_AA]))  # eqs 6, 10
+        sizes = [len(x_A), n, n, len(x_A)]
+        c_AP, c_PA, c_PP, c_AA = again.c.split(sizes)
+        u_AP, _, u_PP, _ = again.u.split(sizes)
+        x_APA = G.common(again.first(len(x_A)))  # eq. 6
+
+        terms = {
+            "rec_PP": l1(x_P, x_PP),  # eq. 9
+            "rec_AA": l1(x_A, x_AA),
+            "lat_c_PA": l1(c_P, c_PA),  # eq. 10
+            "lat_c_AP": l1(c_A, c_AP),
+            "lat_c_AA": l1(c_A, c_AA),
+            "lat_c_PP": l1(c_P, c_PP),
+            "lat_u_PP": l1(u_P, u_PP),
+            "lat_u_AP": l1(u_prior, u_AP),
+            "cyc_APA": l1(x_A, x_APA),  # eq. 11
+        }
+        if len(y):
+            terms["seg"] = dice_loss(G.segment(codes.first(len(y))), y)  # eqs 4, 5, 8
+        return terms, Images(x_PA, x_PP, x_AA, x_AP)
+
+    def _update_discriminators(
+        self, x_P: Tensor, x_A: Tensor, images: Images, engine: Engine
+    ) -> Terms:
+        """D_A judges x_A and x_PA, D_P judges x_P and x_AP (equation 12)."""
+        with normalised_weights(self.discriminators, update=True), engine.autocast():
+            D_A, D_P = self.discriminators["A"], self.discriminators["P"]
+            losses = {
+                "disc_A": hinge_discriminator(D_A(x_A), D_A(images.x_PA.detach())),
+                "disc_P": hinge_discriminator(D_P(x_P), D_P(images.x_AP.detach())),
+            }
+        optimiser = self.optimisers["discriminators"]
+        optimiser.zero_grad()
+        engine.backward(losses["disc_A"] + losses["disc_P"])
+        optimiser.step()
+        return losses
+
+
+def build(cell: Cell, generator: torch.Generator) -> Translation:
+    """The method of a cell, its weights drawn from `generator`."""
+    return Translation(cell, generator)
+
+
+def _sample_u(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device)

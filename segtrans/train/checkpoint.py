@@ -1,0 +1,83 @@
+"""Checkpoints: tensors and plain types, written whole, the previous one kept."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segtrans.atomic import atomic_path
+
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """Everything that a resumed run needs to end as if it had never stopped.
+
+    Attributes:
+        identity: of the cell; a checkpoint of another cell is not used.
+        data_sha256: of the data file; a checkpoint on other data is not used.
+        iteration: iterations done.
+        method: the method's state_dict.
+        optimisers: each optimiser's state_dict by name.
+        sums: state of the sums of terms since the last validation.
+        best_iteration: of the best validation so far.
+        best_dice: its soft pooled Dice.
+        seconds: training time so far.
+        mlflow_run_id: the run that a resumed training continues.
+    """
+
+    identity: str
+    data_sha256: str
+    iteration: int
+    method: dict[str, Any]
+    optimisers: dict[str, Any]
+    sums: dict[str, Any]
+    best_iteration: int
+    best_dice: float
+    seconds: float
+    mlflow_run_id: str | None
+    format: int = field(default=FORMAT)
+
+
+class CheckpointFolder:
+    """Two files, the newest and the one before it, in a folder outside every declared output."""
+
+    def __init__(self, folder: Path) -> None:
+        self.newest = folder / "checkpoint.pt"
+        self.previous = folder / "checkpoint.previous.pt"
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint; a kill at any moment leaves a whole one behind.
+
+        Raises:
+            OSError: the disk is full or read-only; the files before stay whole.
+        """
+        with atomic_path(self.newest) as temporary:
+            torch.save(vars(checkpoint), temporary)
+            if self.newest.exists():
+                self.newest.replace(self.previous)
+
+    def load(self, *, identity: str, data_sha256: str) -> Checkpoint | None:
+        """The newest usable checkpoint of this cell on this data, or None; says what it passes over."""
+        for path in (self.newest, self.previous):
+            if not path.exists():
+                continue
+            try:
+                content = torch.load(path, map_location="cpu", weights_only=True)
+                checkpoint = Checkpoint(**content)
+            except Exception as error:  # whatever a damaged file makes the reader raise
+                reason = str(error).split("\n")[0]
+                print(f"{path}: damaged checkpoint passed over ({reason})", file=sys.stderr)
+                continue
+            if checkpoint.format == FORMAT and checkpoint.identity == identity:
+                if checkpoint.data_sha256 == data_sha256:
+                    return checkpoint
+            print(
+                f"{path}: checkpoint of other parameters or data, not used; training starts anew",
+                file=sys.stderr,
+            )
+            return None
+        return None

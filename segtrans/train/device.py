@@ -1,0 +1,103 @@
+"""One device for one training: locked, so that two jobs never share a card unasked; else the CPU.
+
+A slot is a kernel file lock held by the process, so a death of any kind frees it. The lock files
+are never removed: unlinking a locked file would let two processes hold "the same" lock.
+"""
+
+import fcntl
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from segtrans.errors import UserError
+
+_held: list[int] = []  # descriptors stay open, and so locked, until the process ends
+
+
+def visible_devices() -> list[str]:
+    """Names of the devices this process may use, without touching CUDA.
+
+    SEGTRANS_GPUS wins, then CUDA_VISIBLE_DEVICES (a cluster's own assignment), then what the
+    driver lists. An empty variable means: the CPU.
+    """
+    for variable in ("SEGTRANS_GPUS", "CUDA_VISIBLE_DEVICES"):
+        value = os.environ.get(variable)
+        if value is not None:
+            return [name.strip() for name in value.split(",") if name.strip() not in ("", "-1")]
+    try:
+        listing = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    if listing.returncode != 0:
+        return []
+    cards = [line for line in listing.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number in range(len(cards))]
+
+
+def claim_device(n_gpus: int, *, poll_s: float = 0.5) -> str | None:
+    """Lock one free device for the rest of this process and make it the only visible one.
+
+    Call it before torch starts CUDA. Waits while every device is taken.
+
+    Args:
+        n_gpus: 0 for the CPU, 1 for a device.
+        poll_s: seconds between two looks at taken devices.
+
+    Returns:
+        The device's name, or None when training runs on the CPU.
+    """
+    devices = visible_devices() if n_gpus > 0 else []
+    if not devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return None
+    folder = _lock_folder()
+    while True:
+        for name in devices:
+            descriptor = try_lock(folder / name.replace("/", "_"))
+            if descriptor is not None:
+                _held.append(descriptor)
+                os.environ["CUDA_VISIBLE_DEVICES"] = name
+                return name
+        time.sleep(poll_s)
+
+
+def claim_folder(folder: Path) -> None:
+    """Lock a checkpoint folder for the rest of this process.
+
+    Raises:
+        UserError: another training works in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = try_lock(folder / "lock")
+    if descriptor is None:
+        raise UserError(
+            f"{folder}: another training works in this folder; wait for it, or end it first "
+            "(its lock goes with its process)"
+        )
+    _held.append(descriptor)
+
+
+def try_lock(path: Path) -> int | None:
+    """Take an exclusive kernel lock on `path`; its descriptor, or None when it is taken."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _lock_folder() -> Path:
+    # Slurm numbers the devices of each job from 0: a job must not wait for another job's "0".
+    job = os.environ.get("SLURM_JOB_ID")
+    space = f"slurm-{job}" if job else "local"
+    root = os.environ.get("SEGTRANS_LOCK_DIR")
+    base = Path(root) if root else Path(tempfile.gettempdir()) / f"segtrans-gpu-{os.getuid()}"
+    folder = base / space
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder

@@ -1,0 +1,173 @@
+"""The one training loop, for all methods: draw, update, record, validate, checkpoint, stop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from segtrans.cells import Cell
+from segtrans.data.batches import Batch, TrainingBatches, make_loader
+from segtrans.evaluate.validation import validate
+from segtrans.methods.base import Method
+from segtrans.methods.run_folder import save_weights
+from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
+from segtrans.train.history import History, Record
+from segtrans.train.terms import TermSums
+
+
+@dataclass
+class Progress:
+    """Where a training stands."""
+
+    iteration: int = 0
+    best_iteration: int = 0
+    best_dice: float = -1.0
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains one cell; resumes from its checkpoint as if it had never stopped."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        method: Method,
+        *,
+        fabric: Fabric,
+        folder: Path,
+        data_sha256: str,
+        checkpoint_every_s: float,
+    ) -> None:
+        self.cell = cell
+        self.fabric = fabric
+        self.method = method.to(fabric.device)
+        self.method.prepare(cell.training)
+        self.checkpoints = CheckpointFolder(folder)
+        self.history = History(folder / "history.jsonl")
+        self.best_path = folder / "best.safetensors"
+        self.data_sha256 = data_sha256
+        self.checkpoint_every_s = checkpoint_every_s
+        self.sums = TermSums(fabric.device)
+        self.progress = Progress()
+        self.mlflow_run_id: str | None = None
+
+    def resume(self) -> list[Record]:
+        """Continue from the newest usable checkpoint; returns the records it holds."""
+        checkpoint = self.checkpoints.load(
+            identity=self.cell.identity, data_sha256=self.data_sha256
+        )
+        if checkpoint is None:
+            return self.history.keep_until(-1)
+        self.method.load_state_dict(checkpoint.method)
+        for name, optimiser in self.method.optimisers.items():
+            optimiser.load_state_dict(checkpoint.optimisers[name])
+        self.sums.restore(checkpoint.sums)
+        self.progress = Progress(
+            checkpoint.iteration,
+            checkpoint.best_iteration,
+            checkpoint.best_dice,
+            checkpoint.seconds,
+        )
+        self.mlflow_run_id = checkpoint.mlflow_run_id
+        print(f"resumed at iteration {checkpoint.iteration}", flush=True)
+        return self.history.keep_until(checkpoint.iteration)
+
+    def run(
+        self,
+        batches: TrainingBatches,
+        valid: list[Batch],
+        *,
+        n_workers: int,
+        on_record: Callable[[Record], None],
+    ) -> None:
+        """Train to the end; `on_record` is told each new line of the history."""
+        training = self.cell.training
+        self._clock = time.monotonic()
+        self._saved_at = self._clock
+        if not self.history.path.read_text(encoding="utf-8"):
+            on_record(self._validate(valid))
+            self._save()
+        loader = make_loader(
+            batches,
+            self.progress.iteration,
+            training.iterations,
+            n_workers=n_workers,
+            pin=self.fabric.device.type == "cuda",
+        )
+        bar = tqdm(
+            loader,
+            total=training.iterations,
+            initial=self.progress.iteration,
+            desc=self.cell.method,
+            disable=None,
+            unit="it",
+        )
+        for batch in bar:
+            self._step(batch)
+            if self.progress.iteration % training.validate_every == 0 or self._is_done():
+                on_record(self._validate(valid))
+                self._save()
+            elif time.monotonic() - self._saved_at > self.checkpoint_every_s:
+                self._save()
+
+    def _is_done(self) -> bool:
+        return self.progress.iteration == self.cell.training.iterations
+
+    def _step(self, batch: Batch) -> None:
+        batch = batch.to(self.fabric.device)
+        generator = torch.Generator(self.fabric.device)
+        generator.manual_seed(_seed(self.cell.init_seed, self.progress.iteration))
+        self.method.train()
+        terms = self.method.update(
+            batch.x_P, batch.x_A, batch.y, engine=self.fabric, generator=generator
+        )
+        self.progress.iteration += 1
+        if terms:
+            self.sums.add(self.progress.iteration, terms)
+
+    def _validate(self, valid: list[Batch]) -> Record:
+        """Score the validation fold, keep the best weights, write the history's next line."""
+        self.sums.check()
+        progress = self.progress
+        scores = validate(self.method.eval(), valid)
+        record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}
+        if scores["dice_soft_pooled"] > progress.best_dice:
+            progress.best_dice = scores["dice_soft_pooled"]
+            progress.best_iteration = progress.iteration
+            save_weights(self.best_path, self.method.state_dict(), self.cell)
+        self.history.append(record)
+        if not _in_terminal():
+            print(_plain_line(record), flush=True)
+        return record
+
+    def _save(self) -> None:
+        self.sums.check()
+        now = time.monotonic()
+        self.progress.seconds += now - self._clock
+        self._clock = self._saved_at = now
+        self.checkpoints.save(
+            Checkpoint(
+                identity=self.cell.identity,
+                data_sha256=self.data_sha256,
+                iteration=self.progress.iteration,
+                method=self.method.state_dict(),
+                optimisers={n: o.state_dict() for n, o in self.method.optimisers.items()},
+                sums=self.sums.state(),
+                best_iteration=self.progress.best_iteration,
+                best_dice=self.progress.best_dice,
+                seconds=self.progress.seconds,
+                mlflow_run_id=self.mlflow_run_id,
+            )
+        )
+
+
+def _seed(init_seed: int, iteration: int) -> int:
+    """A seed for the codes sampled in one iteration: a resumed run samples the same."""
+    sequence = np.random.SeedSequence((init_seed, iteration))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,199 @@
+"""Train one cell from its data file to its run folder."""
+
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from segtrans.atomic import atomic_path, write_json
+from segtrans.cells import Cell
+from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold
+from segtrans.data.split import choose_labelled
+from segtrans.data.store import Store
+from segtrans.errors import UserError
+from segtrans.methods.catalogue import METHODS
+from segtrans.methods.run_folder import WEIGHTS, build_method, save_weights
+from segtrans.tracking import RunTracker, run_parameters, run_tags
+from segtrans.train.device import claim_device, claim_folder
+from segtrans.train.loop import Trainer
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+VALID_BATCH_SIZE = 100
+MEMORY_LIMIT_BYTES = 8 * 2**30
+
+
+def train_cell(
+    cell: Cell,
+    *,
+    data_file: Path,
+    output: Path,
+    checkpoints: Path,
+    scale: str,
+    n_gpus: int,
+    n_threads: int,
+    n_workers: int,
+    checkpoint_every_s: float,
+) -> None:
+    """Train, or resume, and write the run folder; each of its files appears whole.
+
+    Raises:
+        UserError: the data does not fit the cell, another training works on the same
+            checkpoints, or a term of the objective became NaN.
+    """
+    claim_folder(checkpoints)
+    device = claim_device(n_gpus)
+    torch.set_num_threads(n_threads)
+    fabric = Fabric(
+        accelerator="cuda" if device else "cpu",
+        devices=1,
+        precision=PRECISIONS[cell.training.precision],
+    )
+    store = _open_store(cell, data_file)
+    labelled_ids, batches = _plan_batches(cell, store)
+    trainer = Trainer(
+        cell,
+        build_method(cell),
+        fabric=fabric,
+        folder=checkpoints,
+        data_sha256=store.sha256(),
+        checkpoint_every_s=checkpoint_every_s,
+    )
+    facts = _facts(cell, store, scale=scale, device=device, labelled_ids=labelled_ids)
+    _train_tracked(trainer, batches, store, facts=facts, output=output, n_workers=n_workers)
+    _write_outputs(trainer, output, labelled_ids=labelled_ids, facts=facts)
+
+
+def _open_store(cell: Cell, data_file: Path) -> Store:
+    store = Store(data_file)
+    if store.header.task != cell.task:
+        raise UserError(
+            f"{data_file}: holds task {store.header.task}, the cell is of task {cell.task}"
+        )
+    task = cell.task_facts
+    expected = (len(task.channels), task.height, task.width)
+    if store.image_shape != expected:
+        raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
+    return store
+
+
+def _plan_batches(cell: Cell, store: Store) -> tuple[np.ndarray[Any, Any], TrainingBatches]:
+    provenance = store.provenance("train", "present")
+    labelled_ids = choose_labelled(
+        provenance["digit"],
+        provenance["source_index"],
+        fraction=cell.labels.fraction,
+        digits=cell.labels.digits,
+        data_seed=cell.data_seed,
+    )
+    is_labelled = np.isin(provenance["source_index"], labelled_ids)
+    plan = BatchPlan(
+        labelled=np.flatnonzero(is_labelled),
+        unlabelled=np.flatnonzero(~is_labelled),
+        n_absent=store.n("train", "absent"),
+        batch_size=cell.training.batch_size,
+        labelled_per_batch=cell.labels.per_batch,
+        only_labelled=not METHODS[cell.method].needs_absence,
+        seed=cell.init_seed,
+    )
+    return labelled_ids, TrainingBatches(store, plan, memory_limit_bytes=MEMORY_LIMIT_BYTES)
+
+
+def _train_tracked(
+    trainer: Trainer,
+    batches: TrainingBatches,
+    store: Store,
+    *,
+    facts: dict[str, Any],
+    output: Path,
+    n_workers: int,
+) -> None:
+    records = trainer.resume()
+    cell, scale = trainer.cell, facts["scale"]
+    tracker = RunTracker(
+        experiment=f"segtrans/{scale}/{cell.task}",
+        name=f"{cell.method}/seed{cell.init_seed}",
+        params=run_parameters(facts),
+        tags=run_tags(facts, output),
+        run_id=trainer.mlflow_run_id,
+    )
+    trainer.mlflow_run_id = tracker.run_id
+    for record in records:
+        tracker.log(record)
+    valid = list(iterate_fold(store, "valid", "present", VALID_BATCH_SIZE))
+    try:
+        trainer.run(batches, valid, n_workers=n_workers, on_record=tracker.log)
+    except BaseException:
+        tracker.close("FAILED")
+        raise
+    tracker.close("FINISHED")
+
+
+def _facts(
+    cell: Cell,
+    store: Store,
+    *,
+    scale: str,
+    device: str | None,
+    labelled_ids: np.ndarray[Any, Any],
+) -> dict[str, Any]:
+    source_index = store.provenance("train", "present")["source_index"]
+    return {
+        "cell": cell.model_dump(mode="json"),
+        "cell_identity": cell.identity,
+        "scale": scale,
+        "data": {
+            "file": str(store.path),
+            "sha256": store.sha256(),
+            "source": store.header.source,
+            "n_train_images": store.n("train", "present"),
+        },
+        "labelled": {
+            "n_digits": len(labelled_ids),
+            "n_images": int(np.isin(source_index, labelled_ids).sum()),
+        },
+        "device": f"cuda:{device}" if device else f"cpu ({platform.machine()})",
+        "commit": _commit(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "segtrans": version("segtrans"),
+        },
+    }
+
+
+def _write_outputs(
+    trainer: Trainer, output: Path, *, labelled_ids: np.ndarray[Any, Any], facts: dict[str, Any]
+) -> None:
+    progress = trainer.progress
+    with atomic_path(output / WEIGHTS["best"]) as temporary:
+        shutil.copyfile(trainer.best_path, temporary)
+    save_weights(output / WEIGHTS["last"], trainer.method.state_dict(), trainer.cell)
+    with atomic_path(output / "history.jsonl") as temporary:
+        shutil.copyfile(trainer.history.path, temporary)
+    write_json(output / "labelled_ids.json", {"unit": "digit", "ids": labelled_ids.tolist()})
+    write_json(
+        output / "run.json",
+        facts
+        | {
+            "best_iteration": progress.best_iteration,
+            "best_dice_soft_pooled": progress.best_dice,
+            "n_parameters": sum(p.numel() for p in trainer.method.parameters()),
+            "seconds": round(progress.seconds, 1),
+            "mlflow_run_id": trainer.mlflow_run_id,
+        },
+    )
+
+
+def _commit() -> str | None:
+    """The checked-out commit of the package's own repository, if it runs from one."""
+    folder = Path(__file__).resolve().parents[2]
+    answer = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() if answer.returncode == 0 else None

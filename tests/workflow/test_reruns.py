@@ -1,0 +1,211 @@
+"""What a change reruns, by dry runs on a finished pipeline whose jobs made empty files.
+
+The rules, profile and parameters are the real ones; only the command that the rules call is a
+stand-in that touches what its arguments name, so that the whole pipeline ends in seconds.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = """\
+#!{python}
+import pathlib, sys
+verb, rest = sys.argv[1], sys.argv[2:]
+options = dict(zip(rest, rest[1:]))
+names = {{
+    "train": ["run.json", "history.jsonl", "weights.safetensors", "weights_last.safetensors",
+              "labelled_ids.json"],
+    "evaluate": ["metrics.json", "per_image.csv", "panel.png"],
+    "figures": ["samples.png", "learning_curves.png", "dice.png"],
+}}
+folder = rest[-1] if verb == "evaluate" else options.get("--output")
+paths = [pathlib.Path(folder, name) for name in names[verb]] if verb in names else [
+    pathlib.Path(options[key]) for key in ("--output", "--output-csv", "--output-md")
+    if key in options]
+for path in paths:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+"""
+
+
+@pytest.fixture(scope="module")
+def interpreter(tmp_path_factory):
+    """A python beside which stands the stand-in, as the real command stands beside the real one."""
+    home = tmp_path_factory.mktemp("environment")
+    (home / "bin").mkdir()
+    (home / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    command = home / "bin" / "segtrans"
+    command.write_text(STAND_IN.format(python=sys.executable))
+    command.chmod(command.stat().st_mode | stat.S_IEXEC)
+    return home / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, interpreter):
+    """A project folder in which the whole default pipeline has run."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("workflow", "profiles", "config"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("Snakefile", "params.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    answer = snakemake(interpreter, folder)
+    assert answer.returncode == 0, answer.stderr
+    return folder
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def snakemake(interpreter, folder, *arguments):
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]]),
+        "SEGTRANS_GPUS": "",
+    }
+    return subprocess.run(
+        [interpreter, "-m", "snakemake", "--cores", "2", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def planned(interpreter, folder, *arguments):
+    """Jobs by rule that a dry run would run; {} when nothing is to be done."""
+    answer = snakemake(interpreter, folder, "--dry-run", *arguments)
+    assert answer.returncode == 0, answer.stderr
+    text = answer.stdout + answer.stderr
+    if "Nothing to be done" in text:
+        return {}
+    table = text[text.rindex("Job stats:") :]
+    counts = {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+    return {name: n for name, n in counts.items() if name not in ("all", "total")}
+
+
+def replace(folder, file, old, new):
+    path = folder / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+AFTER_TRAINING = {"evaluate": 6, "table": 1, "figures": 1, "track": 1}
+
+
+def test_a_second_run_has_nothing_to_do(interpreter, project):
+    assert planned(interpreter, project) == {}
+
+
+def test_a_comment_reruns_nothing(interpreter, project):
+    replace(project, "workflow/rules/train.smk", "rule train:", "# a thought\nrule train:")
+    replace(project, "params.yaml", "scale: laptop", "# a thought\nscale: laptop")
+    assert planned(interpreter, project) == {}
+
+
+def test_touched_data_with_the_same_content_reruns_nothing(interpreter, project):
+    (project / "data/laptop/mnist48_simple.h5").touch()
+    assert planned(interpreter, project) == {}
+
+
+def test_a_changed_learning_rate_reruns_training_and_what_follows(interpreter, project):
+    replace(project, "params.yaml", "\n  learning_rate: 0.001", "\n  learning_rate: 0.002")
+    assert planned(interpreter, project) == {"train": 6} | AFTER_TRAINING
+
+
+def test_a_changed_weight_reruns_its_own_method(interpreter, project):
+    replace(project, "params.yaml", "lambda_adv: 3.0", "lambda_adv: 2.0")
+    assert planned(interpreter, project) == {
+        "train": 2,
+        "evaluate": 2,
+        "table": 1,
+        "figures": 1,
+        "track": 1,
+    }
+
+
+def test_a_changed_threshold_reruns_evaluation_only(interpreter, project):
+    replace(project, "params.yaml", "threshold: 0.5", "threshold: 0.4")
+    assert planned(interpreter, project) == AFTER_TRAINING
+
+
+def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
+    replace(project, "params.yaml", "init_seeds: [0, 1]", "init_seeds: [0, 1, 2]")
+    assert planned(interpreter, project) == {
+        "train": 3,
+        "evaluate": 3,
+        "table": 1,
+        "figures": 1,
+        "track": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("TRAINING_VERSION", {"train": 6} | AFTER_TRAINING),
+        ("EVALUATION_VERSION", AFTER_TRAINING),
+        ("CLUTTER_VERSION", {"cluttered_mnist": 1, "train": 6} | AFTER_TRAINING),
+    ],
+)
+def test_a_raised_stage_number_reruns_its_stage(interpreter, project, number, expected):
+    # The package is copied beside the Snakefile, where python looks first.
+    shutil.copytree(ROOT / "segtrans", project / "segtrans")
+    replace(project, "segtrans/versions.py", f"{number} = 1", f"{number} = 2")
+    assert planned(interpreter, project) == expected
+
+
+def test_other_clutter_reruns_everything_but_the_digits(interpreter, project):
+    replace(project, "params.yaml", "overlap: dither", "overlap: max")
+    assert planned(interpreter, project) == {"cluttered_mnist": 1, "train": 6} | AFTER_TRAINING
+
+
+def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, project):
+    jobs = planned(interpreter, project, "--configfile", "config/smoke.yaml")
+    assert jobs == {
+        "digits": 1,
+        "cluttered_mnist": 1,
+        "train": 3,
+        "evaluate": 3,
+        "table": 1,
+        "figures": 1,
+        "track": 1,
+    }
+    assert planned(interpreter, project) == {}
+
+
+def test_the_paper_scale_plans_every_cell(interpreter, project):
+    jobs = planned(interpreter, project, "--configfile", "config/paper.yaml")
+    assert jobs["train"] == 3 * 4 * 3  # tasks, methods, seeds
+
+
+def test_a_refused_parameter_is_one_line_and_no_traceback(interpreter, project):
+    replace(project, "params.yaml", "batch_size: 8", "batch_size: 0")
+    answer = snakemake(interpreter, project, "--dry-run")
+    assert answer.returncode == 1
+    assert "training.batch_size = 0" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    errors = [line for line in answer.stderr.splitlines() if not line.startswith("Using workflow")]
+    assert len(errors) == 1
+
+
+def test_gpu_jobs_get_one_device_each_and_none_without(interpreter, project):
+    replace(project, "params.yaml", "init_seeds: [0, 1]", "init_seeds: [0, 1, 2]")
+    without = snakemake(interpreter, project, "--dry-run", "--printshellcmds")
+    assert "--gpus 0" in without.stdout
+    with_two = snakemake(
+        interpreter, project, "--dry-run", "--printshellcmds", "--resources", "gpu=2"
+    )
+    assert "--gpus 1" in with_two.stdout

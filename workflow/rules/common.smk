@@ -1,0 +1,102 @@
+import os
+import sys
+from pathlib import Path
+
+from snakemake.resources import Resource
+
+from segtrans.cells import resolve_cell
+from segtrans.errors import UserError
+from segtrans.methods.catalogue import METHODS
+from segtrans.params import parse_params
+from segtrans.train.device import visible_devices
+from segtrans.versions import CLUTTER_VERSION, EVALUATION_VERSION
+
+# Jobs find the command line of this very environment, activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+try:
+    PARAMS = parse_params(config, origin="parameters")
+except UserError as error:
+    print(f"segtrans: error: {error}", file=sys.stderr)
+    raise SystemExit(1) from None
+
+SCALE = PARAMS.scale
+RUN = "results/{scale}/{task}/{method}/seed{seed}"
+RUN_FILES = ["run.json", "history.jsonl", "weights.safetensors"]
+RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
+SCORE_FILES = ["metrics.json", "per_image.csv", "panel.png"]
+TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
+
+
+wildcard_constraints:
+    scale=SCALE,
+    task="|".join(PARAMS.tasks),
+    method="|".join(PARAMS.methods),
+    seed=r"\d+",
+
+
+# Who forgets --resources gpu=N gets one job per visible device; without a device, jobs ask for
+# none and are limited by cores.
+if "gpu" not in workflow.global_resources:
+    n_devices = len(visible_devices())
+    workflow.global_resources["gpu"] = Resource("gpu", n_devices)
+
+
+def get_cell(wildcards):
+    """The resolved science of one training run, as JSON: a change of it, and only that, retrains."""
+    return resolve_cell(
+        PARAMS, task=wildcards.task, method=wildcards.method, init_seed=int(wildcards.seed)
+    ).to_json()
+
+
+def get_digits_source(wildcards):
+    """What `segtrans digits` reads: a name, or the folder of the four IDX files."""
+    digits = PARAMS.digits
+    return digits.directory if digits.source == "directory" else digits.source
+
+
+def get_idx_files(wildcards):
+    """The user's own IDX files: other digits make other data."""
+    folder = PARAMS.digits.directory if PARAMS.digits.source == "directory" else None
+    return sorted(str(path) for path in Path(folder).glob("*-ubyte*")) if folder else []
+
+
+def get_run_folders(scale, tasks):
+    """The folders of every run of these tasks, methods within tasks and seeds within methods."""
+    return expand(
+        RUN, scale=scale, task=tasks, method=PARAMS.methods, seed=PARAMS.init_seeds
+    )
+
+
+def get_run_files(scale, tasks, names):
+    """These files of every run of these tasks."""
+    return expand("{folder}/{name}", folder=get_run_folders(scale, tasks), name=names)
+
+
+def get_task_runs(wildcards):
+    """What the figures of one task are drawn from."""
+    return get_run_files(SCALE, [wildcards.task], ["run.json", "history.jsonl", "metrics.json"])
+
+
+def get_task_results(wildcards):
+    """Everything of one task that goes to the tracking store."""
+    return get_run_files(SCALE, [wildcards.task], RUN_FILES + SCORE_FILES) + expand(
+        "results/{scale}/figures/{task}/{figure}",
+        scale=SCALE,
+        task=wildcards.task,
+        figure=TASK_FIGURES,
+    )
+
+
+def get_final_output():
+    """The table, the figures of every task, and the tracked runs."""
+    return (
+        [f"results/{SCALE}/table.md", f"results/{SCALE}/table.csv"]
+        + expand(
+            "results/{scale}/figures/{task}/{figure}",
+            scale=SCALE,
+            task=PARAMS.tasks,
+            figure=TASK_FIGURES,
+        )
+        + expand("results/{scale}/{task}/tracked.json", scale=SCALE, task=PARAMS.tasks)
+    )

@@ -1,0 +1,86 @@
+rule evaluate:
+    input:
+        runs=expand("{run}/{name}", run=RUN, name=RUN_FILES),
+        data="data/{scale}/{task}.h5",
+    output:
+        expand("{run}/{name}", run=RUN, name=SCORE_FILES[:2]),
+        report(
+            f"{RUN}/panel.png",
+            category="Examples",
+            subcategory="{task}",
+            labels={"method": "{method}", "seed": "{seed}"},
+            caption="../report/panel.rst",
+        ),
+    log:
+        "logs/{scale}/{task}/{method}/seed{seed}.evaluate.log",
+    benchmark:
+        "logs/{scale}/{task}/{method}/seed{seed}.evaluate.benchmark.tsv"
+    params:
+        threshold=PARAMS.evaluation.threshold,
+        version=EVALUATION_VERSION,
+    threads: 1
+    shell:
+        "segtrans evaluate --data {input.data:q} --threshold {params.threshold}"
+        " results/{wildcards.scale:q}/{wildcards.task:q}/{wildcards.method:q}/seed{wildcards.seed:q}"
+        " > {log:q} 2>&1"
+
+
+rule table:
+    input:
+        get_run_files("{scale}", PARAMS.tasks, ["run.json", "metrics.json"]),
+    output:
+        csv="results/{scale}/table.csv",
+        md=report("results/{scale}/table.md", category="Table", caption="../report/table.rst"),
+    log:
+        "logs/{scale}/table.log",
+    benchmark:
+        "logs/{scale}/table.benchmark.tsv"
+    params:
+        runs=get_run_folders("{scale}", PARAMS.tasks),
+        version=EVALUATION_VERSION,
+    shell:
+        "segtrans table --output-csv {output.csv:q} --output-md {output.md:q} {params.runs:q}"
+        " > {log:q} 2>&1"
+
+
+rule figures:
+    input:
+        get_task_runs,
+        data="data/{scale}/{task}.h5",
+    output:
+        report(
+            expand(
+                "results/{{scale}}/figures/{{task}}/{figure}",
+                figure=TASK_FIGURES,
+            ),
+            category="Figures",
+            subcategory="{task}",
+            caption="../report/figures.rst",
+        ),
+    log:
+        "logs/{scale}/{task}/figures.log",
+    benchmark:
+        "logs/{scale}/{task}/figures.benchmark.tsv"
+    params:
+        runs=lambda wildcards: get_run_folders(SCALE, [wildcards.task]),
+        version=EVALUATION_VERSION,
+    shell:
+        "segtrans figures --data {input.data:q}"
+        " --output results/{wildcards.scale:q}/figures/{wildcards.task:q} {params.runs:q}"
+        " > {log:q} 2>&1"
+
+
+rule track:
+    input:
+        get_task_results,
+    output:
+        "results/{scale}/{task}/tracked.json",
+    log:
+        "logs/{scale}/{task}/track.log",
+    benchmark:
+        "logs/{scale}/{task}/track.benchmark.tsv"
+    params:
+        runs=lambda wildcards: get_run_folders(SCALE, [wildcards.task]),
+    shell:
+        "segtrans track --figures results/{wildcards.scale:q}/figures/{wildcards.task:q}"
+        " --output {output:q} {params.runs:q} > {log:q} 2>&1"
