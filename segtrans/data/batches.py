@@ -1,0 +1,179 @@
+"""Batches as a function of the iteration alone, so that a resumed run sees the same ones."""
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from segtrans.data.store import Store
+from segtrans.errors import UserError
+
+Indices = NDArray[np.int64]
+
+_LABELLED, _UNLABELLED, _ABSENT = range(3)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of both domains, and masks of the labelled ones.
+
+    Attributes:
+        x_P: presence images, (N, C, H, W) float32; the labelled ones come first.
+        x_A: absence images, (N, C, H, W) float32.
+        y: class labels of the first L images of x_P, (L, H, W) uint8; L may be 0.
+    """
+
+    x_P: Tensor
+    x_A: Tensor
+    y: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; from pinned memory the copy does not wait."""
+        tensors = (self.x_P, self.x_A, self.y)
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+    def pin_memory(self) -> "Batch":
+        """Called by the loader, so that copies to a device do not wait."""
+        return Batch(*(tensor.pin_memory() for tensor in (self.x_P, self.x_A, self.y)))
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Which samples each iteration draws. Every pool is drawn without replacement in epochs.
+
+    Attributes:
+        labelled: sample indices of the labelled presence images.
+        unlabelled: of the others.
+        n_absent: number of absence images.
+        batch_size: images of each domain in a batch.
+        labelled_per_batch: labelled images in each batch; 0: as the draw has it.
+        only_labelled: draw labelled images alone (segmentation only).
+        seed: of every epoch's order.
+    """
+
+    labelled: Indices
+    unlabelled: Indices
+    n_absent: int
+    batch_size: int
+    labelled_per_batch: int
+    only_labelled: bool
+    seed: int
+
+    def at(self, iteration: int) -> tuple[Indices, Indices, int]:
+        """Presence indices with the labelled ones first, absence indices, number of labelled."""
+        size = self.batch_size
+        absent = self._draw(np.arange(self.n_absent), _ABSENT, iteration, size)
+        if self.only_labelled or len(self.unlabelled) == 0:
+            return self._draw(self.labelled, _LABELLED, iteration, size), absent, size
+        quota = self.labelled_per_batch
+        if quota:
+            labelled = self._draw(self.labelled, _LABELLED, iteration, quota)
+            rest = self._draw(self.unlabelled, _UNLABELLED, iteration, size - quota)
+            return np.concatenate([labelled, rest]), absent, quota
+        pool = np.concatenate([self.labelled, self.unlabelled])
+        present = self._draw(pool, _UNLABELLED, iteration, size)
+        is_labelled = np.isin(present, self.labelled)
+        ordered = np.concatenate([present[is_labelled], present[~is_labelled]])
+        return ordered, absent, int(is_labelled.sum())
+
+    def _draw(self, pool: Indices, stream: int, iteration: int, count: int) -> Indices:
+        """`count` of an endless row of shuffled epochs; a batch may span two of them."""
+        if count == 0:
+            return pool[:0]
+        positions = np.arange(iteration * count, (iteration + 1) * count)
+        epochs, places = np.divmod(positions, len(pool))
+        drawn = [
+            pool[_order(self.seed, stream, epoch, len(pool))[places[epochs == epoch]]]
+            for epoch in np.unique(epochs).tolist()
+        ]
+        return np.concatenate(drawn)
+
+
+@functools.lru_cache(maxsize=8)
+def _order(seed: int, stream: int, epoch: int, n: int) -> Indices:
+    """The order of one epoch; kept, since thousands of iterations share it."""
+    return np.random.default_rng((seed, stream, epoch)).permutation(n)
+
+
+class TrainingBatches(Dataset[Batch]):
+    """The batch of each iteration, from memory when the training fold fits, else from the file.
+
+    Args:
+        store: the data set.
+        plan: which samples each iteration draws.
+        memory_limit_bytes: most that the images and masks may take.
+
+    Raises:
+        UserError: an image holds a value that is not finite (on drawing, when read from the file).
+    """
+
+    def __init__(self, store: Store, plan: BatchPlan, *, memory_limit_bytes: int) -> None:
+        self.store, self.plan = store, plan
+        n_images = store.n("train", "present") + store.n("train", "absent")
+        n_bytes = n_images * store.images("train", "present", np.arange(1)).nbytes
+        self.in_memory = n_bytes <= memory_limit_bytes
+        self._arrays: tuple[NDArray[Any], NDArray[Any], NDArray[np.uint8]] | None = None
+        if self.in_memory:
+            self._arrays = (
+                store.images("train", "present"),
+                store.images("train", "absent"),
+                store.masks("train"),
+            )
+        self._scales = (store.scale("train", "present"), store.scale("train", "absent"))
+
+    def __getitem__(self, iteration: int) -> Batch:
+        p, a, n_labelled = self.plan.at(iteration)
+        if self._arrays is not None:
+            x_P, x_A, y = self._arrays[0][p], self._arrays[1][a], self._arrays[2][p[:n_labelled]]
+        else:
+            x_P = self.store.images("train", "present", p)
+            x_A = self.store.images("train", "absent", a)
+            y = self.store.masks("train", p[:n_labelled])
+        return Batch(
+            _to_tensor(x_P, self._scales[0], f"{self.store.path}: train/present"),
+            _to_tensor(x_A, self._scales[1], f"{self.store.path}: train/absent"),
+            torch.from_numpy(y),
+        )
+
+
+def make_loader(
+    batches: TrainingBatches, start: int, stop: int, *, n_workers: int, pin: bool
+) -> Iterable[Batch]:
+    """Batches of iterations start to stop - 1, in order; worker processes when read from a file."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=0 if batches.in_memory else n_workers,
+        pin_memory=pin,
+    )
+
+
+def iterate_fold(
+    store: Store, fold: str, domain: str, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """All samples of a fold in order, for scoring.
+
+    Yields:
+        Images (n, C, H, W) float32, and masks (n, H, W) uint8; None in the absence domain.
+    """
+    scale, n = store.scale(fold, domain), store.n(fold, domain)
+    for start in range(0, n, batch_size):
+        indices = np.arange(start, min(n, start + batch_size))
+        images = store.images(fold, domain, indices)
+        x = _to_tensor(images, scale, f"{store.path}: {fold}/{domain} from {start}")
+        masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
+        yield x, masks
+
+
+def _to_tensor(images: NDArray[Any], scale: float, place: str) -> Tensor:
+    values = torch.from_numpy(images).float() * scale
+    if images.dtype.kind == "f" and not bool(values.isfinite().all()):
+        raise UserError(f"{place}: an image holds NaN or infinite values; make the data set again")
+    return values

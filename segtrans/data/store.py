@@ -1,0 +1,288 @@
+"""The HDF5 layout of every data set, schema version 1: the one place that reads and writes it.
+
+    /<fold>/present/{image, mask, and provenance of each sample}
+    /<fold>/absent/{image, and provenance if any}               fold: train, valid, test
+
+`image` is (N, C, H, W) with an attribute `scale`: intensity = stored value * scale. `mask` is
+(N, H, W) uint8, class labels, 0 for background. Provenance is one value a sample, (N,). Attributes
+of the file: schema_version, task, channels, parameters, source, source_sha256, data_seed.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from segtrans.atomic import atomic_path
+from segtrans.data.chunks import ChunkWriter, chunk_shape, gather
+from segtrans.errors import UserError
+
+FOLDS = ("train", "valid", "test")
+DOMAINS = ("present", "absent")
+SCHEMA_VERSION = 1
+
+# Fixed, so that a newer library does not write other bytes.
+_LIBRARY_FORMAT = ("v110", "v110")
+_MAKE_AGAIN = "make it again with `segtrans cluttered-mnist`"
+_HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
+
+
+@dataclass(frozen=True)
+class StoreHeader:
+    """What a data set says of itself.
+
+    Attributes:
+        task: key of `segtrans.tasks.TASKS`.
+        channels: names of the image channels, in stored order.
+        parameters: everything that decided the content, as plain types.
+        source: one sentence on where the raw data come from.
+        source_sha256: hash of the raw data.
+        data_seed: seed of split and content.
+    """
+
+    task: str
+    channels: tuple[str, ...]
+    parameters: dict[str, Any]
+    source: str
+    source_sha256: str
+    data_seed: int
+
+
+class StoreWriter:
+    """Writes the datasets of one file; `write_store` gives one."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self._datasets: list[ChunkWriter] = []
+
+    def add(
+        self,
+        fold: str,
+        domain: str,
+        name: str,
+        *,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        scale: float | None = None,
+    ) -> ChunkWriter:
+        """Create `/<fold>/<domain>/<name>` of (N, ...) samples, to be filled by `append`.
+
+        Args:
+            fold: one of FOLDS.
+            domain: one of DOMAINS.
+            name: image, mask, or the name of a provenance.
+            shape: all N samples together.
+            dtype: stored type.
+            scale: intensity of one stored unit; for `image`.
+        """
+        dataset = self._file.create_dataset(
+            f"{fold}/{domain}/{name}",
+            shape=shape,
+            dtype=dtype,
+            chunks=chunk_shape(shape, dtype),
+            compression="gzip",
+            track_times=False,
+        )
+        if scale is not None:
+            dataset.attrs["scale"] = scale
+        self._datasets.append(ChunkWriter(dataset))
+        return self._datasets[-1]
+
+    def finish(self) -> None:
+        """Write what is left; raises ValueError when a dataset did not get all of its samples."""
+        for dataset in self._datasets:
+            dataset.finish()
+
+
+@contextmanager
+def write_store(path: Path, header: StoreHeader) -> Iterator[StoreWriter]:
+    """Write a data set, whole or not at all; the same content gives the same bytes.
+
+    Args:
+        path: the file, moved into place when the block ends well.
+        header: what the data set says of itself.
+
+    Raises:
+        UserError: the disk is full, read-only or not ours.
+    """
+    try:
+        with (
+            atomic_path(path) as temporary,
+            h5py.File(temporary, "w", libver=_LIBRARY_FORMAT) as file,
+        ):
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            file.attrs["task"] = header.task
+            file.attrs["channels"] = json.dumps(header.channels)
+            file.attrs["parameters"] = json.dumps(header.parameters, sort_keys=True)
+            file.attrs["source"] = header.source
+            file.attrs["source_sha256"] = header.source_sha256
+            file.attrs["data_seed"] = header.data_seed
+            writer = StoreWriter(file)
+            yield writer
+            writer.finish()
+    except (OSError, RuntimeError) as error:
+        reason = _disk_problem(error)
+        if reason is None:
+            raise
+        raise UserError(
+            f"{path}: cannot be written ({reason}); nothing was left half-written; "
+            "free space there or choose another place"
+        ) from error
+
+
+class Store:
+    """Reads a data set. Cheap to pickle; every process opens the file for itself.
+
+    Attributes:
+        path: the file.
+        header: what the data set says of itself.
+        image_shape: (C, H, W).
+
+    Raises:
+        UserError: the file is missing, no HDF5 file, truncated, or of another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sha256: str | None = None
+        self._opened: tuple[int, h5py.File] | None = None
+        if not path.is_file():
+            raise UserError(f"{path}: no such data file; make it with `segtrans cluttered-mnist`")
+        self.header = self._read_header()
+        try:
+            self._check_layout()
+        except _HDF5_ERRORS as error:
+            raise self._damaged(error) from error
+        self.image_shape: tuple[int, int, int] = self._dataset("train", "present", "image").shape[
+            1:
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None}
+
+    def n(self, fold: str, domain: str) -> int:
+        """Number of samples."""
+        return len(self._dataset(fold, domain, "image"))
+
+    def scale(self, fold: str, domain: str) -> float:
+        """Intensity of one stored unit."""
+        return float(self._dataset(fold, domain, "image").attrs["scale"])
+
+    def images(
+        self, fold: str, domain: str, indices: NDArray[np.int64] | None = None
+    ) -> NDArray[Any]:
+        """Images as stored, (n, C, H, W); intensity = value * `scale`.
+
+        Args:
+            fold: one of FOLDS.
+            domain: one of DOMAINS.
+            indices: samples to read, in any order, repeated or not; None for all.
+
+        Raises:
+            UserError: the file is damaged there.
+        """
+        return self._read(fold, domain, "image", indices)
+
+    def masks(self, fold: str, indices: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        """Class labels of present samples, (n, H, W) uint8; arguments and errors as `images`."""
+        return self._read(fold, "present", "mask", indices)
+
+    def provenance(self, fold: str, domain: str) -> dict[str, NDArray[Any]]:
+        """Where each sample comes from: arrays (N,) by name; empty when nothing was noted."""
+        names = sorted(set(self._file()[f"{fold}/{domain}"]) - {"image", "mask"})
+        return {name: self._read(fold, domain, name, None) for name in names}
+
+    def sha256(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        if self._sha256 is None:
+            with self.path.open("rb") as file:
+                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._sha256
+
+    def _read(
+        self, fold: str, domain: str, name: str, indices: NDArray[np.int64] | None
+    ) -> NDArray[Any]:
+        dataset = self._dataset(fold, domain, name)
+        try:
+            return dataset[()] if indices is None else gather(dataset, indices)
+        except _HDF5_ERRORS as error:
+            raise UserError(
+                f"{self.path}: {dataset.name} is damaged ({_one_line(error)}); {_MAKE_AGAIN}"
+            ) from error
+
+    def _dataset(self, fold: str, domain: str, name: str) -> Any:
+        return self._file()[f"{fold}/{domain}/{name}"]
+
+    def _file(self) -> h5py.File:
+        # HDF5's state must not be shared across a fork.
+        if self._opened is None or self._opened[0] != os.getpid():
+            try:
+                self._opened = (os.getpid(), h5py.File(self.path, "r"))
+            except _HDF5_ERRORS as error:
+                raise self._damaged(error) from error
+        return self._opened[1]
+
+    def _read_header(self) -> StoreHeader:
+        attributes = self._file().attrs
+        version = attributes.get("schema_version")
+        if version != SCHEMA_VERSION:
+            found = "no data set of ours" if version is None else f"of schema version {version}"
+            raise UserError(
+                f"{self.path}: is {found}, this program reads version {SCHEMA_VERSION}; "
+                f"{_MAKE_AGAIN}"
+            )
+        try:
+            return StoreHeader(
+                task=str(attributes["task"]),
+                channels=tuple(json.loads(attributes["channels"])),
+                parameters=json.loads(attributes["parameters"]),
+                source=str(attributes["source"]),
+                source_sha256=str(attributes["source_sha256"]),
+                data_seed=int(attributes["data_seed"]),
+            )
+        except _HDF5_ERRORS as error:
+            raise self._damaged(error) from error
+
+    def _check_layout(self) -> None:
+        expected = None
+        for fold in FOLDS:
+            for domain in DOMAINS:
+                image = self._dataset(fold, domain, "image")
+                expected = expected or (len(self.header.channels), *image.shape[2:])
+                if image.ndim != 4 or image.shape[1:] != expected or "scale" not in image.attrs:
+                    raise ValueError(f"{image.name} is {image.shape}, expected (N, *{expected})")
+            self._check_present(fold, (self.n(fold, "present"), *expected[1:]))
+
+    def _check_present(self, fold: str, mask_shape: tuple[int, ...]) -> None:
+        group = self._file()[f"{fold}/present"]
+        for name in {"mask", *group} - {"image"}:
+            shape = mask_shape if name == "mask" else mask_shape[:1]
+            if group[name].shape != shape:
+                raise ValueError(f"{group[name].name} is {group[name].shape}, expected {shape}")
+
+    def _damaged(self, error: Exception) -> UserError:
+        return UserError(
+            f"{self.path}: no HDF5 data set, or a damaged one ({_one_line(error)}); {_MAKE_AGAIN}"
+        )
+
+
+def _disk_problem(error: Exception) -> str | None:
+    """What the system said, e.g. of a full disk; HDF5 hides its number in a long text."""
+    number = getattr(error, "errno", None)
+    hidden = re.search(r"errno = (\d+)", str(error))
+    if number is None and hidden:
+        number = int(hidden[1])
+    return None if number is None else os.strerror(number)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -1,0 +1,130 @@
+"""Read finished runs: their facts, history and scores. Imports no torch."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segtrans.cells import Cell
+from segtrans.errors import UserError
+from segtrans.methods.catalogue import METHODS
+from segtrans.params import validate
+from segtrans.tasks import TASKS, Task
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: the run folder.
+        cell: what was trained.
+        facts: the content of `run.json`.
+    """
+
+    folder: Path
+    cell: Cell
+    facts: dict[str, Any]
+
+
+def read_run(folder: Path) -> Run:
+    """Read `run.json` of a run folder.
+
+    Raises:
+        UserError: the file is missing, damaged or holds no valid cell.
+    """
+    file = folder / "run.json"
+    facts = _read_json(file, hint="train the run first")
+    if "cell" not in facts:
+        raise UserError(f"{file}: no key 'cell'; not written by training, train the run again")
+    return Run(folder=folder, cell=validate(Cell, facts["cell"], origin=str(file)), facts=facts)
+
+
+def read_runs(folders: Iterable[Path]) -> list[Run]:
+    """Read several runs, ordered as tasks and methods are listed, then by seed.
+
+    Raises:
+        UserError: there is no folder, one cannot be read, or two hold the same task, method and
+            initial seed.
+    """
+    runs: dict[tuple[int, int, int], Run] = {}
+    tasks, methods = list(TASKS), list(METHODS)
+    for run in map(read_run, folders):
+        cell = run.cell
+        key = (tasks.index(cell.task), methods.index(cell.method), cell.init_seed)
+        if key in runs:
+            raise UserError(
+                f"{run.folder}: task {cell.task}, method {cell.method}, seed {cell.init_seed} "
+                f"stand in {runs[key].folder} too; give each run once"
+            )
+        runs[key] = run
+    if not runs:
+        raise UserError("no run folder was given; name at least one")
+    return [runs[key] for key in sorted(runs)]
+
+
+def only_task(runs: Sequence[Run]) -> Task:
+    """The task that all runs share.
+
+    Raises:
+        UserError: they are of different tasks.
+    """
+    names = list(dict.fromkeys(run.cell.task for run in runs))
+    if len(names) > 1:
+        raise UserError(f"runs of different tasks, {', '.join(names)}: draw a figure of each")
+    return runs[0].cell.task_facts
+
+
+def read_history(run: Run) -> list[dict[str, Any]]:
+    """The records of `history.jsonl`, one per validation, in order.
+
+    Raises:
+        UserError: the file is missing, empty or damaged.
+    """
+    file = run.folder / "history.jsonl"
+    lines = _read_text(file, hint="train the run first").splitlines()
+    if not lines:
+        raise UserError(f"{file}: empty; train the run again")
+    return [_parse(line, origin=f"{file}, line {i}") for i, line in enumerate(lines, start=1)]
+
+
+def read_metrics(run: Run) -> dict[str, Any]:
+    """The content of `metrics.json`, checked to belong to this run.
+
+    Raises:
+        UserError: the file is missing, damaged or from another training of this folder.
+    """
+    file = run.folder / "metrics.json"
+    metrics = _read_json(file, hint="evaluate the run first")
+    for key in ("cell_identity", "data_sha256"):
+        expected = run.cell.identity if key == "cell_identity" else run.facts["data"]["sha256"]
+        if metrics.get(key) != expected:
+            raise UserError(
+                f"{file}: {key} is {metrics.get(key)}, that of run.json is {expected}; "
+                "evaluate the run again"
+            )
+    return metrics
+
+
+def _read_json(file: Path, *, hint: str) -> dict[str, Any]:
+    return _parse(_read_text(file, hint=hint), origin=str(file))
+
+
+def _read_text(file: Path, *, hint: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{file}: not found; {hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot read it ({error}); {hint}") from error
+
+
+def _parse(text: str, *, origin: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{origin}: not JSON ({error}); make it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{origin}: expected a JSON object, found {text:.40}; make it again")
+    return content

@@ -1,0 +1,158 @@
+"""Score a finished run on the validation and test folds: metrics.json and per_image.csv."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from torch import nn
+
+from segtrans.atomic import atomic_path, write_json
+from segtrans.data.batches import iterate_fold
+from segtrans.data.store import Store
+from segtrans.errors import UserError
+from segtrans.evaluate.metrics import NOT_DEFINED, ImageSums, image_sums, split_scores
+from segtrans.evaluate.runs import Run, read_run
+from segtrans.evaluate.segmentation import lesion_probability
+from segtrans.methods.run_folder import WEIGHTS, load_run
+
+SCORED_FOLDS = ("valid", "test")
+_WHICH: tuple[Literal["best", "last"], ...] = ("best", "last")
+_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class FoldSums:
+    """What a method makes of one fold.
+
+    Attributes:
+        present: its P images against their masks.
+        absent: its A images, which hold no lesion.
+    """
+
+    present: ImageSums
+    absent: ImageSums
+
+
+def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
+    """Write `metrics.json` and `per_image.csv` into the run folder.
+
+    `metrics.json` has the scores of `split_scores` under best / last (weights) and valid / test
+    (fold), the threshold, and what they belong to: cell and data. `per_image.csv` has one line per
+    image, of the best weights. Neither holds a time: the same run gives the same bytes.
+
+    Args:
+        run_folder: written by training.
+        data_file: the data set that the run was trained on.
+        threshold: probability above which a pixel counts as segmented.
+
+    Raises:
+        UserError: a file is missing or damaged, or the data are not those of the run.
+    """
+    run = read_run(run_folder)
+    store = open_data_of(run, data_file)
+    sums = {}
+    for which in _WHICH:
+        method = load_run(run_folder, which=which).method
+        try:
+            sums[which] = score_method(method, store, threshold=threshold)
+        except ValueError as error:
+            weights = run_folder / WEIGHTS[which]
+            raise UserError(f"{weights}: {error}; train the run again") from error
+    write_json(
+        run_folder / "metrics.json",
+        {
+            **{which: _scores_of_folds(sums[which]) for which in _WHICH},
+            "threshold": threshold,
+            "cell_identity": run.cell.identity,
+            "data_sha256": run.facts["data"]["sha256"],
+            "notes": NOT_DEFINED,
+        },
+    )
+    with atomic_path(run_folder / "per_image.csv") as temporary:
+        per_image(store, sums["best"]).to_csv(
+            temporary, index=False, float_format="%.6f", lineterminator="\n"
+        )
+
+
+def open_data_of(run: Run, data_file: Path) -> Store:
+    """Open the data set and check that the run was trained on it.
+
+    Raises:
+        UserError: it is damaged, or another one.
+    """
+    store = Store(data_file)
+    expected, found = run.facts["data"]["sha256"], store.sha256()
+    if found != expected:
+        raise UserError(
+            f"{data_file}: not the data of {run.folder}: its SHA-256 is {found:.12}..., the run "
+            f"was trained on {expected:.12}...; give that file, or train again on this one"
+        )
+    return store
+
+
+def score_method(method: nn.Module, store: Store, *, threshold: float) -> dict[str, FoldSums]:
+    """Segment every image of the validation and test folds.
+
+    Args:
+        method: has `segment`; in evaluation mode.
+        store: the data.
+        threshold: probability above which a pixel counts as segmented.
+
+    Raises:
+        ValueError: a probability is not in [0, 1] (or not a number).
+    """
+    return {
+        fold: FoldSums(
+            present=_score_domain(method, store, fold, "present", threshold),
+            absent=_score_domain(method, store, fold, "absent", threshold),
+        )
+        for fold in SCORED_FOLDS
+    }
+
+
+def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
+    """One row per image: fold, domain, index in the fold, provenance, Dice and pixel counts.
+
+    Dice is given for P images only; provenance (digit, source index) where the data have it.
+    """
+    return pd.concat(
+        [
+            _domain_rows(store, fold, domain, fold_sums)
+            for fold, of_fold in sums.items()
+            for domain, fold_sums in (("present", of_fold.present), ("absent", of_fold.absent))
+        ],
+        ignore_index=True,
+    )
+
+
+def _scores_of_folds(sums: Mapping[str, FoldSums]) -> dict[str, dict[str, float | int | None]]:
+    return {fold: split_scores(of.present, of.absent) for fold, of in sums.items()}
+
+
+def _score_domain(
+    method: nn.Module, store: Store, fold: str, domain: str, threshold: float
+) -> ImageSums:
+    return ImageSums.joined(
+        [
+            image_sums(
+                lesion_probability(method, x).cpu().numpy(),
+                None if mask is None else mask.numpy(),
+                threshold=threshold,
+            )
+            for x, mask in iterate_fold(store, fold, domain, _BATCH_SIZE)
+        ]
+    )
+
+
+def _domain_rows(store: Store, fold: str, domain: str, sums: ImageSums) -> pd.DataFrame:
+    n = len(sums.lesion_pixels)
+    columns: dict[str, object] = {"fold": fold, "domain": domain, "index": range(n)}
+    for name, values in store.provenance(fold, domain).items():
+        # Pandas' own types have a missing value, for rows of A images; NumPy's would become floats.
+        columns[name] = pd.array(values)
+    if domain == "present":
+        columns |= {"dice_hard": sums.dice_hard(), "dice_soft": sums.dice_soft()}
+    columns |= {"lesion_pixels": sums.lesion_pixels, "predicted_pixels": sums.predicted_pixels}
+    return pd.DataFrame(columns)

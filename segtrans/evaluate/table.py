@@ -1,0 +1,169 @@
+"""Gather the scores of runs into one table, beside the paper's numbers (Table 1)."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from segtrans.atomic import atomic_path, write_text
+from segtrans.errors import UserError
+from segtrans.evaluate.metrics import DICE_FIGURES
+from segtrans.evaluate.runs import Run, read_metrics, read_runs
+from segtrans.methods.catalogue import METHODS
+from segtrans.nets.tables import ARCHITECTURES
+from segtrans.tasks import TASKS
+
+PAPER_SCALE = "paper"
+_SCORES = (*DICE_FIGURES, "false_positive_pixels_A", "false_positive_pixels_A_image_mean")
+_MISSING = "–"
+
+
+def write_table(run_folders: Iterable[Path], *, output_csv: Path, output_md: Path) -> None:
+    """Write one row per task and method: mean and standard deviation over the initial seeds.
+
+    The CSV has every score of `split_scores` that the task defines, of both weights and folds, as
+    <score>_<fold>_<weights>_mean and _sd, at full precision. The Markdown file has the scores of
+    the test fold, the paper's number beside the headline, and a caption that says what they are.
+
+    Args:
+        run_folders: evaluated runs of one scale.
+        output_csv: file to write.
+        output_md: file to write.
+
+    Raises:
+        UserError: a run is not evaluated, a file is damaged, runs stand there twice or are of
+            different scales.
+    """
+    runs = read_runs(run_folders)
+    metrics = {run.folder: read_metrics(run) for run in runs}
+    scale = _only_scale(runs)
+    rows = [
+        _row(task, method, [(run, metrics[run.folder]) for run in group])
+        for (task, method), group in groupby(runs, key=lambda run: (run.cell.task, run.cell.method))
+    ]
+    thresholds = sorted({content["threshold"] for content in metrics.values()})
+    with atomic_path(output_csv) as temporary:
+        pd.DataFrame([{"scale": scale, **row} for row in rows]).to_csv(
+            temporary, index=False, lineterminator="\n"
+        )
+    shown = pd.DataFrame([_shown(row) for row in rows])
+    alignment = ["left", "left", *["right"] * (shown.shape[1] - 2)]
+    text = shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+    write_text(output_md, f"{text}\n\n{caption(runs, thresholds)}\n")
+
+
+def caption(runs: Sequence[Run], thresholds: Sequence[float]) -> str:
+    """What the numbers are: scores, seeds, scale, labels, data; one paragraph of Markdown."""
+    scale = _only_scale(runs)
+    sentences = [
+        f"Mean (standard deviation) over initial seeds, test fold, scale `{scale}`.",
+        "Headline: soft Dice, pooled over all pixels of the fold's P images, of the weights with "
+        "the best validation Dice; beside it that of the last iteration, the Dice of images "
+        f"thresholded at {_joined(thresholds)} (pooled, and mean per image), and false-positive "
+        "pixels per A image. Both masks empty is Dice 1, one empty is 0.",
+        "Dice per patient in 3D is left out: these images are not slices of patients' volumes.",
+        *[_task_sentence([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
+        f"Data: {_joined(_unique(run.facts['data']['source'] for run in runs))}.",
+    ]
+    if scale == PAPER_SCALE:
+        sentences.append("Paper: its Table 1.")
+    else:
+        sentences.append(
+            "Paper: its Table 1, at full scale and on its own data. This is a reduced scale: the "
+            "numbers here are no reproduction of the paper's and are not to be compared with them."
+        )
+    return " ".join(sentences)
+
+
+def _row(task: str, method: str, scored: Sequence[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "task": task,
+        "method": method,
+        "n_seeds": len(scored),
+        "init_seeds": " ".join(str(run.cell.init_seed) for run, _ in scored),
+    }
+    for which in ("best", "last"):
+        for fold in ("test", "valid"):
+            for score in _SCORES:
+                values = [metrics[which][fold][score] for _, metrics in scored]
+                if None not in values:
+                    mean, sd = mean_and_sd(values)
+                    row[f"{score}_{fold}_{which}_mean"] = mean
+                    row[f"{score}_{fold}_{which}_sd"] = sd
+    paper_mean, paper_sd = METHODS[method].paper_dice.get(task, (math.nan, math.nan))
+    return row | {"dice_paper_mean": paper_mean, "dice_paper_sd": paper_sd}
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (n - 1); of one value the latter is NaN."""
+    series = pd.Series(values, dtype="float64")
+    return float(series.mean()), float(series.std(ddof=1))
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    def score(name: str, which: str = "best", digits: int = 2) -> str:
+        key = f"{name}_test_{which}"
+        return _mean_sd(row[f"{key}_mean"], row[f"{key}_sd"], digits)
+
+    return {
+        "Task": TASKS[row["task"]].title,
+        "Method": METHODS[row["method"]].title,
+        "Seeds": str(row["n_seeds"]),
+        "Dice": f"**{score('dice_soft_pooled')}**",
+        "Paper": _mean_sd(row["dice_paper_mean"], row["dice_paper_sd"], 2),
+        "Dice, last iteration": score("dice_soft_pooled", "last"),
+        "Dice, thresholded": score("dice_hard_pooled"),
+        "Dice, per image": score("dice_hard_image_mean"),
+        "False positives, px": score("false_positive_pixels_A_image_mean", digits=1),
+    }
+
+
+def _mean_sd(mean: float, sd: float, digits: int) -> str:
+    if math.isnan(mean):
+        return _MISSING
+    return f"{mean:.{digits}f} ({_MISSING if math.isnan(sd) else f'{sd:.{digits}f}'})"
+
+
+def _task_sentence(runs: Sequence[Run]) -> str:
+    """Scale and labels of the runs of one task; values that differ between runs are listed."""
+    task = runs[0].cell.task_facts
+    tables = ARCHITECTURES[task.architecture]
+
+    def each(values: Iterable[object]) -> str:
+        return _joined(_unique(values))
+
+    cells = [run.cell for run in runs]
+    n_latent = each(tables.scaled(cell.networks.width).encoder_channels[-1] for cell in cells)
+    n_images = each(f"{run.facts['data']['n_train_images']:,}" for run in runs)
+    labelled = [run.facts["labelled"] for run in runs]
+    return (
+        f"{task.title}: seeds {each(cell.init_seed for cell in cells)}; "
+        f"{each(f'{cell.training.iterations:,}' for cell in cells)} iterations, batches of "
+        f"{each(cell.training.batch_size for cell in cells)} P and as many A images; "
+        f"{n_latent} latent channels (paper: {tables.encoder_channels[-1]}); "
+        f"{n_images} training images per domain, of which {each(n['n_images'] for n in labelled)} "
+        f"P images of {each(n['n_digits'] for n in labelled)} digits are labelled "
+        f"(classes {each(digit for cell in cells for digit in cell.labels.digits)})."
+    )
+
+
+def _only_scale(runs: Sequence[Run]) -> str:
+    scales = _unique(run.facts["scale"] for run in runs)
+    if len(scales) > 1:
+        raise UserError(f"runs of different scales, {_joined(scales)}: make a table of each")
+    return str(scales[0])
+
+
+def _tasks(runs: Sequence[Run]) -> list[object]:
+    return _unique(run.cell.task for run in runs)
+
+
+def _unique(values: Iterable[object]) -> list[object]:
+    return list(dict.fromkeys(values))
+
+
+def _joined(values: Iterable[object]) -> str:
+    return ", ".join(str(value).rstrip(".") for value in values)

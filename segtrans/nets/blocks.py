@@ -1,0 +1,151 @@
+"""The parts that encoder, decoders and discriminators are made of (appendix A)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segtrans.nets.spectral import Convolution
+
+LONG_SKIPS = ("compress", "concat", "sum", "none")
+
+
+def instance_norm(x: Tensor) -> Tensor:
+    """Each map of (N, C, H, W) to mean 0 and variance 1: (x - mean) / sqrt(variance + 1e-5).
+
+    Without gain and bias, as in the authors' code. As group norm with a group per channel it is
+    one native operation; torch's instance norm is several, and slower by half or more.
+    """
+    return F.group_norm(x, x.shape[1])
+
+
+def adaptive_instance_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Instance norm of (N, C, H, W) with gain and bias per sample, each (N, C) (equation 5)."""
+    n, c, h, w = x.shape
+    maps = x.reshape(1, n * c, h, w)  # so that group norm can give every sample its own gain
+    return F.group_norm(maps, n * c, gain.flatten(), bias.flatten()).view_as(x)
+
+
+def upsample(x: Tensor, size: torch.Size) -> Tensor:
+    """Repeat rows and columns of (N, C, h, w) twice, then crop to `size` (figure 9).
+
+    Args:
+        x: maps.
+        size: (H, W) with H in {2h - 1, 2h} and W likewise; for these the nearest neighbour of
+            row i is row i // 2, so that repetition and crop are one operation.
+    """
+    return F.interpolate(x, size=size, mode="nearest")
+
+
+class LayerNorm(nn.Module):
+    """Layer norm over C, H, W of each sample, then a gain (1) and a bias (0) per channel.
+
+    It is group norm with one group; eps is 1e-5.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        return F.group_norm(x, 1, self.gain, self.bias)
+
+
+class ConvBlock(nn.Module):
+    """The conv block of figure 9 from its convolution on; its caller normalises and rectifies.
+
+    The short skip is the identity; where the shape changes it is a 1 x 1 convolution with the
+    block's stride and no normalisation (our choice; the paper is silent). In decoders it comes
+    before the repetition, which is the same function at a quarter of the work.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        short_skip: bool = True,
+        spectral_norm: bool,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.convolution = Convolution(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            spectral_norm=spectral_norm,
+            generator=generator,
+        )
+        self.short_skip: nn.Module | None = None
+        if short_skip and (in_channels != out_channels or stride != 1):
+            self.short_skip = Convolution(
+                in_channels,
+                out_channels,
+                1,
+                stride=stride,
+                spectral_norm=spectral_norm,
+                generator=generator,
+            )
+        elif short_skip:
+            self.short_skip = nn.Identity()
+
+    def forward(self, x: Tensor, rectified: Tensor, size: torch.Size | None = None) -> Tensor:
+        """Convolve, and add the short skip.
+
+        Args:
+            x: the block's input, (N, in_channels, h, w): what the short skip carries.
+            rectified: x after norm and ReLU, same shape.
+            size: upsample to it before the convolution (decoders), see `upsample`.
+        """
+        y: Tensor = self.convolution(rectified if size is None else upsample(rectified, size))
+        if self.short_skip is None:
+            return y
+        skipped: Tensor = self.short_skip(x)
+        return y + (skipped if size is None else upsample(skipped, size))
+
+
+class LongSkip(nn.Module):
+    """Brings encoder maps into a decoder (section 3.4, table 1b).
+
+    `compress` concatenates them squeezed to one map by a 1 x 1 convolution, `concat` as they are,
+    `sum` adds them, `none` leaves them out. They come instance-normalised from the encoder.
+
+    Attributes:
+        out_channels: channels after merging.
+
+    Raises:
+        ValueError: an unknown kind, or `sum` of different channel counts.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        channels: int,
+        skip_channels: int,
+        *,
+        spectral_norm: bool,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        if kind not in LONG_SKIPS:
+            raise ValueError(f"long_skip = {kind}: allowed: {', '.join(LONG_SKIPS)}")
+        if kind == "sum" and channels != skip_channels:
+            raise ValueError(f"long_skip = sum: {channels} and {skip_channels} channels")
+        self.kind = kind
+        self.out_channels = channels + {"compress": 1, "concat": skip_channels}.get(kind, 0)
+        if kind == "compress":
+            self.compress = Convolution(
+                skip_channels, 1, 1, spectral_norm=spectral_norm, generator=generator
+            )
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Merge (N, channels, H, W) and (N, skip_channels, H, W)."""
+        if self.kind == "compress":
+            return torch.cat([x, self.compress(skip)], dim=1)
+        if self.kind == "concat":
+            return torch.cat([x, skip], dim=1)
+        return x + skip if self.kind == "sum" else x

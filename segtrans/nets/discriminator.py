@@ -1,0 +1,92 @@
+"""The multi-scale discriminator of tables 8 and 9."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segtrans.errors import UserError
+from segtrans.nets.blocks import LayerNorm
+from segtrans.nets.spectral import Convolution
+
+_KERNEL_SIZE = 4
+_SLOPE = 0.2  # of the leaky ReLU
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """Images to one score each: the mean of a network's map, averaged over scales.
+
+    Every scale has a network of its own; the image is halved from scale to scale by average
+    pooling (3 x 3, stride 2, the border counting only what is there). Spectrally normalised.
+
+    Args:
+        in_channels: image channels.
+        channels: of the first convolution, then of those with stride 2 (`Architecture`).
+        generator: draws the weights.
+        n_scales: number of scales.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: tuple[int, ...],
+        *,
+        generator: torch.Generator,
+        n_scales: int = 3,
+    ) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            ScaleDiscriminator(in_channels, channels, generator) for _ in range(n_scales)
+        )
+        # The last convolution of stride 2 must see 2 pixels a side on the smallest scale, and
+        # the first one 3 to reflect 2 of them.
+        smallest_map = max(3, 2 ** (len(channels) - 1))
+        self.smallest = (smallest_map - 1) * 2 ** (n_scales - 1) + 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (N,) in float32 of images (N, in_channels, H, W); high means real (equation 12).
+
+        Raises:
+            UserError: the image is too small for its smallest scale.
+        """
+        height, width = x.shape[-2:]
+        if min(height, width) < self.smallest:
+            raise UserError(
+                f"image of {height} x {width} pixels: too small for a discriminator of "
+                f"{len(self.scales)} scales; it needs at least {self.smallest} x {self.smallest}"
+            )
+        scores = []
+        for i, scale in enumerate(self.scales):
+            if i > 0:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            scores.append(scale(x))
+        return torch.stack(scores).mean(dim=0)
+
+
+class ScaleDiscriminator(nn.Module):
+    """The network at one scale: a map of scores, averaged. Layer norms (our choice)."""
+
+    def __init__(
+        self, in_channels: int, channels: tuple[int, ...], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.first = Convolution(
+            in_channels, channels[0], _KERNEL_SIZE, spectral_norm=True, generator=generator
+        )
+        self.norms = nn.ModuleList(map(LayerNorm, channels[:-1]))
+        self.convolutions = nn.ModuleList(
+            Convolution(
+                before, after, _KERNEL_SIZE, stride=2, spectral_norm=True, generator=generator
+            )
+            for before, after in pairwise(channels)
+        )
+        self.last = Convolution(channels[-1], 1, 1, spectral_norm=True, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (N,) of images (N, C, H, W)."""
+        x = self.first(x)
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            x = convolution(F.leaky_relu(norm(x), _SLOPE))
+        scores: Tensor = self.last(x).float().mean(dim=(1, 2, 3))
+        return scores

@@ -1,0 +1,82 @@
+"""The encoder of tables 2 and 5."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from segtrans.errors import UserError
+from segtrans.nets.blocks import ConvBlock, instance_norm
+from segtrans.nets.spectral import Convolution
+
+_KERNEL_SIZE = 3
+
+
+class Encoder(nn.Module):
+    """Images to codes, halving the size (rounded up) with each conv block; instance norm.
+
+    Args:
+        in_channels: image channels.
+        channels: of the first convolution, then of each conv block (`Architecture`).
+        spectral_norm: normalise every convolution (translation methods).
+        generator: draws the weights.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: tuple[int, ...],
+        *,
+        spectral_norm: bool,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.first = Convolution(
+            in_channels, channels[0], _KERNEL_SIZE, spectral_norm=spectral_norm, generator=generator
+        )
+        self.blocks = nn.ModuleList(
+            ConvBlock(
+                before,
+                after,
+                _KERNEL_SIZE,
+                stride=2,
+                spectral_norm=spectral_norm,
+                generator=generator,
+            )
+            for before, after in pairwise(channels)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Encode images of any size from 2 ** blocks + 1 pixels a side.
+
+        Args:
+            x: images, (N, in_channels, H, W).
+
+        Returns:
+            The code, (N, channels[-1], h, w) with h = H / 2 ** blocks rounded up, at least 0 since
+            the table ends in Norm + ReLU. And the maps for the long skips: the input of each
+            conv block after its instance norm, from full resolution down. That norm is the one
+            that section 3.4 asks of skipped features, so every decoder shares it.
+
+        Raises:
+            UserError: the image is smaller.
+        """
+        self._check_size(x)
+        x = self.first(x)
+        skips = []
+        for block in self.blocks:
+            skip = instance_norm(x)
+            skips.append(skip)
+            x = block(x, skip.relu())
+        return instance_norm(x).relu(), skips
+
+    def _check_size(self, x: Tensor) -> None:
+        # Then the code has 2 pixels a side, which instance norm needs to vary at all, and the
+        # maps before it have 3, which the 5 x 5 kernels of the residual decoder need to reflect.
+        smallest = 2 ** len(self.blocks) + 1
+        height, width = x.shape[-2:]
+        if min(height, width) < smallest:
+            raise UserError(
+                f"image of {height} x {width} pixels: too small for an encoder that halves it "
+                f"{len(self.blocks)} times; it needs at least {smallest} x {smallest}"
+            )

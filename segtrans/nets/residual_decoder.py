@@ -1,0 +1,190 @@
+"""The residual decoder of tables 4 and 7, which also segments (equations 3 to 5)."""
+
+from functools import partial
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from segtrans.errors import UserError
+from segtrans.nets.blocks import LayerNorm, adaptive_instance_norm
+from segtrans.nets.decoder import Norm, Trunk
+from segtrans.nets.spectral import Convolution
+
+
+class ResidualDecoder(nn.Module):
+    """Codes (common and unique) to residual images and, but for the last layer, to segmentations.
+
+    Spectrally normalised, except for what only segmentation uses; no short skips. To segment, the
+    trunk gets norms of its own: `adaptive_instance_norm` (equation 5) or `layer_norm` (a second
+    set of gains and biases), then a 1 x 1 convolution.
+
+    Args:
+        code_channels: channels of common and unique code together.
+        channels: of the first convolution, then of each conv block (`Architecture`).
+        out_channels: image channels.
+        kernel_size: of the convolutions.
+        long_skip: compress, concat, sum or none (`LongSkip`).
+        skip_channels: of the encoder's maps, from full resolution down.
+        n_classes: channels of a segmentation; None when another decoder segments.
+        segmentation_norm: adaptive_instance_norm or layer_norm.
+        image_size: (H, W) of the images to segment; the MLP needs to know it.
+        mlp_units: hidden units of the MLP.
+        generator: draws the weights.
+
+    Raises:
+        ValueError: an unknown segmentation_norm or long_skip.
+    """
+
+    def __init__(
+        self,
+        code_channels: int,
+        channels: tuple[int, ...],
+        out_channels: int,
+        *,
+        kernel_size: int,
+        long_skip: str,
+        skip_channels: tuple[int, ...],
+        n_classes: int | None,
+        segmentation_norm: str,
+        image_size: tuple[int, int],
+        mlp_units: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.trunk = Trunk(
+            code_channels,
+            channels,
+            kernel_size=kernel_size,
+            short_skip=False,
+            long_skip=long_skip,
+            skip_channels=skip_channels,
+            spectral_norm=True,
+            generator=generator,
+        )
+        norm_channels = self.trunk.norm_channels
+        self.norms = nn.ModuleList(map(LayerNorm, norm_channels))
+        self.last = Convolution(
+            norm_channels[-1], out_channels, kernel_size, spectral_norm=True, generator=generator
+        )
+        self.segmentation_norms: nn.Module | None = None
+        if n_classes is not None:
+            code_shape = (code_channels, *_code_size(image_size, len(channels)))
+            self.segmentation_norms = _segmentation_norms(
+                segmentation_norm, code_shape, norm_channels, mlp_units, generator
+            )
+            self.segmentation_head = _segmentation_head(norm_channels[-1], n_classes, generator)
+
+    def translate(self, code: Tensor, skips: list[Tensor]) -> Tensor:
+        """The raw residual of equation 3, (N, out_channels, H, W), from a code (N, C, h, w)."""
+        output: Tensor = self.last(self.trunk(code, skips, list(self.norms)))
+        return output
+
+    def segment(self, code: Tensor, skips: list[Tensor]) -> Tensor:
+        """The raw classes of equation 4, (N, n_classes, H, W), from a code (N, C, h, w).
+
+        Raises:
+            ValueError: the decoder was made without classes.
+            UserError: the images have another size than the MLP was made for.
+        """
+        if self.segmentation_norms is None:
+            raise ValueError("this residual decoder was made without classes: it cannot segment")
+        norms: list[Norm] = self.segmentation_norms(code)
+        output: Tensor = self.segmentation_head(self.trunk(code, skips, norms))
+        return output
+
+
+class AdaptiveInstanceNorms(nn.Module):
+    """Instance norms whose gains and biases an MLP computes from the code (equation 5).
+
+    The MLP has 4 layers with ReLU between them; the first reads the flattened code, the last
+    gives all gains, then all biases: the gains as differences from 1, so that training starts
+    near plain instance norm (our choice). Not spectrally normalised.
+    """
+
+    def __init__(
+        self,
+        code_shape: tuple[int, int, int],
+        norm_channels: list[int],
+        n_units: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.code_shape = code_shape
+        self.norm_channels = norm_channels
+        self.mlp = nn.Sequential(
+            nn.Flatten(),
+            _Linear(prod(code_shape), n_units, generator),
+            nn.ReLU(),
+            _Linear(n_units, n_units, generator),
+            nn.ReLU(),
+            _Linear(n_units, n_units, generator),
+            nn.ReLU(),
+            _Linear(n_units, 2 * sum(norm_channels), generator),
+        )
+
+    def forward(self, code: Tensor) -> list[Norm]:
+        """One norm per entry of `norm_channels`, for the N samples of the code (N, C, h, w)."""
+        if code.shape[1:] != self.code_shape:
+            raise UserError(
+                f"images whose code is {tuple(code.shape[1:])} (channels, rows, columns): the "
+                f"segmentation's MLP was made for {self.code_shape}; use images of the task's size"
+            )
+        gains, biases = self.mlp(code).chunk(2, dim=1)
+        return [
+            partial(adaptive_instance_norm, gain=1 + gain, bias=bias)
+            for gain, bias in zip(
+                gains.split(self.norm_channels, dim=1),
+                biases.split(self.norm_channels, dim=1),
+                strict=True,
+            )
+        ]
+
+
+class LayerNorms(nn.Module):
+    """Layer norms of their own for segmentation; the code does not change them."""
+
+    def __init__(self, norm_channels: list[int]) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(map(LayerNorm, norm_channels))
+
+    def forward(self, code: Tensor) -> list[Norm]:
+        """The norms, whatever the code."""
+        return list(self.norms)
+
+
+class _Linear(nn.Linear):
+    """Fully connected layer, initialised like a `Convolution`."""
+
+    def __init__(self, n_in: int, n_out: int, generator: torch.Generator) -> None:
+        super().__init__(n_in, n_out)
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu", generator=generator)
+        nn.init.zeros_(self.bias)
+
+    def reset_parameters(self) -> None:
+        """Left to __init__: torch's own would draw from the global generator."""
+
+
+def _segmentation_norms(
+    kind: str,
+    code_shape: tuple[int, int, int],
+    norm_channels: list[int],
+    mlp_units: int,
+    generator: torch.Generator,
+) -> nn.Module:
+    if kind == "adaptive_instance_norm":
+        return AdaptiveInstanceNorms(code_shape, norm_channels, mlp_units, generator)
+    if kind == "layer_norm":
+        return LayerNorms(norm_channels)
+    raise ValueError(f"segmentation_norm = {kind}: allowed: adaptive_instance_norm, layer_norm")
+
+
+def _segmentation_head(channels: int, n_classes: int, generator: torch.Generator) -> Convolution:
+    return Convolution(channels, n_classes, 1, spectral_norm=False, generator=generator)
+
+
+def _code_size(image_size: tuple[int, int], n_halvings: int) -> tuple[int, int]:
+    """Halved again and again, rounding up, a size is divided by the power of two, rounding up."""
+    factor = 2**n_halvings
+    height, width = image_size
+    return -(-height // factor), -(-width // factor)

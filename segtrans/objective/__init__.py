@@ -1,0 +1,1 @@
+"""The training objective, equations 7 to 12."""

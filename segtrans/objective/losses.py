@@ -1,0 +1,56 @@
+"""The losses of equations 8 to 12 as pure functions; each returns a 0-d float32 tensor."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
+    """One minus the soft Dice, pooled over all pixels of the batch (equation 8).
+
+    Dice = (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth) for probabilities p and truth t. With
+    several classes it is the mean over the foreground's.
+
+    Args:
+        y_seg: probabilities, (L, K, H, W) in [0, 1]; K = 1 is the foreground (label > 0), else
+            one per class with the background first.
+        y: labels, (L, H, W) uint8, below K when K > 1.
+        smooth: added above and below.
+
+    Returns:
+        The loss, in [0, 1].
+    """
+    p, truth = y_seg.float(), _foreground(y, y_seg.shape[1])
+    p = p[:, -truth.shape[1] :]  # without the background of several classes
+    over = (0, 2, 3)
+    overlap = (p * truth).sum(over)
+    total = p.sum(over) + truth.sum(over)
+    return 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
+
+
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference of tensors of one shape (equations 9 to 11)."""
+    return F.l1_loss(a.float(), b.float())
+
+
+def hinge_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """What a discriminator minimises: E[max(0, 1 - real)] + E[max(0, 1 + fake)] (equation 12).
+
+    Args:
+        real_scores: of images of the domain, (N,).
+        fake_scores: of translations into it, (M,), detached from the generator.
+    """
+    return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()
+
+
+def hinge_generator(fake_scores: Tensor) -> Tensor:
+    """What the generator minimises: -E[fake] of scores (M,) (equation 12)."""
+    return -fake_scores.mean()
+
+
+def _foreground(y: Tensor, n_channels: int) -> Tensor:
+    """One boolean map per foreground class: (L, 1 or n_channels - 1, H, W)."""
+    if n_channels == 1:
+        return (y > 0).unsqueeze(1)
+    classes = torch.arange(1, n_channels, device=y.device, dtype=y.dtype)
+    return y.unsqueeze(1) == classes.view(1, -1, 1, 1)

@@ -1,0 +1,21 @@
+"""MLflow: the only package that imports it, inside functions, since the import takes seconds.
+
+`history.jsonl` in a run folder is the truth of a run; MLflow is a view of it that can be made
+again at any time with `track_run`. So a failure here warns on stderr and stops nothing.
+"""
+
+from segtrans.tracking.links import comparison_links
+from segtrans.tracking.mlflow_run import RunDescription
+from segtrans.tracking.replay import track_run
+from segtrans.tracking.run import RunTracker, describe_run
+from segtrans.tracking.store import ensure_store, tracking_uri
+
+__all__ = [
+    "RunDescription",
+    "RunTracker",
+    "comparison_links",
+    "describe_run",
+    "ensure_store",
+    "track_run",
+    "tracking_uri",
+]

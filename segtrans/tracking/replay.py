@@ -1,0 +1,105 @@
+"""A finished run folder, brought to MLflow whole, whatever was tracked while it trained."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segtrans.errors import UserError
+from segtrans.tracking.mlflow_run import open_run
+from segtrans.tracking.run import describe_run
+from segtrans.tracking.store import connect, failures_warn
+
+_ARTEFACTS = (
+    "run.json",
+    "history.jsonl",
+    "labelled_ids.json",
+    "metrics.json",
+    "per_image.csv",
+    "weights.safetensors",
+    "panel.png",
+)
+
+
+def track_run(run_folder: Path) -> str | None:
+    """Add to MLflow what it lacks of a finished run; a second call adds nothing.
+
+    That is: history records as curves, the scores of `metrics.json` as "<fold>/<best or
+    last>/<name>", and the files of the folder as artefacts; files that are not there are left out.
+
+    Returns:
+        MLflow's id of the run; None when MLflow failed, of which a line on stderr tells.
+
+    Raises:
+        UserError: `run.json` or `history.jsonl` is missing, or a file is damaged.
+    """
+    facts = _read_json(run_folder / "run.json")
+    history = _read_history(run_folder / "history.jsonl")
+    metrics = run_folder / "metrics.json"
+    scores = _scores(_read_json(metrics)) if metrics.exists() else {}
+    try:
+        description = describe_run(run_folder, facts)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{run_folder / 'run.json'}: lacks {error}; train the run again") from error
+    with failures_warn(f"{run_folder} is not tracked; track it again later"):
+        run_id = facts.get("mlflow_run_id")
+        run = open_run(connect(), description, run_id, is_training=False)
+        run.log_records(history)
+        run.log_scores(scores)
+        files = [run_folder / name for name in _ARTEFACTS]
+        run.log_files([file for file in files if file.is_file()])
+        run.set_status("FINISHED")
+        return run.run_id
+    return None
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    return _parse(_read_text(file), origin=str(file))
+
+
+def _read_history(file: Path) -> list[dict[str, Any]]:
+    lines = enumerate(_read_text(file).splitlines(), start=1)
+    records = [_parse(line, origin=f"{file}, line {number}") for number, line in lines]
+    for number, record in enumerate(records, start=1):
+        for key in ("iteration", "train", "valid"):
+            if key not in record:
+                raise UserError(f"{file}, line {number}: lacks {key}; train the run again")
+    return records
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot read it ({error}); train the run first") from error
+
+
+def _parse(text: str, *, origin: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{origin}: not JSON ({error}); make it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{origin}: expected a JSON object, found {text:.40}; make it again")
+    return content
+
+
+def _scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        f"{fold}/{which}/{name}": value
+        for which in ("best", "last")
+        for fold, figures in metrics.get(which, {}).items()
+        for name, value in _numbers(figures)
+    }
+
+
+def _numbers(block: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    # Figures may stand in groups; a figure that does not exist for a task is null, or says why.
+    numbers: list[tuple[str, float]] = []
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            numbers += _numbers(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float) and math.isfinite(value):
+            numbers.append((f"{prefix}{key}", float(value)))
+    return numbers

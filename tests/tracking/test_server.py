@@ -1,0 +1,85 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from segtrans.tracking import RunTracker, comparison_links, describe_run, track_run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def server(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real MLflow server on loopback that keeps artefacts itself."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", store, "--artifacts-destination", str(tmp_path / "kept")]
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait_until_healthy(uri, process)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def _wait_until_healthy(uri: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{uri}/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.5)
+    raise AssertionError("the server did not start")
+
+
+def test_a_server_holds_what_the_file_would(
+    server: str,
+    client: Any,
+    tmp_path: Path,
+    run_folder: Path,
+    facts: dict[str, Any],
+    records: list[dict[str, Any]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tracker = RunTracker(**describe_run(run_folder, facts))
+    tracker.log(records[0])
+    resumed = RunTracker(**describe_run(run_folder, facts), run_id=tracker.run_id)
+    resumed.log(records[0])
+    resumed.log(records[1])
+    resumed.close()
+    assert track_run(run_folder) == tracker.run_id
+    assert track_run(run_folder) == tracker.run_id
+    points = client.get_metric_history(tracker.run_id, "valid/dice_soft_pooled")
+    assert sorted((m.step, m.value) for m in points) == [(0, 0.1), (100, 0.3), (200, 0.6)]
+    (weights,) = (tmp_path / "kept").rglob("weights.safetensors")
+    assert weights.read_bytes() == b"weights"
+    start, curves, compare = comparison_links(["segtrans/smoke/mnist48_simple"])
+    assert start == f"MLflow: {server}"
+    assert f"{server}/#/" in curves
+    assert str(tracker.run_id) in compare
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_server_of_a_local_store_shows_its_artefacts(
+    store: str, run_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run_id = track_run(run_folder)  # straight into the file, as the pipeline does by default
+    uri = request.getfixturevalue("server")
+    place = {"path": "weights.safetensors", "run_uuid": run_id}
+    answer = requests.get(f"{uri}/get-artifact", params=place, timeout=30)
+    assert answer.content == b"weights"

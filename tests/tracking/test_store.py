@@ -1,0 +1,146 @@
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from segtrans.tracking import ensure_store, tracking_uri
+from segtrans.tracking.store import (
+    artifact_location,
+    connect,
+    failures_warn,
+    patient_requests,
+    sqlite_file,
+)
+
+OPEN_AND_LOG = """
+import sys
+from pathlib import Path
+from segtrans.tracking import RunTracker
+seed = sys.argv[1]
+tags = {"segtrans.cell": seed, "segtrans.data_sha256": "d", "segtrans.run_folder": f"/r/{seed}"}
+tracker = RunTracker(experiment="segtrans/s/t", name=f"m/seed{seed}", params={}, tags=tags)
+for i in range(20):
+    tracker.log({"iteration": i, "train": {"seg": 0.5, "total": 1.0}, "valid": {"dice": i / 20}})
+tracker.close()
+"""
+
+
+def test_the_default_is_an_absolute_sqlite_file_in_the_working_directory(tmp_path: Path) -> None:
+    assert tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    assert artifact_location() == f"file://{tmp_path}/mlartifacts"
+
+
+def test_the_environment_names_another_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org/mlflow")
+    assert tracking_uri() == "https://example.org/mlflow"
+    assert artifact_location() is None  # the server decides
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///sub/other.db?timeout=9")
+    assert sqlite_file(tracking_uri()) == tmp_path / "sub/other.db"
+
+
+def test_a_new_store_opens_in_write_ahead_mode_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a folder with 'quotes'" / "runs.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    ensure_store()
+    ensure_store()
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+        assert connection.execute("select count(*) from experiments").fetchone() == (1,)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_store_that_cannot_be_made_warns_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/file/mlflow.db")
+    ensure_store()
+    error = capsys.readouterr().err
+    assert error.startswith(f"warning: MLflow at sqlite:///{tmp_path}/file/mlflow.db: ")
+    assert error.count("\n") == 1
+
+
+def test_the_defaults_for_requests_yield_to_the_users(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "33")
+    connect()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "33"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+    with patient_requests():
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "33"
+
+
+def test_uploads_may_take_longer_than_other_requests(store: str) -> None:
+    connect()
+    with patient_requests():
+        assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) >= 60
+    assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 5
+
+
+def test_failures_warn_lets_an_interrupt_through() -> None:
+    with pytest.raises(KeyboardInterrupt), failures_warn("nothing"):
+        raise KeyboardInterrupt
+
+
+def test_a_failure_without_a_text_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with failures_warn("training goes on"):
+        raise ZeroDivisionError
+    assert capsys.readouterr().err.endswith("ZeroDivisionError; training goes on\n")
+
+
+def test_the_package_imports_mlflow_only_when_it_is_used() -> None:
+    code = "import sys, segtrans.tracking; print('mlflow' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
+
+
+def _open_at_once(folder: Path, n_processes: int) -> list[str]:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN_AND_LOG, str(seed)],
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(n_processes)
+    ]
+    return [process.communicate()[1] for process in processes]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_processes", [4, 8])
+def test_processes_that_open_a_new_store_at_once_lose_nothing(
+    tmp_path: Path, n_processes: int
+) -> None:
+    assert _open_at_once(tmp_path, n_processes) == [""] * n_processes
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        points = connection.execute("select count(*) from metrics").fetchone()
+        states = connection.execute("select status from runs").fetchall()
+        experiments = connection.execute("select name from experiments order by 1").fetchall()
+    assert points == (n_processes * 20 * 3,)
+    assert states == [("FINISHED",)] * n_processes
+    assert experiments == [("Default",), ("segtrans/s/t",)]
+
+
+def test_a_lock_that_is_never_freed_ends_in_a_warning(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr("segtrans.tracking.store._LOCK_WAIT_S", 0.2)
+    with Path("mlflow.db.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        start = time.monotonic()
+        ensure_store()
+    assert time.monotonic() - start < 5
+    assert "locked by another process" in capsys.readouterr().err
