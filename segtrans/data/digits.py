@@ -59,7 +59,7 @@ class Digits:
         """SHA-256 of the three arrays' bytes, in hexadecimal."""
         digest = hashlib.sha256()
         for array in (self.images, self.labels, self.is_test):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
 

@@ -253,11 +253,11 @@ class Store:
             raise self._damaged(error) from error
 
     def _check_layout(self) -> None:
-        expected = None
+        first = self._dataset(FOLDS[0], DOMAINS[0], "image")
+        expected = (len(self.header.channels), *first.shape[2:])
         for fold in FOLDS:
             for domain in DOMAINS:
                 image = self._dataset(fold, domain, "image")
-                expected = expected or (len(self.header.channels), *image.shape[2:])
                 if image.ndim != 4 or image.shape[1:] != expected or "scale" not in image.attrs:
                     raise ValueError(f"{image.name} is {image.shape}, expected (N, *{expected})")
             self._check_present(fold, (self.n(fold, "present"), *expected[1:]))

@@ -56,26 +56,24 @@ def write_table(run_folders: Iterable[Path], *, output_csv: Path, output_md: Pat
 
 
 def caption(runs: Sequence[Run], thresholds: Sequence[float]) -> str:
-    """What the numbers are: scores, seeds, scale, labels, data; one paragraph of Markdown."""
+    """What the numbers are: scores, scale, seeds, labels, data; a Markdown list."""
     scale = _only_scale(runs)
-    sentences = [
-        f"Mean (standard deviation) over initial seeds, test fold, scale `{scale}`.",
-        "Headline: soft Dice, pooled over all pixels of the fold's P images, of the weights with "
-        "the best validation Dice; beside it that of the last iteration, the Dice of images "
-        f"thresholded at {_joined(thresholds)} (pooled, and mean per image), and false-positive "
-        "pixels per A image. Both masks empty is Dice 1, one empty is 0.",
-        "Dice per patient in 3D is left out: these images are not slices of patients' volumes.",
-        *[_task_sentence([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
+    points = [
+        f"Scale `{scale}`, test fold: mean (standard deviation) over initial seeds.",
+        "Dice: soft, pooled over all pixels of the P images, with the weights of the best "
+        "validation Dice. Last iteration: the same with the last weights. Thresholded at "
+        f"{_joined(thresholds)}: pooled over all pixels, and the mean over images. False "
+        "positives: segmented pixels per A image.",
+        "Empty masks: both empty is Dice 1, one empty is 0. Dice per patient in 3D is left out: "
+        "these images are not slices of patients' volumes.",
+        *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
         f"Data: {_joined(_unique(run.facts['data']['source'] for run in runs))}.",
+        "Paper: its Table 1."
+        if scale == PAPER_SCALE
+        else "Paper: its Table 1, at full scale. This is a reduced scale: the numbers here are no "
+        "reproduction of the paper's, which stand beside them for orientation only.",
     ]
-    if scale == PAPER_SCALE:
-        sentences.append("Paper: its Table 1.")
-    else:
-        sentences.append(
-            "Paper: its Table 1, at full scale and on its own data. This is a reduced scale: the "
-            "numbers here are no reproduction of the paper's and are not to be compared with them."
-        )
-    return " ".join(sentences)
+    return "\n".join(f"- {point}" for point in points)
 
 
 def _row(task: str, method: str, scored: Sequence[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
@@ -116,8 +114,8 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         "Paper": _mean_sd(row["dice_paper_mean"], row["dice_paper_sd"], 2),
         "Dice, last iteration": score("dice_soft_pooled", "last"),
         "Dice, thresholded": score("dice_hard_pooled"),
-        "Dice, per image": score("dice_hard_image_mean"),
-        "False positives, px": score("false_positive_pixels_A_image_mean", digits=1),
+        "Dice, thresholded, per image": score("dice_hard_image_mean"),
+        "False positives, pixels": score("false_positive_pixels_A_image_mean", digits=1),
     }
 
 
@@ -127,7 +125,7 @@ def _mean_sd(mean: float, sd: float, digits: int) -> str:
     return f"{mean:.{digits}f} ({_MISSING if math.isnan(sd) else f'{sd:.{digits}f}'})"
 
 
-def _task_sentence(runs: Sequence[Run]) -> str:
+def _task_point(runs: Sequence[Run]) -> str:
     """Scale and labels of the runs of one task; values that differ between runs are listed."""
     task = runs[0].cell.task_facts
     tables = ARCHITECTURES[task.architecture]

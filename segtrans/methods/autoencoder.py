@@ -79,7 +79,8 @@ class Autoencoder(Method):
         }
 
     def _reconstruct(self, code: Tensor, skips: list[Tensor]) -> Tensor:
-        return self.reconstruction_decoder(code, skips).float().tanh()
+        raw: Tensor = self.reconstruction_decoder(code, skips)
+        return raw.float().tanh()
 
 
 def build(cell: Cell, generator: torch.Generator) -> Autoencoder:

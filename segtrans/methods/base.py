@@ -62,7 +62,9 @@ class Method(nn.Module, ABC):
         self.optimisers = self.make_optimisers(training)
 
 
-def amsgrad(parameters: Iterable[nn.Parameter], *, rate: float, training: TrainingParams) -> Optimizer:
+def amsgrad(
+    parameters: Iterable[nn.Parameter], *, rate: float, training: TrainingParams
+) -> Optimizer:
     """AMSGrad with betas 0.5 and 0.999 (appendix A). Fused: no scalar is read back in a step."""
     return Adam(
         parameters,

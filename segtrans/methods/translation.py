@@ -58,7 +58,7 @@ class Generator(nn.Module):
         task, options = cell.task_facts, METHODS[cell.method].options
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         latent = tables.encoder_channels[-1]
-        self.n_unique = max(1, round(latent * cell.networks.unique_fraction))
+        self.n_unique = min(latent - 1, max(1, round(latent * cell.networks.unique_fraction)))
         self.n_common = latent - self.n_unique
         long_skip, n_channels = options["long_skip"], len(task.channels)
         self.encoder = Encoder(
@@ -100,12 +100,13 @@ class Generator(nn.Module):
     def encode(self, x: Tensor) -> Codes:
         """Equation 1."""
         code, skips = self.encoder(x)
-        c, u = code.split([self.n_common, self.n_unique], dim=1)
+        c, u = torch.split(code, [self.n_common, self.n_unique], dim=1)
         return Codes(c, u, skips)
 
     def common(self, codes: Codes) -> Tensor:
         """g_com of equation 2: images in [-1, 1] without the target, (N, C, H, W) float32."""
-        return self.common_decoder(codes.c, codes.skips).float().tanh()
+        raw: Tensor = self.common_decoder(codes.c, codes.skips)
+        return raw.float().tanh()
 
     def residual(self, codes: Codes) -> Tensor:
         """g_res of equation 3: changes in [-1, 1] that add the target, (N, C, H, W) float32."""
@@ -193,20 +194,21 @@ class Translation(Method):
         self, x_P: Tensor, x_A: Tensor, y: Tensor, generator: torch.Generator
     ) -> tuple[Terms, Images]:
         """Equations 1 to 6, and each term of 8 to 11. P and A pass each network together."""
-        G, n = self.generator, len(x_P)
+        G = self.generator
         codes = G.encode(torch.cat([x_P, x_A]))  # eq. 1
-        (c_P, c_A), (u_P, u_A) = codes.c.split([n, len(x_A)]), codes.u.split([n, len(x_A)])
+        sizes = [len(x_P), len(x_A)]
+        (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
         u_prior = _sample_u(u_A, generator)
-        x_PA, x_AA = G.common(codes).split([n, len(x_A)])  # eq. 2
+        x_PA, x_AA = torch.split(G.common(codes), sizes)  # eq. 2
         residuals = G.residual(codes._replace(u=torch.cat([u_P, u_prior])))
-        delta_PA, delta_AP = residuals.split([n, len(x_A)])  # eqs 3, 6
+        delta_PA, delta_AP = torch.split(residuals, sizes)  # eqs 3, 6
         x_PP = x_PA + delta_PA  # eq. 3; not clipped
         x_AP = x_AA + delta_AP  # eq. 6
 
         again = G.encode(torch.cat([x_AP, x_PA, x_PP, x_AA]))  # eqs 6, 10
-        sizes = [len(x_A), n, n, len(x_A)]
-        c_AP, c_PA, c_PP, c_AA = again.c.split(sizes)
-        u_AP, _, u_PP, _ = again.u.split(sizes)
+        sizes = [len(x_A), len(x_P), len(x_P), len(x_A)]
+        c_AP, c_PA, c_PP, c_AA = torch.split(again.c, sizes)
+        u_AP, _, u_PP, _ = torch.split(again.u, sizes)
         x_APA = G.common(again.first(len(x_A)))  # eq. 6
 
         terms = {

@@ -6,7 +6,7 @@ again at any time with `track_run`. So a failure here warns on stderr and stops 
 
 from segtrans.tracking.links import comparison_links
 from segtrans.tracking.mlflow_run import RunDescription
-from segtrans.tracking.replay import track_run
+from segtrans.tracking.replay import track_run, track_runs
 from segtrans.tracking.run import RunTracker, describe_run
 from segtrans.tracking.store import ensure_store, tracking_uri
 
@@ -17,5 +17,6 @@ __all__ = [
     "describe_run",
     "ensure_store",
     "track_run",
+    "track_runs",
     "tracking_uri",
 ]

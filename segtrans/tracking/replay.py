@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segtrans.atomic import write_json
 from segtrans.errors import UserError
 from segtrans.tracking.mlflow_run import open_run
 from segtrans.tracking.run import describe_run
@@ -20,6 +21,21 @@ _ARTEFACTS = (
     "weights.safetensors",
     "panel.png",
 )
+
+
+def track_runs(run_folders: Sequence[Path], *, output: Path | None) -> None:
+    """Track each run folder; a failure of MLflow warns and goes on to the next.
+
+    Args:
+        run_folders: written by training, better after evaluation.
+        output: where to note MLflow's id of each run (null where it failed), as JSON.
+
+    Raises:
+        UserError: a run folder holds no finished run.
+    """
+    ids = {str(folder): track_run(folder) for folder in run_folders}
+    if output is not None:
+        write_json(output, ids)
 
 
 def track_run(run_folder: Path) -> str | None:

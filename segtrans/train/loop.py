@@ -1,14 +1,15 @@
 """The one training loop, for all methods: draw, update, record, validate, checkpoint, stop."""
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 from tqdm import tqdm
 
 from segtrans.cells import Cell
@@ -19,6 +20,10 @@ from segtrans.methods.run_folder import save_weights
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
 from segtrans.train.terms import TermSums
+
+
+# Images (n, C, H, W) float32 with their masks (n, H, W) uint8.
+Validation = Sequence[tuple[Tensor, Tensor | None]]
 
 
 @dataclass
@@ -81,7 +86,7 @@ class Trainer:
     def run(
         self,
         batches: TrainingBatches,
-        valid: list[Batch],
+        valid: Validation,
         *,
         n_workers: int,
         on_record: Callable[[Record], None],
@@ -131,7 +136,7 @@ class Trainer:
         if terms:
             self.sums.add(self.progress.iteration, terms)
 
-    def _validate(self, valid: list[Batch]) -> Record:
+    def _validate(self, valid: Validation) -> Record:
         """Score the validation fold, keep the best weights, write the history's next line."""
         self.sums.check()
         progress = self.progress
@@ -142,7 +147,7 @@ class Trainer:
             progress.best_iteration = progress.iteration
             save_weights(self.best_path, self.method.state_dict(), self.cell)
         self.history.append(record)
-        if not _in_terminal():
+        if not sys.stderr.isatty():
             print(_plain_line(record), flush=True)
         return record
 
@@ -171,3 +176,10 @@ def _seed(init_seed: int, iteration: int) -> int:
     """A seed for the codes sampled in one iteration: a resumed run samples the same."""
     sequence = np.random.SeedSequence((init_seed, iteration))
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _plain_line(record: Record) -> str:
+    """What a log shows instead of a progress bar."""
+    train = " ".join(f"{name}={mean:.4g}" for name, mean in record["train"].items())
+    dice = record["valid"]["dice_soft_pooled"]
+    return f"iteration {record['iteration']}: valid dice {dice:.4f} {train}".rstrip()

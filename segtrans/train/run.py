@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,11 +19,14 @@ from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.catalogue import METHODS
 from segtrans.methods.run_folder import WEIGHTS, build_method, save_weights
-from segtrans.tracking import RunTracker, run_parameters, run_tags
+from segtrans.tracking import RunTracker, describe_run
 from segtrans.train.device import claim_device, claim_folder
 from segtrans.train.loop import Trainer
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+}
 VALID_BATCH_SIZE = 100
 MEMORY_LIMIT_BYTES = 8 * 2**30
 
@@ -114,14 +117,7 @@ def _train_tracked(
     n_workers: int,
 ) -> None:
     records = trainer.resume()
-    cell, scale = trainer.cell, facts["scale"]
-    tracker = RunTracker(
-        experiment=f"segtrans/{scale}/{cell.task}",
-        name=f"{cell.method}/seed{cell.init_seed}",
-        params=run_parameters(facts),
-        tags=run_tags(facts, output),
-        run_id=trainer.mlflow_run_id,
-    )
+    tracker = RunTracker(**describe_run(output, facts), run_id=trainer.mlflow_run_id)
     trainer.mlflow_run_id = tracker.run_id
     for record in records:
         tracker.log(record)

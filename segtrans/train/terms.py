@@ -28,7 +28,9 @@ class TermSums:
         """Add the 0-d terms of one iteration."""
         self._grow([name for name in terms if name not in self._counts])
         zero = self._sums.new_zeros(())
-        values = torch.stack([terms[name].float() if name in terms else zero for name in self._names])
+        values = torch.stack(
+            [terms[name].float() if name in terms else zero for name in self._names]
+        )
         self._sums += values
         at = torch.where(values.isfinite(), _NEVER, iteration)
         self._first_bad = torch.minimum(self._first_bad, at)
@@ -87,4 +89,6 @@ class TermSums:
         self._names += names
         self._counts |= dict.fromkeys(names, 0)
         self._sums = torch.cat([self._sums, self._sums.new_zeros(len(names))])
-        self._first_bad = torch.cat([self._first_bad, self._first_bad.new_full((len(names),), _NEVER)])
+        self._first_bad = torch.cat(
+            [self._first_bad, self._first_bad.new_full((len(names),), _NEVER)]
+        )

@@ -54,8 +54,8 @@ def test_a_perfect_method_is_perfect_and_soft_dice_is_that_of_all_pixels(make_st
 
 def test_segmented_absence_pixels_are_counted(make_store):
     store = make_store()
-    sums = score_method(Brightness(), store, threshold=0.2)
-    expected = (store.images("valid", "absent") / 255 > 0.2).sum(axis=(1, 2, 3))
+    sums = score_method(Brightness(), store, threshold=0.3)
+    expected = (store.images("valid", "absent") / 255 > 0.3).sum(axis=(1, 2, 3))
     assert sums["valid"].absent.predicted_pixels.tolist() == expected.tolist()
 
 
@@ -143,8 +143,6 @@ def test_weights_that_are_not_numbers_are_named(trained):
     folder, method, store = trained()
     state = {name: tensor * math.nan for name, tensor in method.state_dict().items()}
     save_weights(folder / WEIGHTS["best"], state, read_run(folder).cell)
-    with pytest.raises(
-        UserError, match=r"weights\.safetensors: .*not a number; train the run again"
-    ):
+    with pytest.raises(UserError, match=r"weights\.safetensors: .*not a number; train"):
         score_run(folder, store.path, threshold=0.5)
     assert not (folder / "metrics.json").exists()

@@ -70,9 +70,9 @@ def test_rows_stand_in_the_order_of_the_paper(write_run, write):
 def test_the_caption_says_what_the_numbers_are(write_run, write):
     _, text = write([write_run(seed=0), write_run(seed=3)])
     for fact in (
-        "scale `laptop`",
-        "soft Dice, pooled over all pixels",
-        "thresholded at 0.5",
+        "Scale `laptop`",
+        "Dice: soft, pooled over all pixels",
+        "Thresholded at 0.5",
         "seeds 0, 3;",
         "1,000 iterations",
         "batches of 8 P",
@@ -87,7 +87,7 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
 
 def test_at_the_scale_of_the_paper_nothing_is_said_of_a_reduction(write_run, write):
     _, text = write([write_run(scale="paper")])
-    assert "scale `paper`" in text
+    assert "Scale `paper`" in text
     assert "reproduction" not in text
 
 

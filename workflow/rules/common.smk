@@ -80,12 +80,7 @@ def get_task_runs(wildcards):
 
 def get_task_results(wildcards):
     """Everything of one task that goes to the tracking store."""
-    return get_run_files(SCALE, [wildcards.task], RUN_FILES + SCORE_FILES) + expand(
-        "results/{scale}/figures/{task}/{figure}",
-        scale=SCALE,
-        task=wildcards.task,
-        figure=TASK_FIGURES,
-    )
+    return get_run_files(SCALE, [wildcards.task], RUN_FILES + SCORE_FILES)
 
 
 def get_final_output():

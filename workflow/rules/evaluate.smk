@@ -82,5 +82,4 @@ rule track:
     params:
         runs=lambda wildcards: get_run_folders(SCALE, [wildcards.task]),
     shell:
-        "segtrans track --figures results/{wildcards.scale:q}/figures/{wildcards.task:q}"
-        " --output {output:q} {params.runs:q} > {log:q} 2>&1"
+        "segtrans track --output {output:q} {params.runs:q} > {log:q} 2>&1"
