@@ -51,7 +51,9 @@ def cluttered_mnist(
     output: Output,
     n_digits: Annotated[
         Triple | None,
-        typer.Option(help="Digits to train, validate and test on.", show_default="all of the source's"),
+        typer.Option(
+            help="Digits to train, validate and test on.", show_default="all of the source's"
+        ),
     ] = None,
     n_images: Annotated[
         Triple | None,

@@ -183,8 +183,8 @@ class PairMaker:
         self._paste(images[1], draws.clutter_A)
         self._paste(images[0], draws.digit)
         mask = np.zeros((n, self.size, self.size), np.uint8)
-        above = (draws.digit.patches > MASK_THRESHOLD).astype(np.uint8)
-        mask.reshape(-1)[self._places(draws.digit, 0)] = above[:, 0]
+        place = (np.arange(n), draws.digit.rows[:, 0], draws.digit.columns[:, 0])
+        _windows(mask, DIGIT_SIZE)[place] = draws.digit.patches[:, 0] > MASK_THRESHOLD
         noisy = np.clip(images.astype(np.int16) + draws.noise, 0, 255).astype(np.uint8)
         return noisy[0], noisy[1], mask
 
@@ -202,23 +202,23 @@ class PairMaker:
 
     def _paste(self, images: NDArray[np.uint8], pieces: Pieces) -> None:
         """Paste piece after piece, each into all images at once."""
-        flat = images.reshape(-1)
+        windows = _windows(images, pieces.patches.shape[-1])
+        image = np.arange(len(images))
         for k in range(pieces.patches.shape[1]):
-            places = self._places(pieces, k)
-            patch, there = pieces.patches[:, k], flat[places]
-            pasted = np.maximum(there, patch)
+            place = (image, pieces.rows[:, k], pieces.columns[:, k])
+            patch, there = pieces.patches[:, k], windows[place]
             if self.overlap == "dither":
-                meet = (there != 0) & (patch != 0)
-                dithered = np.where(pieces.wins[:, k], patch, there)
-                pasted = np.where(meet, dithered, pasted)
-            flat[places] = pasted
+                is_taken = (patch != 0) & (pieces.wins[:, k] | (there == 0))
+                windows[place] = np.where(is_taken, patch, there)
+            else:
+                windows[place] = np.maximum(patch, there)
 
-    def _places(self, pieces: Pieces, k: int) -> NDArray[np.int64]:
-        """Positions of piece k in the flattened images, (n, s, s)."""
-        n, side = len(pieces.patches), np.arange(pieces.patches.shape[-1])
-        corner = (np.arange(n) * self.size + pieces.rows[:, k]) * self.size + pieces.columns[:, k]
-        places: NDArray[np.int64] = corner[:, None, None] + (side[:, None] * self.size + side)
-        return places
+
+def _windows(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Every window of side x side pixels, writable and without a copy: (n, row, column, s, s)."""
+    return np.lib.stride_tricks.sliding_window_view(
+        images, (side, side), axis=(1, 2), writeable=True
+    )
 
 
 def _noise_table(noise_sd: float) -> NDArray[np.int8]:

@@ -13,7 +13,7 @@ from segtrans.evaluate.dice_plot import dice_figure
 from segtrans.evaluate.examples import Examples, array_of, choose_examples
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
 from segtrans.evaluate.runs import only_task, read_run, read_runs
-from segtrans.evaluate.score import open_data_of
+from segtrans.evaluate.score import check_data
 from segtrans.evaluate.segmentation import device_of, lesion_probability
 from segtrans.methods.catalogue import METHODS
 from segtrans.methods.run_folder import load_run
@@ -56,10 +56,10 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
         UserError: a file is missing or damaged, the runs are of different tasks, or one was
             trained on other data.
     """
-    runs = read_runs(run_folders)
+    runs, store = read_runs(run_folders), Store(data_file)
     only_task(runs)
     for run in runs:
-        store = open_data_of(run, data_file)
+        check_data(run, store)
     samples_figure(store, output / "samples.png")
     curves_figure(run_folders, output / "learning_curves.png")
     dice_figure(run_folders, output / "dice.png")
@@ -72,7 +72,8 @@ def write_panel(run_folder: Path, data_file: Path) -> None:
         UserError: a file is missing or damaged, or the data are not those of the run.
     """
     run = read_run(run_folder)
-    store = open_data_of(run, data_file)
+    store = Store(data_file)
+    check_data(run, store)
     method = load_run(run_folder, which="best").method
     title = f"{METHODS[run.cell.method].title}, {run.cell.task_facts.title}"
     panel_figure(method, store, run_folder / "panel.png", title=title)

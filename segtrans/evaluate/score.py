@@ -51,7 +51,8 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
         UserError: a file is missing or damaged, or the data are not those of the run.
     """
     run = read_run(run_folder)
-    store = open_data_of(run, data_file)
+    store = Store(data_file)
+    check_data(run, store)
     sums = {}
     for which in _WHICH:
         method = load_run(run_folder, which=which).method
@@ -76,20 +77,18 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
         )
 
 
-def open_data_of(run: Run, data_file: Path) -> Store:
-    """Open the data set and check that the run was trained on it.
+def check_data(run: Run, store: Store) -> None:
+    """Check that a run was trained on this data set.
 
     Raises:
-        UserError: it is damaged, or another one.
+        UserError: it was trained on another one.
     """
-    store = Store(data_file)
     expected, found = run.facts["data"]["sha256"], store.sha256()
     if found != expected:
         raise UserError(
-            f"{data_file}: not the data of {run.folder}: its SHA-256 is {found:.12}..., the run "
+            f"{store.path}: not the data of {run.folder}: its SHA-256 is {found:.12}..., the run "
             f"was trained on {expected:.12}...; give that file, or train again on this one"
         )
-    return store
 
 
 def score_method(method: nn.Module, store: Store, *, threshold: float) -> dict[str, FoldSums]:

@@ -13,7 +13,6 @@ from segtrans.errors import UserError
 from segtrans.evaluate.metrics import DICE_FIGURES
 from segtrans.evaluate.runs import Run, read_metrics, read_runs
 from segtrans.methods.catalogue import METHODS
-from segtrans.nets.tables import ARCHITECTURES
 from segtrans.tasks import TASKS
 
 PAPER_SCALE = "paper"
@@ -127,21 +126,19 @@ def _mean_sd(mean: float, sd: float, digits: int) -> str:
 
 def _task_point(runs: Sequence[Run]) -> str:
     """Scale and labels of the runs of one task; values that differ between runs are listed."""
-    task = runs[0].cell.task_facts
-    tables = ARCHITECTURES[task.architecture]
+    title = runs[0].cell.task_facts.title
 
     def each(values: Iterable[object]) -> str:
         return _joined(_unique(values))
 
     cells = [run.cell for run in runs]
-    n_latent = each(tables.scaled(cell.networks.width).encoder_channels[-1] for cell in cells)
     n_images = each(f"{run.facts['data']['n_train_images']:,}" for run in runs)
     labelled = [run.facts["labelled"] for run in runs]
     return (
-        f"{task.title}: seeds {each(cell.init_seed for cell in cells)}; "
+        f"{title}: seeds {each(cell.init_seed for cell in cells)}; "
         f"{each(f'{cell.training.iterations:,}' for cell in cells)} iterations, batches of "
         f"{each(cell.training.batch_size for cell in cells)} P and as many A images; "
-        f"{n_latent} latent channels (paper: {tables.encoder_channels[-1]}); "
+        f"{each(f'{cell.networks.width:g}' for cell in cells)} of the paper's channels per layer; "
         f"{n_images} training images per domain, of which {each(n['n_images'] for n in labelled)} "
         f"P images of {each(n['n_digits'] for n in labelled)} digits are labelled "
         f"(classes {each(digit for cell in cells for digit in cell.labels.digits)})."

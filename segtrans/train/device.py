@@ -9,11 +9,11 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from segtrans.errors import UserError
-
-_held: list[int] = []  # descriptors stay open, and so locked, until the process ends
 
 
 def visible_devices() -> list[str]:
@@ -38,35 +38,42 @@ def visible_devices() -> list[str]:
     return [str(number) for number in range(len(cards))]
 
 
-def claim_device(n_gpus: int, *, poll_s: float = 0.5) -> str | None:
-    """Lock one free device for the rest of this process and make it the only visible one.
+@contextmanager
+def claimed_device(n_gpus: int, *, poll_s: float = 0.5) -> Iterator[str | None]:
+    """Hold one free device inside the block, the only one that this process sees.
 
-    Call it before torch starts CUDA. Waits while every device is taken.
+    Enter it before torch starts CUDA. Waits while every device is taken.
 
     Args:
         n_gpus: 0 for the CPU, 1 for a device.
         poll_s: seconds between two looks at taken devices.
 
-    Returns:
+    Yields:
         The device's name, or None when training runs on the CPU.
     """
     devices = visible_devices() if n_gpus > 0 else []
     if not devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        return None
+        yield None
+        return
     folder = _lock_folder()
     while True:
         for name in devices:
             descriptor = try_lock(folder / name.replace("/", "_"))
-            if descriptor is not None:
-                _held.append(descriptor)
-                os.environ["CUDA_VISIBLE_DEVICES"] = name
-                return name
+            if descriptor is None:
+                continue
+            os.environ["CUDA_VISIBLE_DEVICES"] = name
+            try:
+                yield name
+            finally:
+                os.close(descriptor)
+            return
         time.sleep(poll_s)
 
 
-def claim_folder(folder: Path) -> None:
-    """Lock a checkpoint folder for the rest of this process.
+@contextmanager
+def claimed_folder(folder: Path) -> Iterator[None]:
+    """Hold a checkpoint folder inside the block.
 
     Raises:
         UserError: another training works in it.
@@ -78,7 +85,10 @@ def claim_folder(folder: Path) -> None:
             f"{folder}: another training works in this folder; wait for it, or end it first "
             "(its lock goes with its process)"
         )
-    _held.append(descriptor)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def try_lock(path: Path) -> int | None:

@@ -20,7 +20,7 @@ from segtrans.errors import UserError
 from segtrans.methods.catalogue import METHODS
 from segtrans.methods.run_folder import WEIGHTS, build_method, save_weights
 from segtrans.tracking import RunTracker, describe_run
-from segtrans.train.device import claim_device, claim_folder
+from segtrans.train.device import claimed_device, claimed_folder
 from segtrans.train.loop import Trainer
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
@@ -49,27 +49,26 @@ def train_cell(
         UserError: the data does not fit the cell, another training works on the same
             checkpoints, or a term of the objective became NaN.
     """
-    claim_folder(checkpoints)
-    device = claim_device(n_gpus)
-    torch.set_num_threads(n_threads)
-    fabric = Fabric(
-        accelerator="cuda" if device else "cpu",
-        devices=1,
-        precision=PRECISIONS[cell.training.precision],
-    )
-    store = _open_store(cell, data_file)
-    labelled_ids, batches = _plan_batches(cell, store)
-    trainer = Trainer(
-        cell,
-        build_method(cell),
-        fabric=fabric,
-        folder=checkpoints,
-        data_sha256=store.sha256(),
-        checkpoint_every_s=checkpoint_every_s,
-    )
-    facts = _facts(cell, store, scale=scale, device=device, labelled_ids=labelled_ids)
-    _train_tracked(trainer, batches, store, facts=facts, output=output, n_workers=n_workers)
-    _write_outputs(trainer, output, labelled_ids=labelled_ids, facts=facts)
+    with claimed_folder(checkpoints), claimed_device(n_gpus) as device:
+        torch.set_num_threads(n_threads)
+        fabric = Fabric(
+            accelerator="cuda" if device else "cpu",
+            devices=1,
+            precision=PRECISIONS[cell.training.precision],
+        )
+        store = _open_store(cell, data_file)
+        labelled_ids, batches = _plan_batches(cell, store)
+        trainer = Trainer(
+            cell,
+            build_method(cell),
+            fabric=fabric,
+            folder=checkpoints,
+            data_sha256=store.sha256(),
+            checkpoint_every_s=checkpoint_every_s,
+        )
+        facts = _facts(cell, store, scale=scale, device=device, labelled_ids=labelled_ids)
+        _train_tracked(trainer, batches, store, facts=facts, output=output, n_workers=n_workers)
+        _write_outputs(trainer, output, labelled_ids=labelled_ids, facts=facts)
 
 
 def _open_store(cell: Cell, data_file: Path) -> Store:

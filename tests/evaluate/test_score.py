@@ -9,7 +9,7 @@ from torch import nn
 
 from segtrans.errors import UserError
 from segtrans.evaluate.runs import read_metrics, read_run
-from segtrans.evaluate.score import open_data_of, per_image, score_method, score_run
+from segtrans.evaluate.score import check_data, per_image, score_method, score_run
 from segtrans.methods.run_folder import WEIGHTS, build_method, save_weights
 
 
@@ -133,7 +133,7 @@ def test_other_data_than_the_run_was_trained_on_are_refused(trained, make_store)
     folder, _, _ = trained()
     other = make_store(side=32, name="other.h5")
     with pytest.raises(UserError, match=r"other\.h5: not the data of"):
-        open_data_of(read_run(folder), other.path)
+        check_data(read_run(folder), other)
     with pytest.raises(UserError, match=r"other\.h5: not the data of"):
         score_run(folder, other.path, threshold=0.5)
     assert not (folder / "metrics.json").exists()

