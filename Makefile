@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types unit test-slow ui docs bench clean
+.PHONY: help setup run test lint types unit test-slow docs bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,9 +40,6 @@ unit: $(STAMP)  ## the fast tests
 
 test-slow: $(STAMP)  ## the slow tests
 	$(BIN)/pytest -m slow
-
-ui: $(STAMP)  ## the MLflow server, with links to the comparison
-	@$(BIN)/segtrans ui
 
 docs: $(STAMP)  ## write config/README.md anew from the parameter models
 	$(BIN)/python -m segtrans.manual > config/README.md

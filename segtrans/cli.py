@@ -1,4 +1,7 @@
-"""The command line: one verb per rule. Heavy imports stand inside the verbs, so --help is instant."""
+"""The command line: one verb per rule.
+
+Heavy imports stand inside the verbs, so that --help is instant.
+"""
 
 import errno
 import sys

@@ -1,20 +1,29 @@
 """Files appear whole or not at all."""
 
-import os
+from pathlib import Path
 
 import pytest
 
 from segtrans.atomic import atomic_path, write_json, write_text
 
 
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path):
     target = tmp_path / "a.txt"
     write_text(target, "old")
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def break_off():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_a_folder_is_made_and_the_name_keeps_its_suffix(tmp_path):
@@ -22,7 +31,7 @@ def test_a_folder_is_made_and_the_name_keeps_its_suffix(tmp_path):
         assert temporary.suffix == ".png"
         assert temporary.parent == tmp_path / "new"
         temporary.write_bytes(b"1")
-    assert os.listdir(tmp_path / "new") == ["x.png"]
+    assert names(tmp_path / "new") == ["x.png"]
 
 
 def test_json_is_sorted_and_refuses_nan(tmp_path):
@@ -36,10 +45,13 @@ def test_json_is_sorted_and_refuses_nan(tmp_path):
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     target = tmp_path / "a.txt"
     write_text(target, "old")
-    with pytest.raises(OSError, match="No space left"), atomic_path(target) as temporary:
-        with open("/dev/full", "w") as full:
-            full.write("x")
-            full.flush()
-        temporary.touch()
+
+    def fill_up():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            Path("/dev/full").write_text("x")
+
+    with pytest.raises(OSError, match="No space left"):
+        fill_up()
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names(tmp_path) == ["a.txt"]

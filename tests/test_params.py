@@ -25,9 +25,9 @@ def changed(key, value):
 
 
 def test_default_and_every_overlay_are_valid_and_have_their_own_output_root():
-    scales = [load_params(ROOT / "params.yaml").scale]
-    for overlay in sorted((ROOT / "config").glob("*.yaml")):
-        scales.append(load_params(ROOT / "params.yaml", overlay).scale)
+    default, overlays = ROOT / "params.yaml", sorted((ROOT / "config").glob("*.yaml"))
+    scales = [load_params(default).scale]
+    scales += [load_params(default, overlay).scale for overlay in overlays]
     assert len(set(scales)) == len(scales) >= 3
 
 

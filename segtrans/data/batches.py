@@ -65,6 +65,14 @@ class BatchPlan:
     only_labelled: bool
     seed: int
 
+    def __post_init__(self) -> None:
+        """Refuse a plan that cannot be drawn."""
+        wants_labelled = self.only_labelled or self.labelled_per_batch > 0
+        if wants_labelled and len(self.labelled) == 0:
+            raise ValueError("labelled images are wanted in every batch, and there is none")
+        if not 0 <= self.labelled_per_batch <= self.batch_size:
+            raise ValueError(f"{self.labelled_per_batch} labelled of {self.batch_size} in a batch")
+
     def at(self, iteration: int) -> tuple[Indices, Indices, int]:
         """Presence indices with the labelled ones first, absence indices, number of labelled."""
         size = self.batch_size
@@ -110,7 +118,8 @@ class TrainingBatches(Dataset[Batch]):
         memory_limit_bytes: most that the images and masks may take.
 
     Raises:
-        UserError: an image holds a value that is not finite (on drawing, when read from the file).
+        UserError: an image holds NaN or an infinite value, or the file is damaged there; said when
+            the image is drawn.
     """
 
     def __init__(self, store: Store, plan: BatchPlan, *, memory_limit_bytes: int) -> None:
@@ -136,8 +145,8 @@ class TrainingBatches(Dataset[Batch]):
             x_A = self.store.images("train", "absent", a)
             y = self.store.masks("train", p[:n_labelled])
         return Batch(
-            _to_tensor(x_P, self._scales[0], f"{self.store.path}: train/present"),
-            _to_tensor(x_A, self._scales[1], f"{self.store.path}: train/absent"),
+            _to_tensor(x_P, self._scales[0], f"{self.store.path}: /train/present/image", p),
+            _to_tensor(x_A, self._scales[1], f"{self.store.path}: /train/absent/image", a),
             torch.from_numpy(y),
         )
 
@@ -146,11 +155,14 @@ def make_loader(
     batches: TrainingBatches, start: int, stop: int, *, n_workers: int, pin: bool
 ) -> Iterable[Batch]:
     """Batches of iterations start to stop - 1, in order; worker processes when read from a file."""
+    n_workers = 0 if batches.in_memory else n_workers
     return DataLoader(
         batches,
         batch_size=None,
         sampler=range(start, stop),
-        num_workers=0 if batches.in_memory else n_workers,
+        num_workers=n_workers,
+        # A plain fork would copy locked locks: HDF5, CUDA and the tracking client have threads.
+        multiprocessing_context="forkserver" if n_workers else None,
         pin_memory=pin,
     )
 
@@ -167,13 +179,17 @@ def iterate_fold(
     for start in range(0, n, batch_size):
         indices = np.arange(start, min(n, start + batch_size))
         images = store.images(fold, domain, indices)
-        x = _to_tensor(images, scale, f"{store.path}: {fold}/{domain} from {start}")
+        x = _to_tensor(images, scale, f"{store.path}: /{fold}/{domain}/image", indices)
         masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
         yield x, masks
 
 
-def _to_tensor(images: NDArray[Any], scale: float, place: str) -> Tensor:
-    values = torch.from_numpy(images).float() * scale
-    if images.dtype.kind == "f" and not bool(values.isfinite().all()):
-        raise UserError(f"{place}: an image holds NaN or infinite values; make the data set again")
-    return values
+def _to_tensor(images: NDArray[Any], scale: float, place: str, indices: Indices) -> Tensor:
+    if images.dtype.kind == "f":  # whole numbers are always finite
+        is_finite = np.isfinite(images).all(axis=(1, 2, 3))
+        if not is_finite.all():
+            raise UserError(
+                f"{place}: image {indices[np.argmin(is_finite)]} holds NaN or an infinite value; "
+                "make the data set again"
+            )
+    return torch.from_numpy(images).float() * scale

@@ -1,5 +1,8 @@
 """Cluttered MNIST (section 4.1): a digit among clutter (P), and clutter alone (A).
 
+The digit is pasted onto the finished clutter, as "placed on a background of clutter" says, and
+every piece lies wholly inside the image. Crops are taken anywhere in a digit, so some are empty.
+
 What is random is drawn first (`Draws`), then applied to a whole block of images at once. A block
 has a generator of its own, so its bytes depend on the parameters and its place alone.
 """
@@ -55,13 +58,13 @@ class Draws:
         clutter_P: clutter of the presence images.
         digit: the digit of each presence image, one piece of 28 x 28.
         clutter_A: clutter of the absence images, independent of the other.
-        noise: (2, n, H, W) int8, of P and of A, in steps of 1 / 255.
+        noise: (2, n, H, W) int16, of P and of A, in steps of 1 / 255.
     """
 
     clutter_P: Pieces
     digit: Pieces
     clutter_A: Pieces
-    noise: NDArray[np.int8]
+    noise: NDArray[np.int16]
 
 
 def write_cluttered_mnist(
@@ -89,14 +92,10 @@ def write_cluttered_mnist(
         data_seed: seed of split, rounds and clutter.
 
     Raises:
-        UserError: an unknown task or overlap, or more digits than the source has.
+        UserError: a value is not allowed, or more digits are asked for than the source has.
     """
-    facts = TASKS.get(task)
-    if facts is None or facts.clutter_pieces == 0:
-        known = [name for name, entry in TASKS.items() if entry.clutter_pieces]
-        raise UserError(f"task = {task}: no cluttered MNIST; allowed: {', '.join(known)}")
-    if overlap not in OVERLAPS:
-        raise UserError(f"overlap = {overlap}: allowed: {', '.join(OVERLAPS)}")
+    _check(task, overlap=overlap, noise_sd=noise_sd, data_seed=data_seed, images=images_per_fold)
+    facts = TASKS[task]
     folds = split_digits(digits.is_test, sizes=digits_per_fold, data_seed=data_seed)
     header = StoreHeader(
         task=task,
@@ -129,6 +128,23 @@ def write_cluttered_mnist(
             )
             for done in _write_fold(writer, maker, digits, fold, folds[fold], images_per_fold):
                 bar.update(done)
+
+
+def _check(
+    task: str, *, overlap: str, noise_sd: float, data_seed: int, images: dict[str, int]
+) -> None:
+    known = [name for name, entry in TASKS.items() if entry.clutter_pieces]
+    if task not in known:
+        raise UserError(f"task = {task}: no cluttered MNIST; allowed: {', '.join(known)}")
+    if overlap not in OVERLAPS:
+        raise UserError(f"overlap = {overlap}: allowed: {', '.join(OVERLAPS)}")
+    if not 0 <= noise_sd <= 1:
+        raise UserError(f"noise_sd = {noise_sd}: allowed: 0 to 1")
+    if data_seed < 0:
+        raise UserError(f"data_seed = {data_seed}: at least 0")
+    for fold, n_images in images.items():
+        if n_images < 1:
+            raise UserError(f"number of images to {fold} = {n_images}: at least 1")
 
 
 class PairMaker:
@@ -185,8 +201,9 @@ class PairMaker:
         mask = np.zeros((n, self.size, self.size), np.uint8)
         place = (np.arange(n), draws.digit.rows[:, 0], draws.digit.columns[:, 0])
         _windows(mask, DIGIT_SIZE)[place] = draws.digit.patches[:, 0] > MASK_THRESHOLD
-        noisy = np.clip(images.astype(np.int16) + draws.noise, 0, 255).astype(np.uint8)
-        return noisy[0], noisy[1], mask
+        noisy = images + draws.noise
+        x_P, x_A = np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
+        return x_P, x_A, mask
 
     def _draw_clutter(self, rng: np.random.Generator, n: int) -> Pieces:
         which = rng.integers(0, len(self.digits), (n, self.n_pieces))
@@ -221,17 +238,17 @@ def _windows(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     )
 
 
-def _noise_table(noise_sd: float) -> NDArray[np.int8]:
+def _noise_table(noise_sd: float) -> NDArray[np.int16]:
     """Rounded normal noise by a uniform 16-bit number.
 
     Pixels are whole steps of 1 / 255, so noise that is added before rounding is a whole number
     of steps too; its distribution is looked up here to within 2^-16.
     """
-    steps = np.arange(-127, 128)
+    steps = np.arange(-255, 256, dtype=np.int16)
     normal = NormalDist(sigma=max(noise_sd * 255, 1e-9))
     cumulative = np.array([normal.cdf(step + 0.5) for step in steps])
     uniform = (np.arange(2**16) + 0.5) / 2**16
-    return steps[np.searchsorted(cumulative[:-1], uniform)].astype(np.int8)
+    return steps[np.searchsorted(cumulative[:-1], uniform)]
 
 
 def _write_fold(

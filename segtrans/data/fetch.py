@@ -9,11 +9,12 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
+from segtrans.data.digits import MNIST_SHA256
 from segtrans.errors import UserError
 
 _BLOCK = 2**20
 _TIMEOUT_S = (10, 60)  # to connect, and between two blocks
-_TRIES = 3
+_TRIES = 3  # of one mirror, in a row and without a new byte
 
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -36,38 +37,25 @@ class RemoteFile:
     sha256: str
 
 
-MNIST_FILES = (
-    RemoteFile(
-        "train-images-idx3-ubyte.gz",
-        9_912_422,
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    ),
-    RemoteFile(
-        "train-labels-idx1-ubyte.gz",
-        28_881,
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    ),
-    RemoteFile(
-        "t10k-images-idx3-ubyte.gz",
-        1_648_877,
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    RemoteFile(
-        "t10k-labels-idx1-ubyte.gz",
-        4_542,
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
+_MNIST_BYTES = (9_912_422, 28_881, 1_648_877, 4_542)
+MNIST_FILES = tuple(
+    RemoteFile(name, n_bytes, sha256)
+    for (name, sha256), n_bytes in zip(MNIST_SHA256.items(), _MNIST_BYTES, strict=True)
 )
 
 
-def fetch_mnist(folder: Path) -> None:
+def fetch_mnist(folder: Path, *, mirrors: tuple[str, ...] = MNIST_MIRRORS) -> None:
     """Download the four files of MNIST into `folder`; what is there and whole is kept.
+
+    Args:
+        folder: where to; made when absent.
+        mirrors: addresses that end in a slash, tried in turn.
 
     Raises:
         UserError: no mirror gave a file whose hash is right.
     """
     for file in MNIST_FILES:
-        fetch(file, folder, mirrors=MNIST_MIRRORS)
+        fetch(file, folder, mirrors=mirrors)
 
 
 def fetch(
@@ -98,23 +86,47 @@ def fetch(
     part = folder / f"{file.name}.part"
     problems = []
     for mirror in mirrors:
-        for attempt in range(_TRIES):
-            try:
-                _resume(mirror + file.name, part, file)
-            except requests.RequestException as error:
-                problems.append(f"{mirror}: {_brief(error)}")
-                sleep(2.0**attempt)
-                continue
-            if _sha256(part) == file.sha256:
-                part.replace(target)
-                return target
-            part.unlink()
-            problems.append(f"{mirror}: wrong bytes (SHA-256 differs)")
-            break
+        problem = _try_mirror(mirror + file.name, part, file, sleep)
+        if problem is None:
+            part.replace(target)
+            return target
+        problems.append(f"{mirror}: {problem}")
     raise UserError(
         f"{target}: cannot be downloaded: {'; '.join(problems)}; check the connection and run "
         "again (it resumes), or put the file there by hand"
     )
+
+
+def _try_mirror(
+    url: str, part: Path, file: RemoteFile, sleep: Callable[[float], None]
+) -> str | None:
+    """Complete `part` from one mirror; returns what went wrong, if it did.
+
+    Gives up after some tries in a row that brought nothing.
+    """
+    n_failed, problem = 0, ""
+    while n_failed < _TRIES:
+        if n_failed:
+            sleep(2.0**n_failed)
+        n_before = part.stat().st_size if part.exists() else 0
+        try:
+            _resume(url, part, file)
+        except requests.RequestException as error:
+            problem = _brief(error)
+            if _is_refusal(error):
+                break
+            has_grown = part.exists() and part.stat().st_size > n_before
+            n_failed = 1 if has_grown else n_failed + 1
+            continue
+        if _sha256(part) == file.sha256:
+            return None
+        part.unlink()
+        problem = "wrong bytes (the SHA-256 differs)"
+        # The wrong bytes may be those of an earlier try: only then is another one useful.
+        if n_before == 0:
+            break
+        n_failed += 1
+    return problem
 
 
 def _resume(url: str, part: Path, file: RemoteFile) -> None:
@@ -125,7 +137,8 @@ def _resume(url: str, part: Path, file: RemoteFile) -> None:
     if have > file.n_bytes:
         part.unlink()
         have = 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    # Packed on the way, the bytes would neither have this size nor could they be resumed.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
         answer.raise_for_status()
         is_rest = answer.status_code == requests.codes.partial_content
@@ -150,6 +163,12 @@ def _resume(url: str, part: Path, file: RemoteFile) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_refusal(error: requests.RequestException) -> bool:
+    """Whether asking the same again is useless, such as 404 (unlike a busy or failing server)."""
+    code = 0 if error.response is None else error.response.status_code
+    return 400 <= code < 500 and code not in (408, 429)
 
 
 def _brief(error: requests.RequestException) -> str:

@@ -33,7 +33,7 @@ SCHEMA_VERSION = 1
 # Fixed, so that a newer library does not write other bytes.
 _LIBRARY_FORMAT = ("v110", "v110")
 _MAKE_AGAIN = "make it again with `segtrans cluttered-mnist`"
-_HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
+_HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -157,14 +157,17 @@ class Store:
         self._opened: tuple[int, h5py.File] | None = None
         if not path.is_file():
             raise UserError(f"{path}: no such data file; make it with `segtrans cluttered-mnist`")
-        self.header = self._read_header()
         try:
+            self.header = self._read_header()
             self._check_layout()
         except _HDF5_ERRORS as error:
+            self._close()
             raise self._damaged(error) from error
-        self.image_shape: tuple[int, int, int] = self._dataset("train", "present", "image").shape[
-            1:
-        ]
+        except UserError:
+            self._close()
+            raise
+        image = self._dataset("train", "present", "image")
+        self.image_shape: tuple[int, int, int] = image.shape[1:]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_opened": None}
@@ -220,7 +223,10 @@ class Store:
             ) from error
 
     def _dataset(self, fold: str, domain: str, name: str) -> Any:
-        return self._file()[f"{fold}/{domain}/{name}"]
+        place = f"/{fold}/{domain}/{name}"
+        if place not in self._file():
+            raise ValueError(f"{place} is missing")
+        return self._file()[place]
 
     def _file(self) -> h5py.File:
         # HDF5's state must not be shared across a fork.
@@ -231,6 +237,11 @@ class Store:
                 raise self._damaged(error) from error
         return self._opened[1]
 
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+
     def _read_header(self) -> StoreHeader:
         attributes = self._file().attrs
         version = attributes.get("schema_version")
@@ -240,17 +251,14 @@ class Store:
                 f"{self.path}: is {found}, this program reads version {SCHEMA_VERSION}; "
                 f"{_MAKE_AGAIN}"
             )
-        try:
-            return StoreHeader(
-                task=str(attributes["task"]),
-                channels=tuple(json.loads(attributes["channels"])),
-                parameters=json.loads(attributes["parameters"]),
-                source=str(attributes["source"]),
-                source_sha256=str(attributes["source_sha256"]),
-                data_seed=int(attributes["data_seed"]),
-            )
-        except _HDF5_ERRORS as error:
-            raise self._damaged(error) from error
+        return StoreHeader(
+            task=str(attributes["task"]),
+            channels=tuple(json.loads(attributes["channels"])),
+            parameters=json.loads(attributes["parameters"]),
+            source=str(attributes["source"]),
+            source_sha256=str(attributes["source_sha256"]),
+            data_seed=int(attributes["data_seed"]),
+        )
 
     def _check_layout(self) -> None:
         first = self._dataset(FOLDS[0], DOMAINS[0], "image")
@@ -259,15 +267,16 @@ class Store:
             for domain in DOMAINS:
                 image = self._dataset(fold, domain, "image")
                 if image.ndim != 4 or image.shape[1:] != expected or "scale" not in image.attrs:
-                    raise ValueError(f"{image.name} is {image.shape}, expected (N, *{expected})")
+                    raise ValueError(f"{image.name} is {image.shape}, expected {('N', *expected)}")
             self._check_present(fold, (self.n(fold, "present"), *expected[1:]))
 
     def _check_present(self, fold: str, mask_shape: tuple[int, ...]) -> None:
         group = self._file()[f"{fold}/present"]
         for name in {"mask", *group} - {"image"}:
+            dataset = self._dataset(fold, "present", name)
             shape = mask_shape if name == "mask" else mask_shape[:1]
-            if group[name].shape != shape:
-                raise ValueError(f"{group[name].name} is {group[name].shape}, expected {shape}")
+            if dataset.shape != shape:
+                raise ValueError(f"{dataset.name} is {dataset.shape}, expected {shape}")
 
     def _damaged(self, error: Exception) -> UserError:
         return UserError(

@@ -17,9 +17,9 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from segtrans.evaluate.runs import Run, only_task, read_history, read_runs
 from segtrans.evaluate.style import METHOD_COLOURS, MUTED, PAGE_WIDTH_IN, saved_figure
 from segtrans.methods.catalogue import METHODS
+from segtrans.runs import Run, only_task, read_history, read_runs
 
 # Titles of the logged terms, in the order in which they are drawn.
 _TERM_TITLES = {
@@ -83,7 +83,7 @@ def history_frame(runs: Sequence[Run]) -> pd.DataFrame:
     records = [
         (run.cell.method, run.cell.init_seed, record["iteration"], f"{group}/{name}", value)
         for run in runs
-        for record in read_history(run)
+        for record in read_history(run.folder)
         for group in ("train", "valid")
         for name, value in record[group].items()
     ]

@@ -12,11 +12,11 @@ from segtrans.evaluate.curves import curves_figure
 from segtrans.evaluate.dice_plot import dice_figure
 from segtrans.evaluate.examples import Examples, array_of, choose_examples
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
-from segtrans.evaluate.runs import only_task, read_run, read_runs
 from segtrans.evaluate.score import check_data
 from segtrans.evaluate.segmentation import device_of, lesion_probability
 from segtrans.methods.catalogue import METHODS
-from segtrans.methods.run_folder import load_run
+from segtrans.methods.weights import load_method
+from segtrans.runs import only_task, read_run, read_runs
 from segtrans.tasks import TASKS
 
 # Which codes are sampled for the drawn A to P translations; no result depends on it.
@@ -74,7 +74,7 @@ def write_panel(run_folder: Path, data_file: Path) -> None:
     run = read_run(run_folder)
     store = Store(data_file)
     check_data(run, store)
-    method = load_run(run_folder, which="best").method
+    method = load_method(run, which="best")
     title = f"{METHODS[run.cell.method].title}, {run.cell.task_facts.title}"
     panel_figure(method, store, run_folder / "panel.png", title=title)
 

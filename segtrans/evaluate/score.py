@@ -13,9 +13,9 @@ from segtrans.data.batches import iterate_fold
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.evaluate.metrics import NOT_DEFINED, ImageSums, image_sums, split_scores
-from segtrans.evaluate.runs import Run, read_run
 from segtrans.evaluate.segmentation import lesion_probability
-from segtrans.methods.run_folder import WEIGHTS, load_run
+from segtrans.methods.weights import WEIGHTS, load_method
+from segtrans.runs import Run, read_run
 
 SCORED_FOLDS = ("valid", "test")
 _WHICH: tuple[Literal["best", "last"], ...] = ("best", "last")
@@ -55,7 +55,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     check_data(run, store)
     sums = {}
     for which in _WHICH:
-        method = load_run(run_folder, which=which).method
+        method = load_method(run, which=which)
         try:
             sums[which] = score_method(method, store, threshold=threshold)
         except ValueError as error:

@@ -11,8 +11,8 @@ import pandas as pd
 from segtrans.atomic import atomic_path, write_text
 from segtrans.errors import UserError
 from segtrans.evaluate.metrics import DICE_FIGURES
-from segtrans.evaluate.runs import Run, read_metrics, read_runs
 from segtrans.methods.catalogue import METHODS
+from segtrans.runs import Run, read_metrics, read_runs
 from segtrans.tasks import TASKS
 
 PAPER_SCALE = "paper"

@@ -1,6 +1,5 @@
 """A finished run folder, brought to MLflow whole, whatever was tracked while it trained."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from segtrans.atomic import write_json
 from segtrans.errors import UserError
+from segtrans.runs import read_facts, read_history, read_object
 from segtrans.tracking.mlflow_run import open_run
 from segtrans.tracking.run import describe_run
 from segtrans.tracking.store import connect, failures_warn
@@ -50,10 +50,10 @@ def track_run(run_folder: Path) -> str | None:
     Raises:
         UserError: `run.json` or `history.jsonl` is missing, or a file is damaged.
     """
-    facts = _read_json(run_folder / "run.json")
-    history = _read_history(run_folder / "history.jsonl")
+    facts = read_facts(run_folder)
+    history = read_history(run_folder)
     metrics = run_folder / "metrics.json"
-    scores = _scores(_read_json(metrics)) if metrics.exists() else {}
+    scores = _scores(read_object(metrics, hint="evaluate the run")) if metrics.exists() else {}
     try:
         description = describe_run(run_folder, facts)
     except (KeyError, TypeError) as error:
@@ -68,37 +68,6 @@ def track_run(run_folder: Path) -> str | None:
         run.set_status("FINISHED")
         return run.run_id
     return None
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    return _parse(_read_text(file), origin=str(file))
-
-
-def _read_history(file: Path) -> list[dict[str, Any]]:
-    lines = enumerate(_read_text(file).splitlines(), start=1)
-    records = [_parse(line, origin=f"{file}, line {number}") for number, line in lines]
-    for number, record in enumerate(records, start=1):
-        for key in ("iteration", "train", "valid"):
-            if key not in record:
-                raise UserError(f"{file}, line {number}: lacks {key}; train the run again")
-    return records
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot read it ({error}); train the run first") from error
-
-
-def _parse(text: str, *, origin: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{origin}: not JSON ({error}); make it again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{origin}: expected a JSON object, found {text:.40}; make it again")
-    return content
 
 
 def _scores(metrics: Mapping[str, Any]) -> dict[str, float]:

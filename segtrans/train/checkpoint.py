@@ -61,7 +61,10 @@ class CheckpointFolder:
                 self.newest.replace(self.previous)
 
     def load(self, *, identity: str, data_sha256: str) -> Checkpoint | None:
-        """The newest usable checkpoint of this cell on this data, or None; says what it passes over."""
+        """The newest usable checkpoint of this cell on this data, or None.
+
+        What is passed over is said on stderr.
+        """
         for path in (self.newest, self.previous):
             if not path.exists():
                 continue
@@ -72,9 +75,9 @@ class CheckpointFolder:
                 reason = str(error).split("\n")[0]
                 print(f"{path}: damaged checkpoint passed over ({reason})", file=sys.stderr)
                 continue
-            if checkpoint.format == FORMAT and checkpoint.identity == identity:
-                if checkpoint.data_sha256 == data_sha256:
-                    return checkpoint
+            found = (checkpoint.format, checkpoint.identity, checkpoint.data_sha256)
+            if found == (FORMAT, identity, data_sha256):
+                return checkpoint
             print(
                 f"{path}: checkpoint of other parameters or data, not used; training starts anew",
                 file=sys.stderr,

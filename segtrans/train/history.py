@@ -1,4 +1,4 @@
-"""The history of a run: one JSON line per validation. It is the truth; tracking is replayed from it."""
+"""The history of a run, one JSON line per validation: the truth that tracking is replayed from."""
 
 import json
 import os
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from segtrans.atomic import write_text
-from segtrans.errors import UserError
 
 Record = dict[str, Any]
 
@@ -39,20 +38,6 @@ class History:
             file.write(_line(record))
             file.flush()
             os.fsync(file.fileno())
-
-
-def read_history(path: Path) -> list[Record]:
-    """All records of a finished run.
-
-    Raises:
-        UserError: the file is missing or a line of it is no JSON.
-    """
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the run's history ({error.strerror})") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: a line of the run's history is no JSON ({error})") from error
 
 
 def _line(record: Record) -> str:

@@ -16,11 +16,10 @@ from segtrans.cells import Cell
 from segtrans.data.batches import Batch, TrainingBatches, make_loader
 from segtrans.evaluate.validation import validate
 from segtrans.methods.base import Method
-from segtrans.methods.run_folder import save_weights
+from segtrans.methods.weights import save_weights
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
 from segtrans.train.terms import TermSums
-
 
 # Images (n, C, H, W) float32 with their masks (n, H, W) uint8.
 Validation = Sequence[tuple[Tensor, Tensor | None]]

@@ -18,7 +18,7 @@ from segtrans.data.split import choose_labelled
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.catalogue import METHODS
-from segtrans.methods.run_folder import WEIGHTS, build_method, save_weights
+from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.tracking import RunTracker, describe_run
 from segtrans.train.device import claimed_device, claimed_folder
 from segtrans.train.loop import Trainer

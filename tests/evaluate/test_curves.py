@@ -6,7 +6,7 @@ from matplotlib.image import imread
 from segtrans.errors import UserError
 from segtrans.evaluate import curves
 from segtrans.evaluate.curves import curves_figure, history_frame
-from segtrans.evaluate.runs import read_runs
+from segtrans.runs import read_runs
 
 TERMS = ["seg", "rec_PP", "adv_A", "total", "something_else"]
 

@@ -7,8 +7,8 @@ from torch import nn
 from segtrans.errors import UserError
 from segtrans.evaluate import figures
 from segtrans.evaluate.figures import panel_figure, samples_figure, write_figures, write_panel
-from segtrans.evaluate.runs import read_run
-from segtrans.methods.run_folder import WEIGHTS, build_method, save_weights
+from segtrans.methods.weights import WEIGHTS, build_method, save_weights
+from segtrans.runs import read_run
 
 
 class Segmenter(nn.Module):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from segtrans.errors import UserError
-from segtrans.evaluate.runs import only_task, read_history, read_metrics, read_run, read_runs
+from segtrans.runs import only_task, read_history, read_metrics, read_run, read_runs
 
 
 def test_runs_are_ordered_as_the_catalogue_then_by_seed(write_run):
@@ -55,14 +55,14 @@ def test_facts_without_a_cell_or_with_a_wrong_one_are_errors(write_run):
 
 def test_history_comes_in_order_and_names_a_damaged_line(write_run):
     folder = write_run()
-    assert [record["iteration"] for record in read_history(read_run(folder))] == [0, 100, 200]
+    assert [record["iteration"] for record in read_history(folder)] == [0, 100, 200]
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"iteration": 30')
     with pytest.raises(UserError, match="line 4"):
-        read_history(read_run(folder))
+        read_history(folder)
     (folder / "history.jsonl").write_text("")
     with pytest.raises(UserError, match="empty"):
-        read_history(read_run(folder))
+        read_history(folder)
 
 
 @pytest.mark.parametrize("key", ["cell_identity", "data_sha256"])

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from segtrans.errors import UserError
-from segtrans.evaluate.runs import read_metrics, read_run
 from segtrans.evaluate.score import check_data, per_image, score_method, score_run
-from segtrans.methods.run_folder import WEIGHTS, build_method, save_weights
+from segtrans.methods.weights import WEIGHTS, build_method, save_weights
+from segtrans.runs import read_metrics, read_run
 
 
 class Brightness(nn.Module):

@@ -15,7 +15,16 @@ PACKAGE = ROOT / "segtrans"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Which parts of the package each part may import; everyone may import the foundations.
-FOUNDATIONS = {"errors", "atomic", "tasks", "versions", "params", "cells", "methods.catalogue"}
+FOUNDATIONS = {
+    "errors",
+    "atomic",
+    "tasks",
+    "versions",
+    "params",
+    "cells",
+    "runs",
+    "methods.catalogue",
+}
 ALLOWED = {
     "data": set(),
     "nets": set(),

@@ -10,7 +10,7 @@ import yaml
 
 from segtrans.cells import resolve_cell
 from segtrans.methods.catalogue import METHODS
-from segtrans.methods.run_folder import build_method
+from segtrans.methods.weights import build_method
 from segtrans.params import parse_params
 
 ROOT = Path(__file__).parents[2]

@@ -162,10 +162,10 @@ def test_an_unreachable_server_warns_and_names_the_folder(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("run.json", None, r"run\.json: cannot read it .*train the run first"),
+        ("run.json", None, r"run\.json: not found; train the run first"),
         ("run.json", "{", r"run\.json: not JSON"),
         ("run.json", "{}", r"run\.json: lacks 'cell'"),
-        ("history.jsonl", None, r"history\.jsonl: cannot read it"),
+        ("history.jsonl", None, r"history\.jsonl: not found"),
         ("history.jsonl", '{"iteration": 0', r"history\.jsonl, line 1: not JSON"),
         ("history.jsonl", "[]", r"history\.jsonl, line 1: expected a JSON object"),
         ("history.jsonl", '{"iteration": 0}', r"history\.jsonl, line 1: lacks train"),

@@ -1,31 +1,21 @@
-"""Build a method from its cell, and read it back from the folder of a finished run."""
+"""Build a method from its cell, and its weights on disk."""
 
 import importlib
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from segtrans.atomic import atomic_path
-from segtrans.cells import Cell, read_cell
+from segtrans.cells import Cell
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
 from segtrans.methods.catalogue import METHODS
+from segtrans.runs import Run
 
 WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}
-
-
-@dataclass(frozen=True)
-class LoadedRun:
-    """A finished run: its identity, its facts (run.json) and its trained method, ready to use."""
-
-    cell: Cell
-    facts: dict[str, Any]
-    method: Method
 
 
 def build_method(cell: Cell) -> Method:
@@ -43,33 +33,15 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> None
         save_file(tensors, temporary, metadata={"cell": cell.to_json()})
 
 
-def load_run(folder: Path, *, which: Literal["best", "last"]) -> LoadedRun:
-    """Read a run folder; the method comes in evaluation mode, on the CPU.
+def load_method(run: Run, *, which: Literal["best", "last"]) -> Method:
+    """The trained method of a run, in evaluation mode, on the CPU.
 
     Raises:
-        UserError: a file is missing or damaged, or the weights belong to another architecture.
+        UserError: the weights are missing or damaged, or belong to another architecture.
     """
-    facts = read_facts(folder)
-    cell = read_cell(json.dumps(facts.get("cell")))
-    method = build_method(cell)
-    load_weights(folder / WEIGHTS[which], method)
-    return LoadedRun(cell, facts, method.eval())
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """The facts of a run (run.json).
-
-    Raises:
-        UserError: the folder holds no finished run.
-    """
-    path = folder / "run.json"
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: no finished run in this folder ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: damaged ({error}); train the run again") from error
-    return facts
+    method = build_method(run.cell)
+    load_weights(run.folder / WEIGHTS[which], method)
+    return method.eval()
 
 
 def load_weights(path: Path, method: Method) -> None:

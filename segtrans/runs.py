@@ -35,10 +35,19 @@ def read_run(folder: Path) -> Run:
         UserError: the file is missing, damaged or holds no valid cell.
     """
     file = folder / "run.json"
-    facts = _read_json(file, hint="train the run first")
+    facts = read_facts(folder)
     if "cell" not in facts:
         raise UserError(f"{file}: no key 'cell'; not written by training, train the run again")
     return Run(folder=folder, cell=validate(Cell, facts["cell"], origin=str(file)), facts=facts)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """The content of `run.json`, as it stands.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return read_object(folder / "run.json", hint="train the run first")
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
@@ -76,17 +85,24 @@ def only_task(runs: Sequence[Run]) -> Task:
     return runs[0].cell.task_facts
 
 
-def read_history(run: Run) -> list[dict[str, Any]]:
+def read_history(folder: Path) -> list[dict[str, Any]]:
     """The records of `history.jsonl`, one per validation, in order.
 
     Raises:
-        UserError: the file is missing, empty or damaged.
+        UserError: the file is missing, empty or damaged, or a record lacks a key.
     """
-    file = run.folder / "history.jsonl"
+    file = folder / "history.jsonl"
     lines = _read_text(file, hint="train the run first").splitlines()
     if not lines:
         raise UserError(f"{file}: empty; train the run again")
-    return [_parse(line, origin=f"{file}, line {i}") for i, line in enumerate(lines, start=1)]
+    records = []
+    for number, line in enumerate(lines, start=1):
+        record = _parse(line, origin=f"{file}, line {number}")
+        for key in ("iteration", "train", "valid"):
+            if key not in record:
+                raise UserError(f"{file}, line {number}: lacks {key}; train the run again")
+        records.append(record)
+    return records
 
 
 def read_metrics(run: Run) -> dict[str, Any]:
@@ -96,7 +112,7 @@ def read_metrics(run: Run) -> dict[str, Any]:
         UserError: the file is missing, damaged or from another training of this folder.
     """
     file = run.folder / "metrics.json"
-    metrics = _read_json(file, hint="evaluate the run first")
+    metrics = read_object(file, hint="evaluate the run first")
     for key in ("cell_identity", "data_sha256"):
         expected = run.cell.identity if key == "cell_identity" else run.facts["data"]["sha256"]
         if metrics.get(key) != expected:
@@ -107,7 +123,12 @@ def read_metrics(run: Run) -> dict[str, Any]:
     return metrics
 
 
-def _read_json(file: Path, *, hint: str) -> dict[str, Any]:
+def read_object(file: Path, *, hint: str) -> dict[str, Any]:
+    """A JSON object from a file; `hint` says what to do when it is missing.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     return _parse(_read_text(file, hint=hint), origin=str(file))
 
 
