@@ -124,9 +124,7 @@ class TrainingBatches(Dataset[Batch]):
 
     def __init__(self, store: Store, plan: BatchPlan, *, memory_limit_bytes: int) -> None:
         self.store, self.plan = store, plan
-        n_images = store.n("train", "present") + store.n("train", "absent")
-        n_bytes = n_images * store.images("train", "present", np.arange(1)).nbytes
-        self.in_memory = n_bytes <= memory_limit_bytes
+        self.in_memory = store.n_bytes("train") <= memory_limit_bytes
         self._arrays: tuple[NDArray[Any], NDArray[Any], NDArray[np.uint8]] | None = None
         if self.in_memory:
             self._arrays = (

@@ -176,6 +176,12 @@ class Store:
         """Number of samples."""
         return len(self._dataset(fold, domain, "image"))
 
+    def n_bytes(self, fold: str) -> int:
+        """Memory that all images and masks of a fold take, in bytes."""
+        masks = self._dataset(fold, "present", "mask")
+        images = [self._dataset(fold, domain, "image") for domain in DOMAINS]
+        return int(sum(dataset.nbytes for dataset in (masks, *images)))
+
     def scale(self, fold: str, domain: str) -> float:
         """Intensity of one stored unit."""
         return float(self._dataset(fold, domain, "image").attrs["scale"])

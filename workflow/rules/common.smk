@@ -12,7 +12,9 @@ from segtrans.train.device import visible_devices
 from segtrans.versions import CLUTTER_VERSION, EVALUATION_VERSION
 
 # Jobs find the command line of this very environment, activated or not.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 
 try:
     PARAMS = parse_params(config, origin="parameters")
@@ -45,7 +47,10 @@ if "gpu" not in workflow.global_resources:
 def get_cell(wildcards):
     """The resolved science of one training run, as JSON: a change of it, and only that, retrains."""
     return resolve_cell(
-        PARAMS, task=wildcards.task, method=wildcards.method, init_seed=int(wildcards.seed)
+        PARAMS,
+        task=wildcards.task,
+        method=wildcards.method,
+        init_seed=int(wildcards.seed),
     ).to_json()
 
 
@@ -75,7 +80,9 @@ def get_run_files(scale, tasks, names):
 
 def get_task_runs(wildcards):
     """What the figures of one task are drawn from."""
-    return get_run_files(SCALE, [wildcards.task], ["run.json", "history.jsonl", "metrics.json"])
+    return get_run_files(
+        SCALE, [wildcards.task], ["run.json", "history.jsonl", "metrics.json"]
+    )
 
 
 def get_task_results(wildcards):

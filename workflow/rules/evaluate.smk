@@ -15,10 +15,10 @@ rule evaluate:
         "logs/{scale}/{task}/{method}/seed{seed}.evaluate.log",
     benchmark:
         "logs/{scale}/{task}/{method}/seed{seed}.evaluate.benchmark.tsv"
+    threads: 1
     params:
         threshold=PARAMS.evaluation.threshold,
         version=EVALUATION_VERSION,
-    threads: 1
     shell:
         "segtrans evaluate --data {input.data:q} --threshold {params.threshold}"
         " results/{wildcards.scale:q}/{wildcards.task:q}/{wildcards.method:q}/seed{wildcards.seed:q}"
@@ -30,7 +30,9 @@ rule table:
         get_run_files("{scale}", PARAMS.tasks, ["run.json", "metrics.json"]),
     output:
         csv="results/{scale}/table.csv",
-        md=report("results/{scale}/table.md", category="Table", caption="../report/table.rst"),
+        md=report(
+            "results/{scale}/table.md", category="Table", caption="../report/table.rst"
+        ),
     log:
         "logs/{scale}/table.log",
     benchmark:

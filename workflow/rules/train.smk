@@ -7,11 +7,11 @@ rule train:
         "logs/{scale}/{task}/{method}/seed{seed}.train.log",
     benchmark:
         "logs/{scale}/{task}/{method}/seed{seed}.train.benchmark.tsv"
-    params:
-        cell=get_cell,
     threads: 1
     resources:
         gpu=1,
+    params:
+        cell=get_cell,
     shell:
         # Checkpoints are no output: Snakemake would delete them before a rerun.
         "segtrans train --cell {params.cell:q} --data {input.data:q}"

@@ -1,0 +1,236 @@
+"""Batches: epochs without replacement, labelled first, the same from memory and from workers."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segtrans.data.batches import (
+    Batch,
+    BatchPlan,
+    TrainingBatches,
+    iterate_fold,
+    make_loader,
+)
+from segtrans.data.store import DOMAINS, Store, StoreHeader, write_store
+from segtrans.errors import UserError
+
+SIZES = {"train": 23, "valid": 7, "test": 3}
+SHAPE = (2, 40, 30)  # 27 samples of uint8 to a chunk
+HUGE = 2**40
+
+
+def plan(labelled=(4, 9, 11), n=23, n_absent=19, size=6, quota=0, only_labelled=False, seed=0):
+    labelled = np.array(labelled, np.int64)
+    return BatchPlan(
+        labelled=labelled,
+        unlabelled=np.setdiff1d(np.arange(n), labelled),
+        n_absent=n_absent,
+        batch_size=size,
+        labelled_per_batch=quota,
+        only_labelled=only_labelled,
+        seed=seed,
+    )
+
+
+def drawn(batches, n_iterations):
+    """Everything drawn by the first iterations: of P labelled, of P unlabelled, of A."""
+    labelled, unlabelled, absent = [], [], []
+    for iteration in range(n_iterations):
+        present, a, n_labelled = batches.at(iteration)
+        labelled += present[:n_labelled].tolist()
+        unlabelled += present[n_labelled:].tolist()
+        absent += a.tolist()
+    return labelled, unlabelled, absent
+
+
+def assert_epochs(sequence, pool):
+    """Each whole round through the pool draws every member once."""
+    for start in range(0, len(sequence) - len(pool) + 1, len(pool)):
+        assert sorted(sequence[start : start + len(pool)]) == sorted(pool)
+
+
+@given(
+    n=st.integers(2, 30),
+    n_labelled=st.integers(1, 30),
+    n_absent=st.integers(1, 30),
+    size=st.integers(1, 40),
+    quota=st.integers(1, 40),
+    seed=st.integers(0, 2**32),
+)
+def test_a_quota_draws_both_pools_in_epochs(n, n_labelled, n_absent, size, quota, seed):
+    labelled, quota = np.arange(min(n_labelled, n - 1)), min(quota, size)
+    batches = plan(labelled, n=n, n_absent=n_absent, size=size, quota=quota, seed=seed)
+    for iteration in (0, 7):
+        present, absent, n_first = batches.at(iteration)
+        assert (len(present), len(absent), n_first) == (size, size, quota)
+    of_labelled, of_unlabelled, of_absent = drawn(batches, 12)
+    assert_epochs(of_labelled, labelled)
+    assert_epochs(of_unlabelled, range(len(labelled), n))
+    assert_epochs(of_absent, range(n_absent))
+
+
+@given(size=st.integers(1, 50), seed=st.integers(0, 2**32))
+def test_without_a_quota_all_images_are_one_pool(size, seed):
+    batches = plan(size=size, seed=seed)
+    everything = []
+    for iteration in range(10):
+        present, _, n_labelled = batches.at(iteration)
+        assert set(present[:n_labelled].tolist()) <= {4, 9, 11}
+        assert not set(present[n_labelled:].tolist()) & {4, 9, 11}
+        everything += present.tolist()
+    # Within a batch the labelled ones move to the front, so rounds are counted, not cut.
+    counts = np.bincount(everything, minlength=23)
+    assert counts.max() - counts.min() <= 1
+
+
+def test_only_labelled_images_fill_every_batch():
+    labelled, unlabelled, absent = drawn(plan(only_labelled=True), 4)
+    assert unlabelled == []
+    assert len(labelled) == len(absent) == 24
+    assert_epochs(labelled, [4, 9, 11])
+
+
+def test_all_images_labelled_makes_a_quota_meaningless():
+    present, _, n_labelled = plan(labelled=range(23), quota=2).at(0)
+    assert n_labelled == len(present) == 6
+
+
+def test_a_plan_is_a_function_of_iteration_and_seed():
+    forwards = [plan(quota=2).at(iteration) for iteration in range(30)]
+    backwards = [plan(quota=2).at(iteration) for iteration in reversed(range(30))]
+    for (p, a, n), (p_again, a_again, n_again) in zip(forwards, reversed(backwards), strict=True):
+        np.testing.assert_array_equal(p, p_again)
+        np.testing.assert_array_equal(a, a_again)
+        assert n == n_again
+    assert not np.array_equal(forwards[0][0], plan(quota=2, seed=1).at(0)[0])
+    assert not np.array_equal(forwards[0][1], plan(quota=2, seed=1).at(0)[1])
+
+
+def test_epochs_differ_in_order():
+    absent = drawn(plan(n_absent=12), 4)[2]
+    assert absent[:12] != absent[12:]
+    assert sorted(absent[:12]) == sorted(absent[12:])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"labelled": (), "quota": 1},
+        {"labelled": (), "only_labelled": True},
+        {"quota": 7},
+        {"quota": -1},
+    ],
+)
+def test_a_plan_that_cannot_be_drawn_is_refused(wrong):
+    with pytest.raises(ValueError, match="labelled"):
+        plan(**wrong)
+
+
+def make_store(path, dtype="uint8", scale=1 / 255, spoil=None):
+    rng = np.random.default_rng(0)
+    header = StoreHeader("mnist48_simple", ("a", "b"), {}, "made up", "", 0)
+    with write_store(path, header) as writer:
+        for fold, n in SIZES.items():
+            for domain in DOMAINS:
+                images = rng.integers(0, 256, (n, *SHAPE)).astype(dtype)
+                if spoil is not None and (fold, domain) == spoil[:2]:
+                    images[spoil[2], 1, 3, 4] = spoil[3]
+                dataset = writer.add(
+                    fold, domain, "image", shape=images.shape, dtype=dtype, scale=scale
+                )
+                dataset.append(images)
+            mask = rng.integers(0, 3, (n, *SHAPE[1:]), dtype=np.uint8)
+            writer.add(fold, "present", "mask", shape=mask.shape, dtype=np.uint8).append(mask)
+    return Store(path)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return make_store(tmp_path / "data.h5")
+
+
+def assert_equal(batch, other):
+    for name in ("x_P", "x_A", "y"):
+        torch.testing.assert_close(getattr(batch, name), getattr(other, name), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("memory_limit_bytes", [HUGE, 0])
+@pytest.mark.parametrize("quota", [0, 2, 6])
+def test_a_batch_holds_the_planned_samples(store, memory_limit_bytes, quota):
+    batches = TrainingBatches(store, plan(quota=quota), memory_limit_bytes=memory_limit_bytes)
+    images = {domain: store.images("train", domain) for domain in DOMAINS}
+    for iteration in (0, 3, 11):
+        p, a, n_labelled = plan(quota=quota).at(iteration)
+        batch = batches[iteration]
+        assert batch.x_P.dtype == batch.x_A.dtype == torch.float32
+        assert batch.y.dtype == torch.uint8
+        np.testing.assert_allclose(batch.x_P, images["present"][p] / 255, rtol=1e-6)
+        np.testing.assert_allclose(batch.x_A, images["absent"][a] / 255, rtol=1e-6)
+        np.testing.assert_array_equal(batch.y, store.masks("train")[p[:n_labelled]])
+
+
+def test_the_limit_decides_between_memory_and_file(store):
+    n_bytes = 2 * 23 * 2 * 40 * 30 + 23 * 40 * 30
+    fits = TrainingBatches(store, plan(), memory_limit_bytes=n_bytes)
+    exceeds = TrainingBatches(store, plan(), memory_limit_bytes=n_bytes - 1)
+    assert (fits.in_memory, exceeds.in_memory) == (True, False)
+
+
+def test_a_batch_without_labelled_images(store):
+    batch = TrainingBatches(store, plan(labelled=()), memory_limit_bytes=HUGE)[0]
+    assert batch.y.shape == (0, 40, 30)
+    assert batch.x_P.shape == (6, *SHAPE)
+
+
+@pytest.mark.parametrize(("limit", "n_workers"), [(HUGE, 2), (0, 0), (0, 2)])
+def test_the_loader_gives_the_same_batches_in_order_from_anywhere(store, limit, n_workers):
+    batches = TrainingBatches(store, plan(quota=1), memory_limit_bytes=limit)
+    loaded = list(make_loader(batches, 5, 17, n_workers=n_workers, pin=False))
+    in_memory = TrainingBatches(store, plan(quota=1), memory_limit_bytes=HUGE)
+    assert len(loaded) == 12
+    for iteration, batch in enumerate(loaded, start=5):
+        assert isinstance(batch, Batch)
+        assert_equal(batch, in_memory[iteration])
+
+
+def test_a_batch_moves_as_a_whole(store):
+    batch = TrainingBatches(store, plan(quota=1), memory_limit_bytes=HUGE)[0]
+    assert_equal(batch.to(torch.device("cpu")), batch)
+    moved = batch.to(torch.device("meta"))
+    assert {moved.x_P.device.type, moved.x_A.device.type, moved.y.device.type} == {"meta"}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_a_fold_is_passed_once_and_in_order(store, batch_size):
+    present = list(iterate_fold(store, "valid", "present", batch_size))
+    absent = list(iterate_fold(store, "valid", "absent", batch_size))
+    assert len(present) == len(absent) == -(-7 // batch_size)
+    x_P = torch.cat([x for x, _ in present])
+    np.testing.assert_allclose(x_P, store.images("valid", "present") / 255, rtol=1e-6)
+    np.testing.assert_array_equal(torch.cat([y for _, y in present]), store.masks("valid"))
+    np.testing.assert_allclose(
+        torch.cat([x for x, _ in absent]), store.images("valid", "absent") / 255, rtol=1e-6
+    )
+    assert {mask for _, mask in absent} == {None}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("limit", [HUGE, 0])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_value_that_is_not_finite_names_file_fold_and_image(tmp_path, value, limit, domain):
+    store = make_store(tmp_path / "data.h5", "float16", 1.0, ("train", domain, 13, value))
+    batches = TrainingBatches(store, plan(quota=1), memory_limit_bytes=limit)
+    with pytest.raises(UserError) as refusal:
+        for iteration in range(23):
+            batches[iteration]
+    message = str(refusal.value)
+    assert message.startswith(f"{store.path}: /train/{domain}/image: image 13 holds NaN or an inf")
+    assert list(iterate_fold(store, "valid", domain, 4))
+
+
+def test_a_value_that_is_not_finite_in_a_scored_fold(tmp_path):
+    store = make_store(tmp_path / "data.h5", "float16", 1.0, ("valid", "absent", 5, np.nan))
+    with pytest.raises(UserError, match="/valid/absent/image: image 5 holds"):
+        list(iterate_fold(store, "valid", "absent", 3))

