@@ -97,26 +97,15 @@ def write_cluttered_mnist(
     _check(task, overlap=overlap, noise_sd=noise_sd, data_seed=data_seed, images=images_per_fold)
     facts = TASKS[task]
     folds = split_digits(digits.is_test, sizes=digits_per_fold, data_seed=data_seed)
-    header = StoreHeader(
-        task=task,
-        channels=facts.channels,
-        parameters={
-            "clutter_pieces": facts.clutter_pieces,
-            "clutter_version": CLUTTER_VERSION,
-            "digits_per_fold": digits_per_fold,
-            "images_per_fold": images_per_fold,
-            "noise_sd": noise_sd,
-            "overlap": overlap,
-        },
-        source=digits.source,
-        source_sha256=digits.sha256,
-        data_seed=data_seed,
-    )
-    total = sum(images_per_fold[fold] for fold in FOLDS)
-    with (
-        write_store(output, header) as writer,
-        tqdm(total=total, unit="pair", disable=None) as bar,
-    ):
+    parameters = {
+        "digits_per_fold": digits_per_fold,
+        "images_per_fold": images_per_fold,
+        "noise_sd": noise_sd,
+        "overlap": overlap,
+    }
+    header = _header(digits, task, parameters, data_seed)
+    bar = tqdm(total=sum(images_per_fold.values()), unit="pair", disable=None)
+    with write_store(output, header) as writer, bar:
         for fold in FOLDS:
             maker = PairMaker(
                 digits.images[folds[fold]],
@@ -145,6 +134,19 @@ def _check(
     for fold, n_images in images.items():
         if n_images < 1:
             raise UserError(f"number of images to {fold} = {n_images}: at least 1")
+
+
+def _header(digits: Digits, task: str, parameters: dict[str, Any], data_seed: int) -> StoreHeader:
+    facts = TASKS[task]
+    fixed = {"clutter_pieces": facts.clutter_pieces, "clutter_version": CLUTTER_VERSION}
+    return StoreHeader(
+        task=task,
+        channels=facts.channels,
+        parameters=fixed | parameters,
+        source=digits.source,
+        source_sha256=digits.sha256,
+        data_seed=data_seed,
+    )
 
 
 class PairMaker:

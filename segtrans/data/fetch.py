@@ -12,7 +12,7 @@ from tqdm import tqdm
 from segtrans.data.digits import MNIST_SHA256
 from segtrans.errors import UserError
 
-_BLOCK = 2**20
+_BLOCK = 2**16  # bytes; the last, unfinished block is lost when a connection breaks
 _TIMEOUT_S = (10, 60)  # to connect, and between two blocks
 _TRIES = 3  # of one mirror, in a row and without a new byte
 

@@ -77,8 +77,8 @@ class StoreWriter:
         """Create `/<fold>/<domain>/<name>` of (N, ...) samples, to be filled by `append`.
 
         Args:
-            fold: one of FOLDS.
-            domain: one of DOMAINS.
+            fold: of FOLDS.
+            domain: of DOMAINS.
             name: image, mask, or the name of a provenance.
             shape: all N samples together.
             dtype: stored type.
@@ -130,8 +130,7 @@ def write_store(path: Path, header: StoreHeader) -> Iterator[StoreWriter]:
             yield writer
             writer.finish()
     except (OSError, RuntimeError) as error:
-        reason = _disk_problem(error)
-        if reason is None:
+        if (reason := _disk_problem(error)) is None:
             raise
         raise UserError(
             f"{path}: cannot be written ({reason}); nothing was left half-written; "
@@ -178,9 +177,8 @@ class Store:
 
     def n_bytes(self, fold: str) -> int:
         """Memory that all images and masks of a fold take, in bytes."""
-        masks = self._dataset(fold, "present", "mask")
-        images = [self._dataset(fold, domain, "image") for domain in DOMAINS]
-        return int(sum(dataset.nbytes for dataset in (masks, *images)))
+        parts = ("present", "image"), ("present", "mask"), ("absent", "image")
+        return int(sum(self._dataset(fold, *part).nbytes for part in parts))
 
     def scale(self, fold: str, domain: str) -> float:
         """Intensity of one stored unit."""
@@ -207,7 +205,7 @@ class Store:
 
     def provenance(self, fold: str, domain: str) -> dict[str, NDArray[Any]]:
         """Where each sample comes from: arrays (N,) by name; empty when nothing was noted."""
-        names = sorted(set(self._file()[f"{fold}/{domain}"]) - {"image", "mask"})
+        names = [n for n in self._file()[f"{fold}/{domain}"] if n not in ("image", "mask")]
         return {name: self._read(fold, domain, name, None) for name in names}
 
     def sha256(self) -> str:
@@ -277,8 +275,7 @@ class Store:
             self._check_present(fold, (self.n(fold, "present"), *expected[1:]))
 
     def _check_present(self, fold: str, mask_shape: tuple[int, ...]) -> None:
-        group = self._file()[f"{fold}/present"]
-        for name in {"mask", *group} - {"image"}:
+        for name in {"mask", *self._file()[f"{fold}/present"]} - {"image"}:
             dataset = self._dataset(fold, "present", name)
             shape = mask_shape if name == "mask" else mask_shape[:1]
             if dataset.shape != shape:
@@ -292,10 +289,8 @@ class Store:
 
 def _disk_problem(error: Exception) -> str | None:
     """What the system said, e.g. of a full disk; HDF5 hides its number in a long text."""
-    number = getattr(error, "errno", None)
     hidden = re.search(r"errno = (\d+)", str(error))
-    if number is None and hidden:
-        number = int(hidden[1])
+    number = int(hidden[1]) if hidden else getattr(error, "errno", None)
     return None if number is None else os.strerror(number)
 
 

@@ -16,8 +16,8 @@ from segtrans.versions import CLUTTER_VERSION
 SIZES = {"train": 30, "valid": 6, "test": 4}
 # Raise CLUTTER_VERSION when these change: data made before are then made again.
 GOLDEN = {
-    (1, "dither"): "d8e246e8615c1780",
-    (1, "max"): "5ecfa84f17ec0085",
+    (1, "dither"): "d4821e5f65d01302",
+    (1, "max"): "9ca91e3ce6f47ad1",
 }
 
 

