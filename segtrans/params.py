@@ -238,15 +238,19 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"unknown; {hint}allowed: {', '.join(known)}"
 
 
-def load_params(*files: Path) -> Params:
+def load_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
     """Read YAML files, each laid over the ones before it, and validate the whole.
+
+    Args:
+        files: parameter files, the default first.
+        overlay: a mapping laid over them all, such as Snakemake's own `config`.
 
     Raises:
         UserError: a file is missing or no YAML mapping, or a value is refused.
     """
     merged: dict[str, Any] = {}
-    for file in files:
-        _overlay(merged, _read_yaml(file))
+    for content in [*map(_read_yaml, files), overlay or {}]:
+        _overlay(merged, content)
     return parse_params(merged, origin=", ".join(str(file) for file in files))
 
 

@@ -102,7 +102,7 @@ def replace(folder, file, old, new):
     path.write_text(text.replace(old, new))
 
 
-AFTER_TRAINING = {"evaluate": 6, "table": 1, "figures": 1, "track": 1}
+AFTER_TRAINING = {"evaluate": 8, "table": 1, "figures": 1, "track": 1}
 
 
 def test_a_second_run_has_nothing_to_do(interpreter, project):
@@ -122,14 +122,14 @@ def test_touched_data_with_the_same_content_reruns_nothing(interpreter, project)
 
 def test_a_changed_learning_rate_reruns_training_and_what_follows(interpreter, project):
     replace(project, "params.yaml", "\n  learning_rate: 0.001", "\n  learning_rate: 0.002")
-    assert planned(interpreter, project) == {"train": 6} | AFTER_TRAINING
+    assert planned(interpreter, project) == {"train": 8} | AFTER_TRAINING
 
 
 def test_a_changed_weight_reruns_its_own_method(interpreter, project):
     replace(project, "params.yaml", "lambda_adv: 3.0", "lambda_adv: 2.0")
     assert planned(interpreter, project) == {
-        "train": 2,
-        "evaluate": 2,
+        "train": 4,  # translation with either segmentation decoder, two seeds
+        "evaluate": 4,
         "table": 1,
         "figures": 1,
         "track": 1,
@@ -144,8 +144,8 @@ def test_a_changed_threshold_reruns_evaluation_only(interpreter, project):
 def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
     replace(project, "params.yaml", "init_seeds: [0, 1]", "init_seeds: [0, 1, 2]")
     assert planned(interpreter, project) == {
-        "train": 3,
-        "evaluate": 3,
+        "train": 4,
+        "evaluate": 4,
         "table": 1,
         "figures": 1,
         "track": 1,
@@ -155,9 +155,9 @@ def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        ("TRAINING_VERSION", {"train": 6} | AFTER_TRAINING),
+        ("TRAINING_VERSION", {"train": 8} | AFTER_TRAINING),
         ("EVALUATION_VERSION", AFTER_TRAINING),
-        ("CLUTTER_VERSION", {"cluttered_mnist": 1, "train": 6} | AFTER_TRAINING),
+        ("CLUTTER_VERSION", {"cluttered_mnist": 1, "train": 8} | AFTER_TRAINING),
     ],
 )
 def test_a_raised_stage_number_reruns_its_stage(interpreter, project, number, expected):
@@ -169,7 +169,7 @@ def test_a_raised_stage_number_reruns_its_stage(interpreter, project, number, ex
 
 def test_other_clutter_reruns_everything_but_the_digits(interpreter, project):
     replace(project, "params.yaml", "overlap: dither", "overlap: max")
-    assert planned(interpreter, project) == {"cluttered_mnist": 1, "train": 6} | AFTER_TRAINING
+    assert planned(interpreter, project) == {"cluttered_mnist": 1, "train": 8} | AFTER_TRAINING
 
 
 def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, project):
@@ -199,6 +199,19 @@ def test_a_refused_parameter_is_one_line_and_no_traceback(interpreter, project):
     assert "Traceback" not in answer.stderr
     errors = [line for line in answer.stderr.splitlines() if not line.startswith("Using workflow")]
     assert len(errors) == 1
+
+
+def test_parameters_that_are_no_yaml_are_one_line_with_the_file(interpreter, project):
+    (project / "params.yaml").write_text("a: [1")
+    answer = snakemake(interpreter, project, "--dry-run")
+    assert answer.returncode == 1
+    assert "params.yaml: not a YAML file" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_one_key_on_the_command_line_is_laid_over_the_file(interpreter, project):
+    jobs = planned(interpreter, project, "--config", "training={learning_rate: 0.002}")
+    assert jobs["train"] == 8
 
 
 def test_gpu_jobs_get_one_device_each_and_none_without(interpreter, project):

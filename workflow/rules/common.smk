@@ -2,12 +2,13 @@ import os
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.resources import Resource
 
 from segtrans.cells import resolve_cell
 from segtrans.errors import UserError
 from segtrans.methods.catalogue import METHODS
-from segtrans.params import parse_params
+from segtrans.params import load_params
 from segtrans.train.device import visible_devices
 from segtrans.versions import CLUTTER_VERSION, EVALUATION_VERSION
 
@@ -16,8 +17,22 @@ os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ["PATH"]]
 )
 
+
+def get_typed(value):
+    """A value of --config as YAML means it: Snakemake reads what stands in brackets as text."""
+    if isinstance(value, dict):
+        return {key: get_typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [get_typed(inner) for inner in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+for key in workflow.config_settings.config or {}:
+    config[key] = get_typed(config[key])
+
 try:
-    PARAMS = parse_params(config, origin="parameters")
+    # Snakemake's `config` holds what --configfile and --config say: the overlay, not the default.
+    PARAMS = load_params(Path("params.yaml"), overlay=config)
 except UserError as error:
     print(f"segtrans: error: {error}", file=sys.stderr)
     raise SystemExit(1) from None
