@@ -68,7 +68,7 @@ def resolve_cell(params: Params, *, task: str, method: str, init_seed: int) -> C
         "data_seed": params.data_seed,
         "labels": params.labels.model_dump(mode="json"),
         "networks": params.networks.model_dump(mode="json"),
-        "weights": getattr(params.objective, METHODS[method].module),
+        "weights": params.objective[METHODS[method].module],
         "training": params.training.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,
     }

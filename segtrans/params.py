@@ -133,17 +133,6 @@ class EvaluationParams(Block):
     )
 
 
-class ObjectiveParams(Block):
-    """Weights of the objective's terms, by the method that uses them (equation 7)."""
-
-    segmentation_only: dict[str, Weight] = Field(description="lambda_seg")
-    autoencoder: dict[str, Weight] = Field(description="lambda_rec, lambda_seg; the paper: 1, 1")
-    translation: dict[str, Weight] = Field(
-        description="lambda_adv, lambda_rec, lambda_lat, lambda_cyc, lambda_seg; "
-        "the paper: 3, 50, 1, 50, 0.01"
-    )
-
-
 class Params(Block):
     """Everything that decides a result, and nothing else."""
 
@@ -162,7 +151,10 @@ class Params(Block):
     cluttered_mnist: ClutteredMnistParams
     labels: LabelsParams
     networks: NetworksParams
-    objective: ObjectiveParams
+    objective: dict[str, dict[str, Weight]] = Field(
+        description="weights of the objective's terms (equation 7), by the file of the methods "
+        "that use them; the paper: autoencoder 1, 1; translation 3, 50, 1, 50, 0.01"
+    )
     training: TrainingParams
     evaluation: EvaluationParams
 
@@ -177,13 +169,16 @@ class Params(Block):
         return self
 
     def _check_weights(self) -> None:
-        for entry in METHODS.values():
-            given = getattr(self.objective, entry.module)
-            for key in sorted(set(given) ^ set(entry.weights)):
+        weights = {entry.module: entry.weights for entry in METHODS.values()}
+        for module in self.objective:
+            if module not in weights:
+                raise ValueError(f"objective.{module}: {_nearest(module, weights)}")
+        for module, names in weights.items():
+            given = self.objective.get(module, {})
+            for key in sorted(set(given) ^ set(names)):
                 problem = "unknown key" if key in given else "missing"
                 raise ValueError(
-                    f"objective.{entry.module}.{key}: {problem}; the keys are "
-                    f"{', '.join(entry.weights)}"
+                    f"objective.{module}.{key}: {problem}; the keys are {', '.join(names)}"
                 )
 
     def _check_counts(self) -> None:

@@ -41,7 +41,7 @@ def test_paper_scale_is_the_papers():
     assert params.networks.width == 1.0
     assert params.labels.fraction == 0.01
     assert params.labels.digits == (9,)
-    assert params.objective.translation == {
+    assert params.objective["translation"] == {
         "lambda_adv": 3.0,
         "lambda_rec": 50.0,
         "lambda_lat": 1.0,
@@ -73,6 +73,8 @@ def test_paper_scale_is_the_papers():
         ("methods", [], ["methods = []", "1"]),
         ("init_seeds", [0, 0], ["init_seeds = 0", "twice"]),
         ("objective.translation", {"lambda_adv": 1.0}, ["objective.translation", "missing"]),
+        ("objective.translatoin", {}, ["objective.translatoin", "did you mean translation"]),
+        ("objective.autoencoder.lambda_rec", -1.0, ["objective.autoencoder.lambda_rec = -1.0"]),
         ("scale", "../up", ["scale", "../up"]),
         ("training.learning_rate", float("nan"), ["training.learning_rate"]),
     ],

@@ -25,6 +25,7 @@ class Checkpoint:
         sums: state of the sums of terms since the last validation.
         best_iteration: of the best validation so far.
         best_dice: its soft pooled Dice.
+        best_method: the method's state_dict at that validation.
         seconds: training time so far.
         mlflow_run_id: the run that a resumed training continues.
     """
@@ -37,6 +38,7 @@ class Checkpoint:
     sums: dict[str, Any]
     best_iteration: int
     best_dice: float
+    best_method: dict[str, Any]
     seconds: float
     mlflow_run_id: str | None
     format: int = field(default=FORMAT)

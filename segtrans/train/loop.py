@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from segtrans.cells import Cell
 from segtrans.data.batches import Batch, TrainingBatches, make_loader
 from segtrans.evaluate.validation import validate
 from segtrans.methods.base import Method
-from segtrans.methods.weights import save_weights
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
 from segtrans.train.terms import TermSums
@@ -32,6 +31,7 @@ class Progress:
     iteration: int = 0
     best_iteration: int = 0
     best_dice: float = -1.0
+    best_method: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -54,7 +54,6 @@ class Trainer:
         self.method.prepare(cell.training)
         self.checkpoints = CheckpointFolder(folder)
         self.history = History(folder / "history.jsonl")
-        self.best_path = folder / "best.safetensors"
         self.data_sha256 = data_sha256
         self.checkpoint_every_s = checkpoint_every_s
         self.sums = TermSums(fabric.device)
@@ -76,6 +75,7 @@ class Trainer:
             checkpoint.iteration,
             checkpoint.best_iteration,
             checkpoint.best_dice,
+            checkpoint.best_method,
             checkpoint.seconds,
         )
         self.mlflow_run_id = checkpoint.mlflow_run_id
@@ -144,7 +144,10 @@ class Trainer:
         if scores["dice_soft_pooled"] > progress.best_dice:
             progress.best_dice = scores["dice_soft_pooled"]
             progress.best_iteration = progress.iteration
-            save_weights(self.best_path, self.method.state_dict(), self.cell)
+            progress.best_method = {
+                name: tensor.to("cpu", copy=True)
+                for name, tensor in self.method.state_dict().items()
+            }
         self.history.append(record)
         if not sys.stderr.isatty():
             print(_plain_line(record), flush=True)
@@ -165,6 +168,7 @@ class Trainer:
                 sums=self.sums.state(),
                 best_iteration=self.progress.best_iteration,
                 best_dice=self.progress.best_dice,
+                best_method=self.progress.best_method,
                 seconds=self.progress.seconds,
                 mlflow_run_id=self.mlflow_run_id,
             )

@@ -166,8 +166,7 @@ def _write_outputs(
     trainer: Trainer, output: Path, *, labelled_ids: np.ndarray[Any, Any], facts: dict[str, Any]
 ) -> None:
     progress = trainer.progress
-    with atomic_path(output / WEIGHTS["best"]) as temporary:
-        shutil.copyfile(trainer.best_path, temporary)
+    save_weights(output / WEIGHTS["best"], progress.best_method, trainer.cell)
     save_weights(output / WEIGHTS["last"], trainer.method.state_dict(), trainer.cell)
     with atomic_path(output / "history.jsonl") as temporary:
         shutil.copyfile(trainer.history.path, temporary)

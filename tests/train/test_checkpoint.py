@@ -16,6 +16,7 @@ def checkpoint(iteration, **changes):
         "sums": {"names": ["seg"], "counts": {"seg": 1}, "sums": torch.zeros(1)},
         "best_iteration": 0,
         "best_dice": 0.25,
+        "best_method": {"weight": torch.zeros(2, 2)},
         "seconds": 1.0,
         "mlflow_run_id": None,
     }
