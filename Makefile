@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 run: $(STAMP)  ## run the default scale (laptop) and print its table
-	@$(BIN)/snakemake --quiet rules
+	@$(BIN)/snakemake --quiet rules host
 	@$(BIN)/segtrans summary results/laptop
 
 test: lint types unit  ## lint, types and the test suite
