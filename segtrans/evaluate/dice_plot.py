@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from segtrans.catalogue import METHODS
 from segtrans.evaluate.style import INK, METHOD_COLOURS, MUTED, saved_figure
-from segtrans.methods.catalogue import METHODS
 from segtrans.runs import only_task, read_metrics, read_runs
 
 _WIDTH_IN = 4.6

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from segtrans.catalogue import METHODS
 from segtrans.data.store import Store
 from segtrans.evaluate.curves import curves_figure
 from segtrans.evaluate.dice_plot import dice_figure
@@ -14,7 +15,6 @@ from segtrans.evaluate.examples import Examples, array_of, choose_examples
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
 from segtrans.evaluate.score import check_data
 from segtrans.evaluate.segmentation import device_of, lesion_probability
-from segtrans.methods.catalogue import METHODS
 from segtrans.methods.weights import load_method
 from segtrans.runs import only_task, read_run, read_runs
 from segtrans.tasks import TASKS

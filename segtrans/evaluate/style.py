@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from segtrans.atomic import atomic_path
-from segtrans.methods.catalogue import METHODS
+from segtrans.catalogue import METHODS
 
 DPI = 240
 # Width of a figure over two columns of a journal page, in inches.

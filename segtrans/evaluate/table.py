@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
+from segtrans.catalogue import METHODS
 from segtrans.errors import UserError
 from segtrans.evaluate.metrics import DICE_FIGURES
-from segtrans.methods.catalogue import METHODS
 from segtrans.runs import Run, read_metrics, read_runs
 from segtrans.tasks import TASKS
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
-from segtrans.methods.catalogue import METHODS
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder

@@ -9,10 +9,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from segtrans.atomic import atomic_path
+from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
-from segtrans.methods.catalogue import METHODS
 from segtrans.runs import Run
 
 WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}

@@ -12,12 +12,12 @@ import torch
 from lightning_fabric import Fabric
 
 from segtrans.atomic import atomic_path, write_json
+from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold
 from segtrans.data.split import choose_labelled
 from segtrans.data.store import Store
 from segtrans.errors import UserError
-from segtrans.methods.catalogue import METHODS
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.tracking import RunTracker, describe_run
 from segtrans.train.device import claimed_device, claimed_folder

@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
+from segtrans.catalogue import METHODS
 from segtrans.evaluate.style import DPI, METHOD_COLOURS, saved_figure
-from segtrans.methods.catalogue import METHODS
 
 
 def test_every_method_has_a_colour_of_its_own():

@@ -26,7 +26,7 @@ import sys, contextlib, torch
 from dataclasses import replace
 import segtrans.methods
 segtrans.methods.__path__.append(sys.argv[1])
-from segtrans.methods.catalogue import METHODS, MethodEntry
+from segtrans.catalogue import METHODS, MethodEntry
 METHODS.update({{{entry}}})
 from pathlib import Path
 from segtrans.cells import resolve_cell

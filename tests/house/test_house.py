@@ -23,7 +23,7 @@ FOUNDATIONS = {
     "params",
     "cells",
     "runs",
-    "methods.catalogue",
+    "catalogue",
 }
 ALLOWED = {
     "data": set(),

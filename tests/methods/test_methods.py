@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
+from segtrans.catalogue import METHODS
 from segtrans.cells import resolve_cell
-from segtrans.methods.catalogue import METHODS
 from segtrans.methods.weights import build_method
 from segtrans.params import parse_params
 
