@@ -14,3 +14,11 @@ rule all:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+
+
+onerror:
+    # The one line that says what to do stands in the failed job's log.
+    for path in sorted(Path("logs", SCALE).rglob("*.log")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("segtrans: error:"):
+                print(f"{path}: {line}", file=sys.stderr)

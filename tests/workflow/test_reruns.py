@@ -209,6 +209,14 @@ def test_parameters_that_are_no_yaml_are_one_line_with_the_file(interpreter, pro
     assert "Traceback" not in answer.stderr
 
 
+def test_a_failed_jobs_own_line_is_shown(project):
+    """Here with the real command: the folder of digits does not exist."""
+    digits = "digits={source: directory, directory: nowhere}"
+    answer = snakemake(Path(sys.executable), project, "--config", digits, "--quiet", "rules")
+    assert answer.returncode == 1
+    assert "digits.log: segtrans: error: nowhere: no such folder" in answer.stderr
+
+
 def test_one_key_on_the_command_line_is_laid_over_the_file(interpreter, project):
     jobs = planned(interpreter, project, "--config", "training={learning_rate: 0.002}")
     assert jobs["train"] == 8
