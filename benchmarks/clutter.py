@@ -92,25 +92,26 @@ def plain_pair(
     n_pieces: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
     """The same pair as one would first write it: a piece after the other, in floats."""
-    x_P, x_A = (plain_clutter(rng, digits, size, n_pieces) for _ in range(2))
+    x_P, x_A = np.zeros((2, size, size))
     row, column = rng.integers(0, size - len(digit) + 1, 2)
     plain_paste(rng, x_P, digit / 255, row, column)
+    for image in (x_P, x_A):
+        plain_clutter(rng, image, digits, n_pieces)
     mask = np.zeros((size, size), bool)
     mask[row : row + len(digit), column : column + len(digit)] = digit / 255 > 0.5
     return plain_noise(rng, x_P), plain_noise(rng, x_A), mask
 
 
 def plain_clutter(
-    rng: np.random.Generator, digits: NDArray[np.uint8], size: int, n_pieces: int
-) -> NDArray[np.float64]:
-    """Random crops of random digits, at random places."""
-    image = np.zeros((size, size))
+    rng: np.random.Generator, image: NDArray[np.float64], digits: NDArray[np.uint8], n_pieces: int
+) -> None:
+    """Random crops of random digits, at random places of the image."""
+    size = len(image)
     for _ in range(n_pieces):
         other = digits[rng.integers(len(digits))]
         top, left = rng.integers(0, len(other) - CROP + 1, 2)
         row, column = rng.integers(0, size - CROP + 1, 2)
         plain_paste(rng, image, other[top : top + CROP, left : left + CROP] / 255, row, column)
-    return image
 
 
 def plain_paste(

@@ -13,7 +13,7 @@ class MethodEntry:
         weights: names of the objective's weights that the method needs; their values stand in
             the parameters under `objective.<module>`.
         options: keyword arguments that `build` passes to the method.
-        needs_absence: whether the method reads images of the absence domain.
+        only_labelled: batches of P hold labelled images alone, and x_A is not read.
         paper_dice: the paper's Dice by task as (mean, standard deviation), Tables 1a and 1b.
     """
 
@@ -21,7 +21,7 @@ class MethodEntry:
     module: str
     weights: tuple[str, ...]
     options: dict[str, str] = field(default_factory=dict)
-    needs_absence: bool = True
+    only_labelled: bool = False
     paper_dice: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -32,7 +32,7 @@ METHODS: dict[str, MethodEntry] = {
         title="Only segmentation",
         module="segmentation_only",
         weights=("lambda_seg",),
-        needs_absence=False,
+        only_labelled=True,
         paper_dice={
             "mnist48_simple": (0.61, 0.01),
             "mnist48_hard": (0.36, 0.01),

@@ -80,7 +80,7 @@ class ClutteredMnistParams(Block):
     n_test_images: Positive = Field(description="P images, and as many A images, to test on")
     overlap: Literal["dither", "max"] = Field(
         description="where pieces overlap: each pixel at random from one of the two (section "
-        "4.1), or the brighter one (the authors' code)"
+        "4.1), or the brighter one"
     )
     noise_sd: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         description="standard deviation of the background noise, in [0, 1] intensity"

@@ -1,7 +1,8 @@
 """Cluttered MNIST (section 4.1): a digit among clutter (P), and clutter alone (A).
 
-The digit is pasted onto the finished clutter, as "placed on a background of clutter" says, and
-every piece lies wholly inside the image. Crops are taken anywhere in a digit, so some are empty.
+The digit is placed first, then piece after piece of clutter; where two meet, dithering decides, so
+neither lies on top. Every piece lies wholly inside the image. Crops are taken anywhere in a digit,
+so some are empty.
 
 What is random is drawn first (`Draws`), then applied to a whole block of images at once. A block
 has a generator of its own, so its bytes depend on the parameters and its place alone.
@@ -87,7 +88,7 @@ def write_cluttered_mnist(
         digits_per_fold: digits of train, valid and test.
         images_per_fold: images of each domain in train, valid and test; digits are taken in
             shuffled rounds, so that each is drawn equally often.
-        overlap: `dither` or `max` (the authors' code: the brighter pixel).
+        overlap: `dither`, or `max` for the brighter pixel.
         noise_sd: of the background noise, in [0, 1] intensity.
         data_seed: seed of split, rounds and clutter.
 
@@ -197,9 +198,9 @@ class PairMaker:
         """Images of P and A, and masks of P, each (n, H, W) uint8; images in steps of 1 / 255."""
         n = draws.noise.shape[1]
         images = np.zeros((2, n, self.size, self.size), np.uint8)
+        self._paste(images[0], draws.digit)
         self._paste(images[0], draws.clutter_P)
         self._paste(images[1], draws.clutter_A)
-        self._paste(images[0], draws.digit)
         mask = np.zeros((n, self.size, self.size), np.uint8)
         place = (np.arange(n), draws.digit.rows[:, 0], draws.digit.columns[:, 0])
         _windows(mask, DIGIT_SIZE)[place] = draws.digit.patches[:, 0] > MASK_THRESHOLD

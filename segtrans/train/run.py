@@ -81,6 +81,12 @@ def _open_store(cell: Cell, data_file: Path) -> Store:
     expected = (len(task.channels), task.height, task.width)
     if store.image_shape != expected:
         raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
+    for name in ("digit", "source_index"):
+        if name not in store.provenance("train", "present"):
+            raise UserError(
+                f"{data_file}: no train/present/{name}, which says what can be labelled; "
+                "docs/add-a-data-set.md has the layout"
+            )
     return store
 
 
@@ -100,7 +106,7 @@ def _plan_batches(cell: Cell, store: Store) -> tuple[np.ndarray[Any, Any], Train
         n_absent=store.n("train", "absent"),
         batch_size=cell.training.batch_size,
         labelled_per_batch=cell.labels.per_batch,
-        only_labelled=not METHODS[cell.method].needs_absence,
+        only_labelled=METHODS[cell.method].only_labelled,
         seed=cell.init_seed,
     )
     return labelled_ids, TrainingBatches(store, plan, memory_limit_bytes=MEMORY_LIMIT_BYTES)

@@ -16,7 +16,7 @@ from segtrans.versions import CLUTTER_VERSION
 SIZES = {"train": 30, "valid": 6, "test": 4}
 # Raise CLUTTER_VERSION when these change: data made before are then made again.
 GOLDEN = {
-    (1, "dither"): "d4821e5f65d01302",
+    (1, "dither"): "d023db1fca705763",
     (1, "max"): "9ca91e3ce6f47ad1",
 }
 
@@ -82,8 +82,8 @@ def test_images_are_those_of_a_plain_loop(overlap, size, n_pieces, noise_sd):
     x_P, x_A, mask = maker.make(draws)
     for i in range(6):
         plain = np.zeros((2, size, size), int)
-        paste_plainly(plain[0], draws.clutter_P, i, overlap)
         paste_plainly(plain[0], draws.digit, i, overlap)
+        paste_plainly(plain[0], draws.clutter_P, i, overlap)
         paste_plainly(plain[1], draws.clutter_A, i, overlap)
         noisy = np.minimum(np.maximum(plain + draws.noise[:, i], 0), 255)
         np.testing.assert_array_equal(x_P[i], noisy[0])
@@ -170,7 +170,7 @@ def test_digits_are_drawn_in_shuffled_rounds():
     assert not np.array_equal(chosen[:20], chosen[20:40])
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.clutter_pieces])
 def test_a_data_set_is_a_store_of_the_task(tmp_path, task):
     digits = make_digits()
     images = {"train": 70, "valid": 6, "test": 4}
