@@ -19,6 +19,8 @@ include: "workflow/rules/evaluate.smk"
 onerror:
     # The one line that says what to do stands in the failed job's log.
     for path in sorted(Path("logs", SCALE).rglob("*.log")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        if path.stat().st_mtime < START:
+            continue
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("segtrans: error:"):
                 print(f"{path}: {line}", file=sys.stderr)

@@ -34,6 +34,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder that nobody else writes to."""
+    for path in folder.glob(".*.partial.*"):
+        path.unlink()
+
+
 def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_path(target) as temporary:

@@ -12,7 +12,15 @@ from pydantic import model_validator
 
 from segtrans.catalogue import METHODS
 from segtrans.errors import UserError
-from segtrans.params import Block, LabelsParams, NetworksParams, Params, TrainingParams, validate
+from segtrans.params import (
+    Block,
+    LabelsParams,
+    NetworksParams,
+    Params,
+    Seed,
+    TrainingParams,
+    validate,
+)
 from segtrans.tasks import TASKS, Task
 from segtrans.versions import TRAINING_VERSION
 
@@ -22,8 +30,8 @@ class Cell(Block):
 
     task: str
     method: str
-    init_seed: int
-    data_seed: int
+    init_seed: Seed
+    data_seed: Seed
     labels: LabelsParams
     networks: NetworksParams
     weights: dict[str, float]
@@ -36,6 +44,9 @@ class Cell(Block):
             raise ValueError(f"task = {self.task}: allowed: {', '.join(TASKS)}")
         if self.method not in METHODS:
             raise ValueError(f"method = {self.method}: allowed: {', '.join(METHODS)}")
+        names = METHODS[self.method].weights
+        if set(self.weights) != set(names):
+            raise ValueError(f"weights = {self.weights}: the keys are {', '.join(names)}")
         return self
 
     @property

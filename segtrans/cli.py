@@ -90,7 +90,7 @@ def cluttered_mnist(
 def cell(
     task: Annotated[str, typer.Option(help="Data set, a column of the table.")],
     method: Annotated[str, typer.Option(help="Method, a row of the table.")],
-    seed: Annotated[int, typer.Option(help="Initial seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Initial seed.")] = 0,
     params: Annotated[
         list[Path] | None,
         typer.Option(
@@ -115,12 +115,16 @@ def train(
         Path, typer.Option(help="Folder that a stopped training is resumed from.")
     ],
     scale: Annotated[str, typer.Option(help="Name of the scale, for tracking.")] = "by-hand",
-    gpus: Annotated[int, typer.Option(help="1: on a free GPU, if there is one; 0: CPU.")] = 1,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    gpus: Annotated[
+        int, typer.Option(min=0, max=1, help="1: on a free GPU, if there is one; 0: CPU.")
+    ] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     workers: Annotated[
-        int, typer.Option(help="Reading processes, for data larger than the memory limit.")
+        int, typer.Option(min=0, help="Reading processes, for data larger than memory allows.")
     ] = 2,
-    checkpoint_every: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 300.0,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints.")
+    ] = 300.0,
 ) -> None:
     """Train one cell; started again after any kind of stop, it continues."""
     from segtrans.cells import read_cell
@@ -200,6 +204,13 @@ def summary(
     print_summary(results)
 
 
+# What a disk or a path can refuse; any other OSError is a bug of ours and shows its traceback.
+_OF_THE_DISK = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+)
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 1."""
     try:
@@ -207,8 +218,7 @@ def main() -> None:
     except UserError as error:
         _fail(str(error))
     except OSError as error:
-        # A full or read-only disk is no bug of ours; a bare OSError without a file is.
-        if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOENT):
+        if error.errno not in _OF_THE_DISK:
             raise
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror}; nothing was left half-written")

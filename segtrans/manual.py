@@ -55,8 +55,12 @@ def _type(schema: dict[str, Any]) -> str:
         "maximum": "≤",
         "exclusiveMaximum": "<",
     }
-    limits = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    limits = [f"{sign} {_number(schema[key])}" for key, sign in signs.items() if key in schema]
     return " ".join([str(schema["type"]), ", ".join(limits)]).strip()
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ MNIST_TEST_DIGITS = 10_000
 
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -141,12 +142,10 @@ class Params(Block):
     )
     tasks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="data sets to run")
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="rows to run")
-    init_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = Field(
+    init_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         description="one run per seed: initial weights, order of batches, sampled codes"
     )
-    data_seed: Annotated[int, Field(ge=0)] = Field(
-        description="split, clutter and choice of labelled images"
-    )
+    data_seed: Seed = Field(description="split, clutter and choice of labelled images")
     digits: DigitsParams
     cluttered_mnist: ClutteredMnistParams
     labels: LabelsParams

@@ -75,6 +75,7 @@ def test_paper_scale_is_the_papers():
         ("objective.translation", {"lambda_adv": 1.0}, ["objective.translation", "missing"]),
         ("objective.translatoin", {}, ["objective.translatoin", "did you mean translation"]),
         ("objective.autoencoder.lambda_rec", -1.0, ["objective.autoencoder.lambda_rec = -1.0"]),
+        ("init_seeds", [2**32], ["init_seeds", "4294967296"]),
         ("scale", "../up", ["scale", "../up"]),
         ("training.learning_rate", float("nan"), ["training.learning_rate"]),
     ],

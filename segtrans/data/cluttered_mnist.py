@@ -1,8 +1,8 @@
 """Cluttered MNIST (section 4.1): a digit among clutter (P), and clutter alone (A).
 
-The digit is placed first, then piece after piece of clutter; where two meet, dithering decides, so
-neither lies on top. Every piece lies wholly inside the image. Crops are taken anywhere in a digit,
-so some are empty.
+The digit is placed first, then piece after piece of clutter; where a piece meets what is there,
+dithering decides pixel by pixel. Every piece lies wholly inside the image. Crops are taken anywhere
+in a digit, so some are empty.
 
 What is random is drawn first (`Draws`), then applied to a whole block of images at once. A block
 has a generator of its own, so its bytes depend on the parameters and its place alone.

@@ -27,10 +27,20 @@ def build_method(cell: Cell) -> Method:
 
 
 def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> None:
-    """Write a state_dict as safetensors, with its cell beside it, atomically."""
+    """Write a state_dict as safetensors, with its cell beside it, atomically.
+
+    Raises:
+        UserError: the disk is full or read-only; the file before stays whole.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"cell": cell.to_json()})
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={"cell": cell.to_json()})
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: cannot be written ({error}); nothing was left half-written; free space there "
+            "and run again, which continues"
+        ) from error
 
 
 def load_method(run: Run, *, which: Literal["best", "last"]) -> Method:

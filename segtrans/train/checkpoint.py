@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from segtrans.atomic import atomic_path
+from segtrans.errors import UserError
 
 FORMAT = 1
 
@@ -27,6 +28,7 @@ class Checkpoint:
         best_dice: its soft pooled Dice.
         best_method: the method's state_dict at that validation.
         seconds: training time so far.
+        sessions: commit, versions and device of each process that trained, and from where.
         mlflow_run_id: the run that a resumed training continues.
     """
 
@@ -40,6 +42,7 @@ class Checkpoint:
     best_dice: float
     best_method: dict[str, Any]
     seconds: float
+    sessions: list[dict[str, Any]]
     mlflow_run_id: str | None
     format: int = field(default=FORMAT)
 
@@ -55,12 +58,19 @@ class CheckpointFolder:
         """Write a checkpoint; a kill at any moment leaves a whole one behind.
 
         Raises:
-            OSError: the disk is full or read-only; the files before stay whole.
+            UserError: the disk is full or read-only; the files before stay whole.
         """
-        with atomic_path(self.newest) as temporary:
-            torch.save(vars(checkpoint), temporary)
-            if self.newest.exists():
-                self.newest.replace(self.previous)
+        try:
+            with atomic_path(self.newest) as temporary:
+                torch.save(vars(checkpoint), temporary)
+                if self.newest.exists():
+                    self.newest.replace(self.previous)
+        except (OSError, RuntimeError) as error:  # torch hides the system's error in the latter
+            reason = str(error).split("\n")[0]
+            raise UserError(
+                f"{self.newest}: cannot be written ({reason}); the checkpoint before is kept; free "
+                "space there and run again, which continues"
+            ) from error
 
     def load(self, *, identity: str, data_sha256: str) -> Checkpoint | None:
         """The newest usable checkpoint of this cell on this data, or None.
@@ -76,6 +86,7 @@ class CheckpointFolder:
             except Exception as error:  # whatever a damaged file makes the reader raise
                 reason = str(error).split("\n")[0]
                 print(f"{path}: damaged checkpoint passed over ({reason})", file=sys.stderr)
+                path.unlink()  # else the next save would keep it as the previous one
                 continue
             found = (checkpoint.format, checkpoint.identity, checkpoint.data_sha256)
             if found == (FORMAT, identity, data_sha256):

@@ -7,6 +7,7 @@ are never removed: unlinking a locked file would let two processes hold "the sam
 import fcntl
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -57,6 +58,7 @@ def claimed_device(n_gpus: int, *, poll_s: float = 0.5) -> Iterator[str | None]:
         yield None
         return
     folder = _lock_folder()
+    is_said = False
     while True:
         for name in devices:
             descriptor = try_lock(folder / name.replace("/", "_"))
@@ -68,6 +70,9 @@ def claimed_device(n_gpus: int, *, poll_s: float = 0.5) -> Iterator[str | None]:
             finally:
                 os.close(descriptor)
             return
+        if not is_said:
+            print(f"waiting for one of the devices {', '.join(devices)}", file=sys.stderr)
+            is_said = True
         time.sleep(poll_s)
 
 
@@ -93,7 +98,7 @@ def claimed_folder(folder: Path) -> Iterator[None]:
 
 def try_lock(path: Path) -> int | None:
     """Take an exclusive kernel lock on `path`; its descriptor, or None when it is taken."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -110,4 +115,6 @@ def _lock_folder() -> Path:
     base = Path(root) if root else Path(tempfile.gettempdir()) / f"segtrans-gpu-{os.getuid()}"
     folder = base / space
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_uid != os.getuid():
+        raise UserError(f"{folder}: belongs to another user; set SEGTRANS_LOCK_DIR to your own")
     return folder

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from segtrans.cells import Cell
 from segtrans.data.batches import Batch, TrainingBatches, make_loader
+from segtrans.errors import UserError
 from segtrans.evaluate.validation import validate
 from segtrans.methods.base import Method
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
@@ -58,6 +60,7 @@ class Trainer:
         self.checkpoint_every_s = checkpoint_every_s
         self.sums = TermSums(fabric.device)
         self.progress = Progress()
+        self.sessions: list[dict[str, Any]] = []
         self.mlflow_run_id: str | None = None
 
     def resume(self) -> list[Record]:
@@ -78,6 +81,7 @@ class Trainer:
             checkpoint.best_method,
             checkpoint.seconds,
         )
+        self.sessions = checkpoint.sessions
         self.mlflow_run_id = checkpoint.mlflow_run_id
         print(f"resumed at iteration {checkpoint.iteration}", flush=True)
         return self.history.keep_until(checkpoint.iteration)
@@ -114,13 +118,15 @@ class Trainer:
         )
         for batch in bar:
             self._step(batch)
-            if self.progress.iteration % training.validate_every == 0 or self._is_done():
+            if self.progress.iteration % training.validate_every == 0 or self.is_done:
                 on_record(self._validate(valid))
                 self._save()
             elif time.monotonic() - self._saved_at > self.checkpoint_every_s:
                 self._save()
 
-    def _is_done(self) -> bool:
+    @property
+    def is_done(self) -> bool:
+        """Whether every iteration has been done."""
         return self.progress.iteration == self.cell.training.iterations
 
     def _step(self, batch: Batch) -> None:
@@ -137,7 +143,7 @@ class Trainer:
 
     def _validate(self, valid: Validation) -> Record:
         """Score the validation fold, keep the best weights, write the history's next line."""
-        self.sums.check()
+        self._check()
         progress = self.progress
         scores = validate(self.method.eval(), valid)
         record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}
@@ -154,7 +160,7 @@ class Trainer:
         return record
 
     def _save(self) -> None:
-        self.sums.check()
+        self._check()
         now = time.monotonic()
         self.progress.seconds += now - self._clock
         self._clock = self._saved_at = now
@@ -170,9 +176,21 @@ class Trainer:
                 best_dice=self.progress.best_dice,
                 best_method=self.progress.best_method,
                 seconds=self.progress.seconds,
+                sessions=self.sessions,
                 mlflow_run_id=self.mlflow_run_id,
             )
         )
+
+    def _check(self) -> None:
+        """Nothing is validated or kept that is not finite."""
+        self.sums.check()
+        for name, tensor in self.method.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                raise UserError(
+                    f"iteration {self.progress.iteration}: the weights {name} became NaN or "
+                    "infinite; training stopped, the last good checkpoint is kept; try a lower "
+                    "learning rate or fp32"
+                )
 
 
 def _seed(init_seed: int, iteration: int) -> int:

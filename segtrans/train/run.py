@@ -1,8 +1,10 @@
 """Train one cell from its data file to its run folder."""
 
+import os
 import platform
 import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from segtrans.atomic import atomic_path, write_json
+from segtrans.atomic import atomic_path, remove_partials, write_json
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold
@@ -49,8 +51,17 @@ def train_cell(
         UserError: the data does not fit the cell, another training works on the same
             checkpoints, or a term of the objective became NaN.
     """
+    for folder in (output, checkpoints):
+        _check_writable(folder)
     with claimed_folder(checkpoints), claimed_device(n_gpus) as device:
+        for folder in (output, checkpoints):
+            remove_partials(folder)
         torch.set_num_threads(n_threads)
+        # fp32 means fp32: without this, convolutions on recent GPUs round to ten bits.
+        torch.backends.cudnn.allow_tf32 = False
+        if device and not torch.cuda.is_available():
+            print(f"device {device} cannot be used by torch: training on the CPU", file=sys.stderr)
+            device = None
         fabric = Fabric(
             accelerator="cuda" if device else "cpu",
             devices=1,
@@ -66,8 +77,15 @@ def train_cell(
             data_sha256=store.sha256(),
             checkpoint_every_s=checkpoint_every_s,
         )
-        facts = _facts(cell, store, scale=scale, device=device, labelled_ids=labelled_ids)
-        _train_tracked(trainer, batches, store, facts=facts, output=output, n_workers=n_workers)
+        records = trainer.resume()
+        if not trainer.is_done:
+            trainer.sessions.append(_session(device, trainer.progress.iteration))
+        facts = _facts(trainer, store, scale=scale, labelled_ids=labelled_ids)
+        tracker = RunTracker(**describe_run(output, facts), run_id=trainer.mlflow_run_id)
+        trainer.mlflow_run_id = tracker.run_id
+        for record in records:
+            tracker.log(record)
+        _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
         _write_outputs(trainer, output, labelled_ids=labelled_ids, facts=facts)
 
 
@@ -117,15 +135,9 @@ def _train_tracked(
     batches: TrainingBatches,
     store: Store,
     *,
-    facts: dict[str, Any],
-    output: Path,
+    tracker: RunTracker,
     n_workers: int,
 ) -> None:
-    records = trainer.resume()
-    tracker = RunTracker(**describe_run(output, facts), run_id=trainer.mlflow_run_id)
-    trainer.mlflow_run_id = tracker.run_id
-    for record in records:
-        tracker.log(record)
     valid = list(iterate_fold(store, "valid", "present", VALID_BATCH_SIZE))
     try:
         trainer.run(batches, valid, n_workers=n_workers, on_record=tracker.log)
@@ -136,13 +148,9 @@ def _train_tracked(
 
 
 def _facts(
-    cell: Cell,
-    store: Store,
-    *,
-    scale: str,
-    device: str | None,
-    labelled_ids: np.ndarray[Any, Any],
+    trainer: Trainer, store: Store, *, scale: str, labelled_ids: np.ndarray[Any, Any]
 ) -> dict[str, Any]:
+    cell, sessions = trainer.cell, trainer.sessions
     source_index = store.provenance("train", "present")["source_index"]
     return {
         "cell": cell.model_dump(mode="json"),
@@ -158,14 +166,30 @@ def _facts(
             "n_digits": len(labelled_ids),
             "n_images": int(np.isin(source_index, labelled_ids).sum()),
         },
+        # Of the process that trained last; `sessions` has all of them.
+        **{key: sessions[-1][key] for key in ("device", "commit", "versions")},
+        "sessions": sessions,
+    }
+
+
+def _session(device: str | None, iteration: int) -> dict[str, Any]:
+    return {
+        "from_iteration": iteration,
         "device": f"cuda:{device}" if device else f"cpu ({platform.machine()})",
         "commit": _commit(),
         "versions": {
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "segtrans": version("segtrans"),
         },
     }
+
+
+def _check_writable(folder: Path) -> None:
+    """Before hours of training, not after."""
+    ancestor = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+        raise UserError(f"{folder}: cannot be written below {ancestor}; choose another folder")
 
 
 def _write_outputs(

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,12 @@ def test_every_lesion_class_counts(data):
 def test_nothing_to_find_and_nothing_found_is_perfect():
     nothing = torch.zeros((2, 1, 4, 4))
     assert validate(PassOn(), [(nothing, nothing[:, 0].byte())]) == {"dice_soft_pooled": 1.0}
+
+
+def test_what_is_not_a_number_is_no_perfect_score(data):
+    x, y = data
+    score = validate(PassOn(), [(x * float("nan"), y)])["dice_soft_pooled"]
+    assert math.isnan(score)
 
 
 def test_it_leaves_no_gradient(data):

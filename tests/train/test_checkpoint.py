@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from segtrans.errors import UserError
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 
 
@@ -18,6 +19,7 @@ def checkpoint(iteration, **changes):
         "best_dice": 0.25,
         "best_method": {"weight": torch.zeros(2, 2)},
         "seconds": 1.0,
+        "sessions": [],
         "mlflow_run_id": None,
     }
     return Checkpoint(**(values | changes))
@@ -45,6 +47,9 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_it_is_said(tmp_path, cap
     folder.newest.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
     assert load(folder).iteration == 3
     assert "damaged checkpoint passed over" in capsys.readouterr().err
+    folder.save(checkpoint(5))
+    folder.newest.unlink()  # a kill at the worst moment: the whole one before must be left
+    assert load(folder).iteration == 3
 
 
 @pytest.mark.parametrize("other", [{"identity": "x"}, {"data_sha256": "x"}])
@@ -78,7 +83,7 @@ def test_a_full_disk_keeps_the_files_before(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match=r"checkpoint\.pt: cannot be written .*No space"):
         folder.save(checkpoint(4))
     assert load(folder).iteration == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt"]

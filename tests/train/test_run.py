@@ -37,14 +37,14 @@ def own_world(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
 
-def train(cell, data, folder="run", checkpoints=None):
+def train(cell, data, folder="run", checkpoints=None, n_gpus=0):
     train_cell(
         cell,
         data_file=data,
         output=Path(folder),
         checkpoints=Path(checkpoints or f"checkpoints-{folder}"),
         scale="test",
-        n_gpus=0,
+        n_gpus=n_gpus,
         n_threads=1,
         n_workers=0,
         checkpoint_every_s=300,
@@ -64,6 +64,7 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
     assert facts["data"]["sha256"] == Store(tiny_data).sha256()
     assert facts["labelled"] == {"n_digits": 3, "n_images": 3}
     assert facts["mlflow_run_id"]
+    assert [session["from_iteration"] for session in facts["sessions"]] == [0]
     provenance = Store(tiny_data).provenance("train", "present")
     ids = json.loads(Path("run/labelled_ids.json").read_text())["ids"]
     classes = dict(zip(provenance["source_index"].tolist(), provenance["digit"], strict=True))
@@ -147,6 +148,78 @@ def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_good_checkpoint(
     kept = torch.load("checkpoints-run/checkpoint.pt", weights_only=True)
     assert kept["iteration"] == 10
     assert all(bool(tensor.isfinite().all()) for tensor in kept["method"].values())
+
+
+def test_weights_that_become_nan_under_a_finite_loss_stop_too(tiny_data, make_cell, monkeypatch):
+    original = Translation.update
+    calls = []
+
+    def poisoned(self, *arguments, **keywords):
+        terms = original(self, *arguments, **keywords)
+        calls.append(1)
+        if len(calls) == 20:  # right before a validation, so that no loss sees it
+            next(self.generator.parameters()).data.fill_(math.nan)
+        return terms
+
+    monkeypatch.setattr(Translation, "update", poisoned)
+    with pytest.raises(UserError, match=r"iteration 20: the weights generator\..* became NaN"):
+        train(make_cell("translation"), tiny_data)
+    kept = torch.load("checkpoints-run/checkpoint.pt", weights_only=True)
+    assert kept["iteration"] == 10
+
+
+def test_a_device_that_torch_cannot_use_leaves_the_cpu(tiny_data, make_cell, monkeypatch, capfd):
+    monkeypatch.setenv("SEGTRANS_GPUS", "0")
+    monkeypatch.setenv("SEGTRANS_LOCK_DIR", str(Path.cwd()))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    train(make_cell("segmentation_only", iterations=10), tiny_data, n_gpus=1)
+    assert "training on the CPU" in capfd.readouterr().err
+    assert json.loads(Path("run/run.json").read_text())["device"].startswith("cpu")
+
+
+@pytest.mark.parametrize("place", ["run", "checkpoints-run"])
+def test_a_folder_that_cannot_be_made_is_refused_before_training(tiny_data, make_cell, place):
+    Path(place).write_text("a file")
+    with pytest.raises(UserError, match=f"{place}: cannot be written"):
+        train(make_cell("autoencoder"), tiny_data)
+    assert Path(place).read_text() == "a file"
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(tiny_data, make_cell):
+    """The system's limit on the size of a file stands for the disk."""
+    cell = make_cell("translation")
+    command = [*(sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json())]
+    command += ["--data", str(tiny_data), "--output", "run", "--checkpoints", "checkpoints-run"]
+    limited = "import os, resource, signal, sys;"
+    limited += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+    limited += "os.execv(sys.argv[1], sys.argv[1:])"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    answer = subprocess.run(
+        [sys.executable, "-c", limited, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    errors = [line for line in answer.stderr.splitlines() if line.startswith("segtrans: error")]
+    assert len(errors) == 1
+    assert "checkpoint.pt: cannot be written" in errors[0]
+    assert not Path("run").exists()
+    assert sorted(path.name for path in Path("checkpoints-run").iterdir()) == [
+        "history.jsonl",
+        "lock",
+    ]
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tiny_data, make_cell):
+    leftover = Path("checkpoints-run/.123.partial.checkpoint.pt")
+    leftover.parent.mkdir()
+    leftover.write_text("half")
+    train(make_cell("segmentation_only", iterations=10), tiny_data)
+    assert not leftover.exists()
 
 
 def test_data_of_another_task_is_refused(tiny_data, make_cell):

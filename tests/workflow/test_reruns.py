@@ -209,6 +209,13 @@ def test_parameters_that_are_no_yaml_are_one_line_with_the_file(interpreter, pro
     assert "Traceback" not in answer.stderr
 
 
+def test_a_command_line_that_is_no_yaml_is_one_line(interpreter, project):
+    answer = snakemake(interpreter, project, "--dry-run", "--config", "training={iterations: 5")
+    assert answer.returncode == 1
+    assert "segtrans: error: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
 def test_a_failed_jobs_own_line_is_shown(project):
     """Here with the real command: the folder of digits does not exist."""
     digits = "digits={source: directory, directory: nowhere}"

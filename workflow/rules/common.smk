@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 from pathlib import Path
 
 import yaml
@@ -27,14 +28,15 @@ def get_typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-for key in workflow.config_settings.config or {}:
-    config[key] = get_typed(config[key])
+START = time.time()
 
 try:
+    for key in workflow.config_settings.config or {}:
+        config[key] = get_typed(config[key])
     # Snakemake's `config` holds what --configfile and --config say: the overlay, not the default.
     PARAMS = load_params(Path("params.yaml"), overlay=config)
-except UserError as error:
-    print(f"segtrans: error: {error}", file=sys.stderr)
+except (UserError, yaml.YAMLError) as error:
+    print(f"segtrans: error: {' '.join(str(error).split())}", file=sys.stderr)
     raise SystemExit(1) from None
 
 SCALE = PARAMS.scale
