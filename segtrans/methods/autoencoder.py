@@ -22,26 +22,26 @@ class Autoencoder(Method):
         task = cell.task_facts
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         self.weights = cell.weights
-
-        def decoder(out_channels: int, long_skip: str) -> Decoder:
-            return Decoder(
-                tables.encoder_channels[-1],
-                tables.decoder_channels,
-                out_channels,
-                kernel_size=tables.decoder_kernel,
-                short_skip=True,
-                long_skip=long_skip,
-                skip_channels=tables.encoder_channels[:-1],
-                spectral_norm=False,
-                generator=generator,
-            )
-
-        self.encoder = Encoder(
-            len(task.channels), tables.encoder_channels, spectral_norm=False, generator=generator
+        self.encoder = Encoder.of(
+            tables, len(task.channels), spectral_norm=False, generator=generator
         )
-        self.segmentation_decoder = decoder(task.n_classes, "compress")
+        self.segmentation_decoder = Decoder.of(
+            tables,
+            tables.encoder_channels[-1],
+            task.n_classes,
+            long_skip="compress",
+            spectral_norm=False,
+            generator=generator,
+        )
         # Long skips would make autoencoding trivial (section 3.4).
-        self.reconstruction_decoder = decoder(len(task.channels), "none")
+        self.reconstruction_decoder = Decoder.of(
+            tables,
+            tables.encoder_channels[-1],
+            len(task.channels),
+            long_skip="none",
+            spectral_norm=False,
+            generator=generator,
+        )
 
     def update(
         self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator

@@ -22,17 +22,14 @@ class SegmentationOnly(Method):
         task = cell.task_facts
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         self.weights = cell.weights
-        self.encoder = Encoder(
-            len(task.channels), tables.encoder_channels, spectral_norm=False, generator=generator
+        self.encoder = Encoder.of(
+            tables, len(task.channels), spectral_norm=False, generator=generator
         )
-        self.segmentation_decoder = Decoder(
+        self.segmentation_decoder = Decoder.of(
+            tables,
             tables.encoder_channels[-1],
-            tables.decoder_channels,
             task.n_classes,
-            kernel_size=tables.decoder_kernel,
-            short_skip=True,
             long_skip="compress",
-            skip_channels=tables.encoder_channels[:-1],
             spectral_norm=False,
             generator=generator,
         )

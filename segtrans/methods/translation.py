@@ -17,7 +17,7 @@ from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder
 from segtrans.nets.residual_decoder import ResidualDecoder
 from segtrans.nets.spectral import normalised_weights
-from segtrans.nets.tables import ARCHITECTURES, Architecture
+from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.params import TrainingParams
@@ -61,24 +61,15 @@ class Generator(nn.Module):
         self.n_unique = min(latent - 1, max(1, round(latent * cell.networks.unique_fraction)))
         self.n_common = latent - self.n_unique
         long_skip, n_channels = options["long_skip"], len(task.channels)
-        self.encoder = Encoder(
-            n_channels, tables.encoder_channels, spectral_norm=True, generator=generator
+        self.encoder = Encoder.of(tables, n_channels, spectral_norm=True, generator=generator)
+        self.common_decoder = Decoder.of(
+            tables,
+            self.n_common,
+            n_channels,
+            long_skip=long_skip,
+            spectral_norm=True,
+            generator=generator,
         )
-
-        def decoder(code_channels: int, out_channels: int, *, spectral_norm: bool) -> Decoder:
-            return Decoder(
-                code_channels,
-                tables.decoder_channels,
-                out_channels,
-                kernel_size=tables.decoder_kernel,
-                short_skip=True,
-                long_skip=long_skip,
-                skip_channels=tables.encoder_channels[:-1],
-                spectral_norm=spectral_norm,
-                generator=generator,
-            )
-
-        self.common_decoder = decoder(self.n_common, n_channels, spectral_norm=True)
         separate = options["segmentation_decoder"] == "separate"
         self.residual_decoder = ResidualDecoder(
             latent,
@@ -93,9 +84,16 @@ class Generator(nn.Module):
             mlp_units=tables.mlp_units,
             generator=generator,
         )
-        self.segmentation_decoder = (
-            decoder(latent, task.n_classes, spectral_norm=False) if separate else None
-        )
+        self.segmentation_decoder: Decoder | None = None
+        if separate:
+            self.segmentation_decoder = Decoder.of(
+                tables,
+                latent,
+                task.n_classes,
+                long_skip=long_skip,
+                spectral_norm=False,
+                generator=generator,
+            )
 
     def encode(self, x: Tensor) -> Codes:
         """Equation 1."""
@@ -129,14 +127,16 @@ class Translation(Method):
         task = cell.task_facts
         self.weights = cell.weights
         self.generator = Generator(cell, generator)
-        tables: Architecture = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
-
-        def discriminator() -> MultiScaleDiscriminator:
-            return MultiScaleDiscriminator(
-                len(task.channels), tables.discriminator_channels, generator=generator
-            )
-
-        self.discriminators = nn.ModuleDict({"A": discriminator(), "P": discriminator()})
+        tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+        # One for each direction of translation, named by the domain that it judges.
+        self.discriminators = nn.ModuleDict(
+            {
+                domain: MultiScaleDiscriminator(
+                    len(task.channels), tables.discriminator_channels, generator=generator
+                )
+                for domain in ("A", "P")
+            }
+        )
 
     def update(
         self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator

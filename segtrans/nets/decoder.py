@@ -1,12 +1,14 @@
 """The decoder of tables 3 and 6, and the trunk that it shares with the residual decoder."""
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from segtrans.nets.blocks import ConvBlock, LayerNorm, LongSkip, upsample
 from segtrans.nets.spectral import Convolution
+from segtrans.nets.tables import Architecture
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -55,6 +57,30 @@ class Decoder(nn.Module):
             self.trunk.norm_channels[-1],
             out_channels,
             kernel_size,
+            spectral_norm=spectral_norm,
+            generator=generator,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        tables: Architecture,
+        code_channels: int,
+        out_channels: int,
+        *,
+        long_skip: str,
+        spectral_norm: bool,
+        generator: torch.Generator,
+    ) -> Self:
+        """The decoder of a task's tables."""
+        return cls(
+            code_channels,
+            tables.decoder_channels,
+            out_channels,
+            kernel_size=tables.decoder_kernel,
+            short_skip=True,
+            long_skip=long_skip,
+            skip_channels=tables.encoder_channels[:-1],
             spectral_norm=spectral_norm,
             generator=generator,
         )

@@ -1,6 +1,7 @@
 """The encoder of tables 2 and 5."""
 
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from segtrans.errors import UserError
 from segtrans.nets.blocks import ConvBlock, instance_norm
 from segtrans.nets.spectral import Convolution
+from segtrans.nets.tables import Architecture
 
 _KERNEL_SIZE = 3
 
@@ -44,6 +46,20 @@ class Encoder(nn.Module):
                 generator=generator,
             )
             for before, after in pairwise(channels)
+        )
+
+    @classmethod
+    def of(
+        cls,
+        tables: Architecture,
+        in_channels: int,
+        *,
+        spectral_norm: bool,
+        generator: torch.Generator,
+    ) -> Self:
+        """The encoder of a task's tables."""
+        return cls(
+            in_channels, tables.encoder_channels, spectral_norm=spectral_norm, generator=generator
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:

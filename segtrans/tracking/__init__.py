@@ -8,14 +8,13 @@ from segtrans.tracking.links import comparison_links
 from segtrans.tracking.mlflow_run import RunDescription
 from segtrans.tracking.replay import track_run, track_runs
 from segtrans.tracking.run import RunTracker, describe_run
-from segtrans.tracking.store import ensure_store, tracking_uri
+from segtrans.tracking.store import tracking_uri
 
 __all__ = [
     "RunDescription",
     "RunTracker",
     "comparison_links",
     "describe_run",
-    "ensure_store",
     "track_run",
     "track_runs",
     "tracking_uri",

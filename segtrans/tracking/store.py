@@ -35,15 +35,6 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
 
 
-def ensure_store() -> None:
-    """Create the SQLite store when it is not there yet; of a server there is nothing to create.
-
-    Safe with any number of processes at once. A failure warns and does not raise.
-    """
-    with failures_warn("no store was prepared"):
-        connect()
-
-
 def connect() -> "MlflowClient":
     """A client of the store at `tracking_uri()`, which is created first when it is SQLite.
 

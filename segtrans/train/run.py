@@ -99,8 +99,9 @@ def _open_store(cell: Cell, data_file: Path) -> Store:
     expected = (len(task.channels), task.height, task.width)
     if store.image_shape != expected:
         raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
+    provenance = store.provenance("train", "present")
     for name in ("digit", "source_index"):
-        if name not in store.provenance("train", "present"):
+        if name not in provenance:
             raise UserError(
                 f"{data_file}: no train/present/{name}, which says what can be labelled; "
                 "docs/add-a-data-set.md has the layout"

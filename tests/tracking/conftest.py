@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-MAKE_STORE = "from segtrans.tracking import ensure_store; ensure_store()"
+MAKE_STORE = "from segtrans.tracking.store import connect; connect()"
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from snakemake.resources import Resource
 
 from segtrans.cells import resolve_cell
 from segtrans.errors import UserError
-from segtrans.catalogue import METHODS
 from segtrans.params import load_params
 from segtrans.train.device import visible_devices
 from segtrans.versions import CLUTTER_VERSION, EVALUATION_VERSION
