@@ -46,6 +46,9 @@ docs: $(STAMP)  ## write config/README.md anew from the parameter models
 
 bench: $(STAMP)  ## the benchmarks
 	$(BIN)/python benchmarks/clutter.py
+	$(BIN)/python benchmarks/phantom.py
+	$(BIN)/python benchmarks/half_slices.py
+	$(BIN)/python benchmarks/augment.py
 
 clean:  ## remove the environment and caches; data and results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,21 +12,25 @@ from pydantic import model_validator
 
 from segtrans.catalogue import METHODS
 from segtrans.errors import UserError
-from segtrans.params import (
+from segtrans.params import Params, params_of
+from segtrans.stages import (
+    AugmentationParams,
     Block,
     LabelsParams,
     NetworksParams,
-    Params,
     Seed,
     TrainingParams,
-    validate,
 )
 from segtrans.tasks import TASKS, Task
+from segtrans.validation import nearest, validate
 from segtrans.versions import TRAINING_VERSION
 
 
 class Cell(Block):
-    """All science of one training run and nothing else: a change of it, and only that, retrains."""
+    """All science of one training run and nothing else: a change of it, and only that, retrains.
+
+    What the task has no use for is null: digits to label or the unit of labels, the augmentation.
+    """
 
     task: str
     method: str
@@ -35,6 +39,7 @@ class Cell(Block):
     labels: LabelsParams
     networks: NetworksParams
     weights: dict[str, float]
+    augmentation: AugmentationParams | None
     training: TrainingParams
     training_version: int
 
@@ -44,6 +49,11 @@ class Cell(Block):
             raise ValueError(f"task = {self.task}: allowed: {', '.join(TASKS)}")
         if self.method not in METHODS:
             raise ValueError(f"method = {self.method}: allowed: {', '.join(METHODS)}")
+        is_chosen = (
+            self.labels.unit if self.task_facts.subjects == "patients" else self.labels.digits
+        )
+        if not is_chosen:
+            raise ValueError(f"labels = {self.labels}: task {self.task} needs unit or digits")
         names = METHODS[self.method].weights
         if set(self.weights) != set(names):
             raise ValueError(f"weights = {self.weights}: the keys are {', '.join(names)}")
@@ -70,16 +80,21 @@ def resolve_cell(params: Params, *, task: str, method: str, init_seed: int) -> C
     Raises:
         UserError: the task or the method does not exist.
     """
-    if method not in METHODS:
-        raise UserError(f"method = {method}: allowed: {', '.join(METHODS)}")
+    for key, name, known in (("task", task, TASKS), ("method", method, METHODS)):
+        if name not in known:
+            raise UserError(f"{key} = {name}: {nearest(name, known)}")
+    params = params_of(params, task)
+    has_patients = TASKS[task].subjects == "patients"
+    unused = {"digits": None} if has_patients else {"unit": None}
     content = {
         "task": task,
         "method": method,
         "init_seed": init_seed,
         "data_seed": params.data_seed,
-        "labels": params.labels.model_dump(mode="json"),
+        "labels": params.labels.model_dump(mode="json") | unused,
         "networks": params.networks.model_dump(mode="json"),
         "weights": params.objective[METHODS[method].module],
+        "augmentation": params.augmentation.model_dump(mode="json") if has_patients else None,
         "training": params.training.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,
     }

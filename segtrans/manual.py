@@ -43,12 +43,15 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
 def _type(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(option) for option in schema["anyOf"])
+    if schema.get("type") == "null":
+        return "`null`"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
     if schema.get("type") == "object":
-        return f"mapping to {_type(schema['additionalProperties'])}"
+        values = schema["additionalProperties"]
+        return "mapping" if values is True else f"mapping to {_type(values)}"
     signs = {
         "minimum": "≥",
         "exclusiveMinimum": ">",

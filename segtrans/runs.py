@@ -9,8 +9,8 @@ from typing import Any
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.errors import UserError
-from segtrans.params import validate
 from segtrans.tasks import TASKS, Task
+from segtrans.validation import validate
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 VERBS = [
     *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
-    "summary",
+    *("summary", "phantom", "decathlon", "split", "half-slice-part", "merge-half-slices"),
+    *("half-slices", "predict"),
 ]
 
 

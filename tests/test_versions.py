@@ -27,7 +27,7 @@ TRAINING = {
     "translation": (1, 97.564545),
 }
 EVALUATION = (
-    1,
+    2,
     {
         "dice_soft_pooled": 0.228992,
         "dice_hard_pooled": 0.260274,

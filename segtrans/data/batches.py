@@ -21,7 +21,7 @@ _LABELLED, _UNLABELLED, _ABSENT = range(3)
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of both domains, and masks of the labelled ones.
+    """Images of both domains, and masks of the labelled ones; not yet augmented nor clipped.
 
     Attributes:
         x_P: presence images, (N, C, H, W) float32; the labelled ones come first.
@@ -171,15 +171,25 @@ def iterate_fold(
     """All samples of a fold in order, for scoring.
 
     Yields:
-        Images (n, C, H, W) float32, and masks (n, H, W) uint8; None in the absence domain.
+        Images (n, C, H, W) float32 as networks see them, in [-1, 1], and masks (n, H, W) uint8;
+        None in the absence domain.
     """
-    scale, n = store.scale(fold, domain), store.n(fold, domain)
+    n = store.n(fold, domain)
     for start in range(0, n, batch_size):
         indices = np.arange(start, min(n, start + batch_size))
-        images = store.images(fold, domain, indices)
-        x = _to_tensor(images, scale, f"{store.path}: /{fold}/{domain}/image", indices)
         masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
-        yield x, masks
+        yield read_images(store, fold, domain, indices), masks
+
+
+def read_images(store: Store, fold: str, domain: str, indices: Indices) -> Tensor:
+    """Images (n, C, H, W) float32 as networks see them: clipped to [-1, 1], not augmented.
+
+    Raises:
+        UserError: an image holds NaN or an infinite value, or the file is damaged there.
+    """
+    images = store.images(fold, domain, indices)
+    place = f"{store.path}: /{fold}/{domain}/image"
+    return _to_tensor(images, store.scale(fold, domain), place, indices).clamp_(-1, 1)
 
 
 def _to_tensor(images: NDArray[Any], scale: float, place: str, indices: Indices) -> Tensor:

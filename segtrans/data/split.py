@@ -1,4 +1,4 @@
-"""Which source digits make which fold, and which of the training digits are labelled."""
+"""Which source digits, and which patients, make which fold."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from segtrans.errors import UserError
 
 # Keep the draws of this module apart from each other and from those of other modules.
 _SPLIT_STREAM = 1001
-_LABELLED_STREAM = 1002
+_PATIENT_STREAM = 1003
 
 
 def split_digits(
@@ -66,47 +66,62 @@ def default_sizes(is_test: NDArray[np.bool_]) -> dict[str, int]:
     return {"train": n_rest - n_valid, "valid": n_valid, "test": n_test}
 
 
-def choose_labelled(
-    digit: NDArray[np.uint8],
-    source_index: NDArray[np.int64],
+def split_patients(
+    grades: dict[str, str | None],
     *,
-    fraction: float,
-    digits: tuple[int, ...],
+    valid_fraction: float,
+    test_fraction: float,
+    rotation: int,
     data_seed: int,
-) -> NDArray[np.int64]:
-    """Choose the labelled digits of the training fold (section 4.1: 1 %, nines only).
+) -> dict[str, str]:
+    """Share patients out to the folds, each grade alike; no patient is in two folds.
 
-    An image is labelled when its digit is chosen, on whatever clutter it is drawn.
+    Every grade is shuffled apart; its first patients test, the next validate, the rest trains.
+    Numbers are rounded so that each fold as a whole has its share and at least one patient.
 
     Args:
-        digit: (N,), class of the digit on each training image.
-        source_index: (N,), index of that digit in its source.
-        fraction: labelled share of ALL distinct training digits, in (0, 1].
-        digits: classes to choose from.
-        data_seed: of the choice, not negative.
+        grades: grade by case id; None where it is not known.
+        valid_fraction: share of the patients to validate on, in (0, 1).
+        test_fraction: share of the patients to test on, in (0, 1).
+        rotation: k rotates each grade by k times its test patients: k-fold cross-validation.
+        data_seed: of the shuffle, not negative.
 
     Returns:
-        Source indices of the labelled digits, ascending.
+        Fold (train, valid, test) by case id, in the order of the ids.
 
     Raises:
-        UserError: the fraction gives no digit, or more than there are of these classes.
+        UserError: there are too few patients for three folds.
     """
-    sources, first = np.unique(source_index, return_index=True)
-    allowed = sources[np.isin(digit[first], digits)]
-    n_labelled = round(fraction * len(sources))
-    if n_labelled < 1:
+    strata: dict[str, list[str]] = {}
+    for case_id in sorted(grades):
+        strata.setdefault(grades[case_id] or "", []).append(case_id)
+    sizes = [len(ids) for ids in strata.values()]
+    n_test = _shared_out(max(1, round(test_fraction * len(grades))), sizes)
+    n_valid = _shared_out(
+        max(1, round(valid_fraction * len(grades))),
+        [size - n for size, n in zip(sizes, n_test, strict=True)],
+    )
+    if sum(n_test) + sum(n_valid) >= len(grades):
         raise UserError(
-            f"labels.fraction = {fraction}: gives no label among {len(sources)} training digits; "
-            f"at least {1 / len(sources):g} gives one"
+            f"{len(grades)} patients, of which {sum(n_valid)} validate and {sum(n_test)} test: "
+            "none is left to train on; give more patients or smaller fractions"
         )
-    if n_labelled > len(allowed):
-        counts = ", ".join(f"{np.sum(digit[first] == d)} of class {d}" for d in digits)
-        raise UserError(
-            f"labels.fraction = {fraction}: asks for {n_labelled} labelled digits, the training "
-            f"fold has {counts}; at most {len(allowed) / len(sources):g} fits"
-        )
-    rng = np.random.default_rng((data_seed, _LABELLED_STREAM))
-    return np.sort(rng.permutation(allowed)[:n_labelled])
+    rng = np.random.default_rng((data_seed, _PATIENT_STREAM))
+    folds: dict[str, str] = {}
+    for ids, test, valid in zip(strata.values(), n_test, n_valid, strict=True):
+        order = np.roll(rng.permutation(ids), -rotation * test).tolist()
+        names = ["test"] * test + ["valid"] * valid + ["train"] * (len(ids) - test - valid)
+        folds |= dict(zip(order, names, strict=True))
+    return dict(sorted(folds.items()))
+
+
+def _shared_out(total: int, sizes: list[int]) -> list[int]:
+    """`total` in proportion to the sizes, by largest remainders; no share exceeds its size."""
+    exact = total * np.array(sizes) / max(1, sum(sizes))
+    shares = np.floor(exact).astype(int)
+    order = np.argsort(-(exact - shares), kind="stable")
+    shares[order[: total - int(shares.sum())]] += 1
+    return [min(share, size) for share, size in zip(shares.tolist(), sizes, strict=True)]
 
 
 def _check_enough(folds: str, n_asked: int, n_available: int) -> None:

@@ -4,8 +4,9 @@
     /<fold>/absent/{image, and provenance if any}               fold: train, valid, test
 
 `image` is (N, C, H, W) with an attribute `scale`: intensity = stored value * scale. `mask` is
-(N, H, W) uint8, class labels, 0 for background. Provenance is one value a sample, (N,). Attributes
-of the file: schema_version, task, channels, parameters, source, source_sha256, data_seed.
+(N, H, W) uint8, class labels, 0 for background. Provenance is one value a sample, (N,); text is
+stored as bytes of a fixed length and read as text. Attributes of the file: schema_version, task,
+channels, parameters, source, source_sha256, data_seed.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ SCHEMA_VERSION = 1
 
 # Fixed, so that a newer library does not write other bytes.
 _LIBRARY_FORMAT = ("v110", "v110")
-_MAKE_AGAIN = "make it again with `segtrans cluttered-mnist`"
+_MAKE_AGAIN = "make it again with `segtrans cluttered-mnist` or `segtrans half-slices`"
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
 
@@ -155,7 +156,7 @@ class Store:
         self._sha256: str | None = None
         self._opened: tuple[int, h5py.File] | None = None
         if not path.is_file():
-            raise UserError(f"{path}: no such data file; make it with `segtrans cluttered-mnist`")
+            raise UserError(f"{path}: no such data file; {_MAKE_AGAIN.replace(' again', '')}")
         try:
             self.header = self._read_header()
             self._check_layout()
@@ -206,7 +207,11 @@ class Store:
     def provenance(self, fold: str, domain: str) -> dict[str, NDArray[Any]]:
         """Where each sample comes from: arrays (N,) by name; empty when nothing was noted."""
         names = [n for n in self._file()[f"{fold}/{domain}"] if n not in ("image", "mask")]
-        return {name: self._read(fold, domain, name, None) for name in names}
+        arrays = {name: self._read(fold, domain, name, None) for name in names}
+        return {
+            name: np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+            for name, array in arrays.items()
+        }
 
     def sha256(self) -> str:
         """SHA-256 of the file, in hexadecimal."""

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segtrans.data.batches import read_images
 from segtrans.data.store import Store
 from segtrans.evaluate.image_rows import Row
 
@@ -69,9 +70,9 @@ def choose_examples(store: Store) -> Examples:
     absent = np.arange(min(len(present), store.n(_FOLD, "absent")), dtype=np.int64)
     present = present[: len(absent)].astype(np.int64)
     return Examples(
-        x_P=_images(store, "present", present),
+        x_P=read_images(store, _FOLD, "present", present),
         y=(store.masks(_FOLD, present) > 0).astype(np.float32),
-        x_A=_images(store, "absent", absent),
+        x_A=read_images(store, _FOLD, "absent", absent),
         channels=store.header.channels,
     )
 
@@ -80,8 +81,3 @@ def array_of(x: Tensor) -> NDArray[np.float32]:
     """A tensor of any device as a float32 array."""
     array: NDArray[np.float32] = x.float().cpu().numpy()
     return array
-
-
-def _images(store: Store, domain: str, indices: NDArray[np.int64]) -> Tensor:
-    stored = store.images(_FOLD, domain, indices)
-    return torch.from_numpy(stored.astype(np.float32) * np.float32(store.scale(_FOLD, domain)))

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segtrans.catalogue import METHODS
 from segtrans.data.store import Store
@@ -14,39 +13,19 @@ from segtrans.evaluate.dice_plot import dice_figure
 from segtrans.evaluate.examples import Examples, array_of, choose_examples
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
 from segtrans.evaluate.score import check_data
-from segtrans.evaluate.segmentation import device_of, lesion_probability
+from segtrans.evaluate.segmentation import (
+    Reconstructs,
+    Translates,
+    device_of,
+    lesion_probability,
+)
+from segtrans.evaluate.sequences import sequence_panel, sequence_samples
 from segtrans.methods.weights import load_method
 from segtrans.runs import only_task, read_run, read_runs
 from segtrans.tasks import TASKS
 
 # Which codes are sampled for the drawn A to P translations; no result depends on it.
 _PRIOR_SEED = 0
-
-
-@runtime_checkable
-class Translates(Protocol):
-    """A method that translates between the domains."""
-
-    def remove(self, x_P: Tensor) -> tuple[Tensor, Tensor]:
-        """Images x_PA and residuals delta_PA."""
-        ...
-
-    def insert(self, x_A: Tensor, u_prior: Tensor) -> tuple[Tensor, Tensor]:
-        """Images x_AP and residuals delta_AP."""
-        ...
-
-    def sample_u(self, x_A: Tensor, generator: torch.Generator) -> Tensor:
-        """Unique codes from the prior for images x_A."""
-        ...
-
-
-@runtime_checkable
-class Reconstructs(Protocol):
-    """A method that reconstructs its input."""
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Images like x."""
-        ...
 
 
 def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) -> None:
@@ -60,7 +39,11 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
     only_task(runs)
     for run in runs:
         check_data(run, store)
-    samples_figure(store, output / "samples.png")
+    task = TASKS[store.header.task]
+    if task.subjects == "patients":
+        sequence_samples(store, output / "samples.png", title=task.title)
+    else:
+        samples_figure(store, output / "samples.png")
     curves_figure(run_folders, output / "learning_curves.png")
     dice_figure(run_folders, output / "dice.png")
 
@@ -76,7 +59,8 @@ def write_panel(run_folder: Path, data_file: Path) -> None:
     check_data(run, store)
     method = load_method(run, which="best")
     title = f"{METHODS[run.cell.method].title}, {run.cell.task_facts.title}"
-    panel_figure(method, store, run_folder / "panel.png", title=title)
+    draw = sequence_panel if run.cell.task_facts.subjects == "patients" else panel_figure
+    draw(method, store, run_folder / "panel.png", title=title)
 
 
 def samples_figure(store: Store, output: Path) -> None:

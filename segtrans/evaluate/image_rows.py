@@ -23,6 +23,7 @@ _LABEL_WIDTH = 244
 _SCALE_WIDTH = 110
 _GAP = 4
 _HEADING_HEIGHT = 46
+_COLUMNS_HEIGHT = 34
 _BLOCK_GAP = 30
 _MARGIN = 10
 
@@ -47,10 +48,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that belong together, under a heading."""
+    """Rows that belong together, under a heading.
+
+    Attributes:
+        heading: above the rows.
+        rows: at least one.
+        columns: a title for each column, or none.
+    """
 
     heading: str
     rows: Sequence[Row]
+    columns: Sequence[str] = ()
 
 
 def rows_figure(blocks: Sequence[Block], output: Path) -> None:
@@ -67,7 +75,10 @@ def rows_figure(blocks: Sequence[Block], output: Path) -> None:
     row_width, row_height = n * (width * zoom + _GAP) - _GAP, height * zoom
     figure_width = frame_width + row_width
     figure_height = 2 * _MARGIN + sum(
-        _HEADING_HEIGHT + len(block.rows) * (row_height + _GAP) for block in blocks
+        _HEADING_HEIGHT
+        + bool(block.columns) * _COLUMNS_HEIGHT
+        + len(block.rows) * (row_height + _GAP)
+        for block in blocks
     )
     figure_height += _BLOCK_GAP * (len(blocks) - 1)
     size_in = {"width_in": figure_width / DPI, "height_in": figure_height / DPI}
@@ -77,6 +88,9 @@ def rows_figure(blocks: Sequence[Block], output: Path) -> None:
         for block in blocks:
             canvas.write_heading(top, block.heading)
             top += _HEADING_HEIGHT
+            for place, title in enumerate(block.columns):
+                canvas.write_column(top, place, title, width * zoom)
+            top += bool(block.columns) * _COLUMNS_HEIGHT
             for row in block.rows:
                 canvas.draw_row(row, top, row_width, row_height, zoom)
                 top += row_height + _GAP
@@ -94,6 +108,11 @@ class _Canvas:
     def write_heading(self, top: int, text: str) -> None:
         """Bold text above the images."""
         self._write(_LABEL_WIDTH, top + _HEADING_HEIGHT / 2, text, ha="left", weight="bold")
+
+    def write_column(self, top: int, place: int, text: str, width: int) -> None:
+        """A title in the middle above a column of images."""
+        middle = _LABEL_WIDTH + place * (width + _GAP) + width / 2
+        self._write(middle, top + _COLUMNS_HEIGHT / 2, text, ha="center")
 
     def draw_row(self, row: Row, top: int, width: int, height: int, zoom: int) -> None:
         """Label, images, and a scale where the row needs one."""

@@ -11,10 +11,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Why a score that exists for other tasks is null here.
-NOT_DEFINED = {
-    "dice_hard_patient_3d": "null: the images of this task are not slices of patients' volumes"
-}
+# Scores of tasks with patients, and why they are null in others.
+PATIENT_FIGURES = ("dice_hard_patient_3d", "hd95_mm_patient")
+NOT_DEFINED = dict.fromkeys(
+    PATIENT_FIGURES, "null: the images of this task are not slices of patients' volumes"
+)
 # The Dice figures of a split, headline first.
 DICE_FIGURES = (
     "dice_soft_pooled",
@@ -92,13 +93,13 @@ def image_sums(
     )
 
 
-def split_scores(present: ImageSums, absent: ImageSums) -> dict[str, float | int | None]:
+def split_scores(present: ImageSums, absent: ImageSums) -> dict[str, float | int]:
     """All scores of one split.
 
     `dice_soft_pooled` is the headline: 2 * sum(p * y) / (sum(p) + sum(y)) over all pixels of the
     split's P images, without smoothing. `dice_hard_pooled` is the same of thresholded images,
-    `dice_hard_image_mean` the mean over images. `dice_hard_patient_3d` is None: no task with
-    patients is here (see `NOT_DEFINED`). False positives are segmented pixels of A images.
+    `dice_hard_image_mean` the mean over images. False positives are segmented pixels of A images.
+    Scores of patients are added by `segtrans.evaluate.score`.
 
     The empty-mask rule is that of `dice`; `n_both_empty_P`, `n_only_mask_empty_P` and
     `n_only_segmentation_empty_P` count the images it decided (after thresholding).
@@ -115,7 +116,6 @@ def split_scores(present: ImageSums, absent: ImageSums) -> dict[str, float | int
             present.overlap, present.predicted_pixels, present.lesion_pixels
         ),
         "dice_hard_image_mean": float(present.dice_hard().mean()),
-        "dice_hard_patient_3d": None,
         "false_positive_pixels_A": int(absent.predicted_pixels.sum()),
         "false_positive_pixels_A_image_mean": float(absent.predicted_pixels.mean()),
         "n_images_P": len(present.lesion_pixels),

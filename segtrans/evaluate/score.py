@@ -5,17 +5,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import nn
 
 from segtrans.atomic import atomic_path, write_json
 from segtrans.data.batches import iterate_fold
-from segtrans.data.store import Store
+from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
-from segtrans.evaluate.metrics import NOT_DEFINED, ImageSums, image_sums, split_scores
+from segtrans.evaluate.metrics import (
+    NOT_DEFINED,
+    PATIENT_FIGURES,
+    ImageSums,
+    image_sums,
+    split_scores,
+)
+from segtrans.evaluate.patients import COLUMNS, score_patients
 from segtrans.evaluate.segmentation import lesion_probability
 from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.runs import Run, read_run
+from segtrans.tasks import TASKS
 
 SCORED_FOLDS = ("valid", "test")
 _WHICH: tuple[Literal["best", "last"], ...] = ("best", "last")
@@ -29,18 +39,22 @@ class FoldSums:
     Attributes:
         present: its P images against their masks.
         absent: its A images, which hold no lesion.
+        patients: a row for each patient, of `segtrans.evaluate.patients.COLUMNS`; None for tasks
+            without patients.
     """
 
     present: ImageSums
     absent: ImageSums
+    patients: pd.DataFrame | None
 
 
 def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
-    """Write `metrics.json` and `per_image.csv` into the run folder.
+    """Write `metrics.json`, `per_image.csv` and `per_patient.csv` into the run folder.
 
-    `metrics.json` has the scores of `split_scores` under best / last (weights) and valid / test
-    (fold), the threshold, and what they belong to: cell and data. `per_image.csv` has one line per
-    image, of the best weights. Neither holds a time: the same run gives the same bytes.
+    `metrics.json` has the scores of `split_scores` and `patient_means` under best / last (weights)
+    and valid / test (fold), the threshold, and what they belong to: cell and data. `per_image.csv`
+    has one line per image, `per_patient.csv` one per patient (none for tasks without), of the best
+    weights. None holds a time: the same run gives the same bytes.
 
     Args:
         run_folder: written by training.
@@ -68,13 +82,13 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
             "threshold": threshold,
             "cell_identity": run.cell.identity,
             "data_sha256": run.facts["data"]["sha256"],
-            "notes": NOT_DEFINED,
+            "notes": {} if run.cell.task_facts.subjects == "patients" else NOT_DEFINED,
         },
     )
-    with atomic_path(run_folder / "per_image.csv") as temporary:
-        per_image(store, sums["best"]).to_csv(
-            temporary, index=False, float_format="%.6f", lineterminator="\n"
-        )
+    tables = {"per_image": per_image(store, sums["best"]), "per_patient": per_patient(sums["best"])}
+    for name, table in tables.items():
+        with atomic_path(run_folder / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 
 
 def check_data(run: Run, store: Store) -> None:
@@ -102,13 +116,33 @@ def score_method(method: nn.Module, store: Store, *, threshold: float) -> dict[s
     Raises:
         ValueError: a probability is not in [0, 1] (or not a number).
     """
+    return {fold: _score_fold(method, store, fold, threshold) for fold in SCORED_FOLDS}
+
+
+def patient_means(patients: pd.DataFrame | None) -> dict[str, float | int | None]:
+    """Means over the patients of a fold, and how many the empty rules decided.
+
+    Args:
+        patients: rows of `score_patients`; None for tasks without patients: all is None.
+    """
+    counts = ("n_patients", "n_patients_both_empty", "n_patients_missed", "n_patients_invented")
+    if patients is None:
+        return dict.fromkeys((*PATIENT_FIGURES, *counts))
+    has_lesion, has_prediction = patients["lesion_voxels"] > 0, patients["predicted_voxels"] > 0
     return {
-        fold: FoldSums(
-            present=_score_domain(method, store, fold, "present", threshold),
-            absent=_score_domain(method, store, fold, "absent", threshold),
-        )
-        for fold in SCORED_FOLDS
+        "dice_hard_patient_3d": float(patients["dice_hard_3d"].mean()),
+        "hd95_mm_patient": float(patients["hd95_mm"].mean()),
+        "n_patients": len(patients),
+        "n_patients_both_empty": int((~has_lesion & ~has_prediction).sum()),
+        "n_patients_missed": int((has_lesion & ~has_prediction).sum()),
+        "n_patients_invented": int((~has_lesion & has_prediction).sum()),
     }
+
+
+def per_patient(sums: Mapping[str, FoldSums]) -> pd.DataFrame:
+    """The rows of all folds' patients; none for tasks without patients."""
+    tables = [of_fold.patients for of_fold in sums.values() if of_fold.patients is not None]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
 
 
 def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
@@ -127,22 +161,29 @@ def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
 
 
 def _scores_of_folds(sums: Mapping[str, FoldSums]) -> dict[str, dict[str, float | int | None]]:
-    return {fold: split_scores(of.present, of.absent) for fold, of in sums.items()}
+    return {
+        fold: {**split_scores(of.present, of.absent), **patient_means(of.patients)}
+        for fold, of in sums.items()
+    }
 
 
-def _score_domain(
-    method: nn.Module, store: Store, fold: str, domain: str, threshold: float
-) -> ImageSums:
-    return ImageSums.joined(
-        [
-            image_sums(
-                lesion_probability(method, x).cpu().numpy(),
-                None if mask is None else mask.numpy(),
-                threshold=threshold,
-            )
-            for x, mask in iterate_fold(store, fold, domain, _BATCH_SIZE)
-        ]
-    )
+def _score_fold(method: nn.Module, store: Store, fold: str, threshold: float) -> FoldSums:
+    has_patients = TASKS[store.header.task].subjects == "patients"
+    sums: dict[str, ImageSums] = {}
+    segmented: dict[str, NDArray[np.bool_]] = {}
+    for domain in DOMAINS:
+        blocks, maps = [], []
+        for x, mask in iterate_fold(store, fold, domain, _BATCH_SIZE):
+            probability = lesion_probability(method, x).cpu().numpy()
+            truth = None if mask is None else mask.numpy()
+            blocks.append(image_sums(probability, truth, threshold=threshold))
+            if has_patients:
+                maps.append(probability > threshold)
+        sums[domain] = ImageSums.joined(blocks)
+        if has_patients:
+            segmented[domain] = np.concatenate(maps)
+    patients = score_patients(store, fold, segmented) if has_patients else None
+    return FoldSums(sums["present"], sums["absent"], patients)
 
 
 def _domain_rows(store: Store, fold: str, domain: str, sums: ImageSums) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Run a trained method on images, whatever its kind and device."""
 
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,32 @@ class Segments(Protocol):
 
     def segment(self, x: Tensor) -> Tensor:
         """Probabilities (N, K, H, W) of images (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A method that translates between the domains."""
+
+    def remove(self, x_P: Tensor) -> tuple[Tensor, Tensor]:
+        """Images x_PA and residuals delta_PA."""
+        ...
+
+    def insert(self, x_A: Tensor, u_prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Images x_AP and residuals delta_AP."""
+        ...
+
+    def sample_u(self, x_A: Tensor, generator: torch.Generator) -> Tensor:
+        """Unique codes from the prior for images x_A."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A method that reconstructs its input."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Images like x."""
         ...
 
 

@@ -18,6 +18,8 @@ DPI = 240
 PAGE_WIDTH_IN = 6.9
 INK = "#222222"
 MUTED = "#7f7f7f"
+LESION_COLOUR = "#D55E00"
+SEQUENCE_TITLES = {"t1": "T1", "t2": "T2", "t1c": "T1C", "flair": "FLAIR"}
 
 # Okabe and Ito's palette, told apart by all common kinds of colour vision; the order gives the
 # strongest contrasts to the methods that stand first in the catalogue.

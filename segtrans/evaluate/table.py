@@ -16,7 +16,11 @@ from segtrans.runs import Run, read_metrics, read_runs
 from segtrans.tasks import TASKS
 
 PAPER_SCALE = "paper"
-_SCORES = (*DICE_FIGURES, "false_positive_pixels_A", "false_positive_pixels_A_image_mean")
+_SCORES = (
+    *(*DICE_FIGURES, "hd95_mm_patient"),
+    *("false_positive_pixels_A", "false_positive_pixels_A_image_mean"),
+)
+_PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
 _MISSING = "–"
 
 
@@ -49,6 +53,8 @@ def write_table(run_folders: Iterable[Path], *, output_csv: Path, output_md: Pat
             temporary, index=False, lineterminator="\n"
         )
     shown = pd.DataFrame([_shown(row) for row in rows])
+    if not _have_patients(runs):
+        shown = shown.drop(columns=list(_PATIENT_COLUMNS))
     alignment = ["left", "left", *["right"] * (shown.shape[1] - 2)]
     text = shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
     write_text(output_md, f"{text}\n\n{caption(runs, thresholds)}\n")
@@ -63,8 +69,8 @@ def caption(runs: Sequence[Run], thresholds: Sequence[float]) -> str:
         "validation Dice. Last iteration: the same with the last weights. Thresholded at "
         f"{_joined(thresholds)}: pooled over all pixels, and the mean over images. False "
         "positives: segmented pixels per A image.",
-        "Empty masks: both empty is Dice 1, one empty is 0. Dice per patient in 3D is left out: "
-        "these images are not slices of patients' volumes.",
+        "Empty masks: both empty is Dice 1, one empty is 0.",
+        *_patients_point(runs),
         *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
         f"Data: {_joined(_unique(run.facts['data']['source'] for run in runs))}.",
         "Paper: its Table 1."
@@ -103,7 +109,7 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
 def _shown(row: dict[str, Any]) -> dict[str, str]:
     def score(name: str, which: str = "best", digits: int = 2) -> str:
         key = f"{name}_test_{which}"
-        return _mean_sd(row[f"{key}_mean"], row[f"{key}_sd"], digits)
+        return _mean_sd(row.get(f"{key}_mean", math.nan), row.get(f"{key}_sd", math.nan), digits)
 
     return {
         "Task": TASKS[row["task"]].title,
@@ -114,6 +120,8 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         "Dice, last iteration": score("dice_soft_pooled", "last"),
         "Dice, thresholded": score("dice_hard_pooled"),
         "Dice, thresholded, per image": score("dice_hard_image_mean"),
+        _PATIENT_COLUMNS[0]: score("dice_hard_patient_3d"),
+        _PATIENT_COLUMNS[1]: score("hd95_mm_patient", digits=1),
         "False positives, pixels": score("false_positive_pixels_A_image_mean", digits=1),
     }
 
@@ -132,17 +140,40 @@ def _task_point(runs: Sequence[Run]) -> str:
         return _joined(_unique(values))
 
     cells = [run.cell for run in runs]
-    n_images = each(f"{run.facts['data']['n_train_images']:,}" for run in runs)
+    counts = [run.facts["data"]["n_train_images"] for run in runs]
+    n_present, n_absent = (each(f"{n[key]:,}" for n in counts) for key in ("present", "absent"))
     labelled = [run.facts["labelled"] for run in runs]
     return (
         f"{title}: seeds {each(cell.init_seed for cell in cells)}; "
         f"{each(f'{cell.training.iterations:,}' for cell in cells)} iterations, batches of "
         f"{each(cell.training.batch_size for cell in cells)} P and as many A images; "
         f"{each(f'{cell.networks.width:g}' for cell in cells)} of the paper's channels per layer; "
-        f"{n_images} training images per domain, of which {each(n['n_images'] for n in labelled)} "
-        f"P images of {each(n['n_digits'] for n in labelled)} digits are labelled "
-        f"(classes {each(digit for cell in cells for digit in cell.labels.digits)})."
+        f"{n_present} P and {n_absent} A images to train on, of which "
+        f"{each(n['n_images'] for n in labelled)} P images are labelled, {_labelled(runs)}."
     )
+
+
+def _patients_point(runs: Sequence[Run]) -> list[str]:
+    if not _have_patients(runs):
+        return []
+    return [
+        "3D per patient: half-slices of P and A put back into volumes, thresholded, mean over "
+        "patients; half-slices of neither domain are left out of segmentation and reference. HD95: "
+        "95th percentile of the surface distance; both empty is 0 mm, one empty is the diagonal of "
+        "the volume."
+    ]
+
+
+def _have_patients(runs: Sequence[Run]) -> bool:
+    return any(run.cell.task_facts.subjects == "patients" for run in runs)
+
+
+def _labelled(runs: Sequence[Run]) -> str:
+    n_units = _joined(_unique(run.facts["labelled"]["n_units"] for run in runs))
+    unit = _joined(_unique(run.facts["labelled"]["unit"] for run in runs)).replace("_", "-")
+    digits = _joined(_unique(d for run in runs for d in run.cell.labels.digits or ()))
+    of_classes = f" of the classes {digits}" if digits else ""
+    return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}"
 
 
 def _only_scale(runs: Sequence[Run]) -> str:

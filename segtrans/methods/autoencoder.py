@@ -11,7 +11,7 @@ from segtrans.nets.encoder import Encoder
 from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
-from segtrans.params import TrainingParams
+from segtrans.stages import TrainingParams
 
 
 class Autoencoder(Method):

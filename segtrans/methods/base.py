@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from segtrans.params import TrainingParams
+from segtrans.stages import TrainingParams
 
 Terms = dict[str, Tensor]
 

@@ -20,7 +20,7 @@ from segtrans.nets.spectral import normalised_weights
 from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
 from segtrans.objective.terms import weighted_total
-from segtrans.params import TrainingParams
+from segtrans.stages import TrainingParams
 
 
 class Codes(NamedTuple):

@@ -18,6 +18,7 @@ _ARTEFACTS = (
     "labelled_ids.json",
     "metrics.json",
     "per_image.csv",
+    "per_patient.csv",
     "weights.safetensors",
     "panel.png",
 )

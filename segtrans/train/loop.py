@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from segtrans.cells import Cell
+from segtrans.data.augment import augment_batch
 from segtrans.data.batches import Batch, TrainingBatches, make_loader
 from segtrans.errors import UserError
 from segtrans.evaluate.validation import validate
@@ -133,6 +134,8 @@ class Trainer:
         batch = batch.to(self.fabric.device)
         generator = torch.Generator(self.fabric.device)
         generator.manual_seed(_seed(self.cell.init_seed, self.progress.iteration))
+        if self.cell.augmentation is not None:
+            batch = augment_batch(batch, self.cell.augmentation, generator=generator)
         self.method.train()
         terms = self.method.update(
             batch.x_P, batch.x_A, batch.y, engine=self.fabric, generator=generator

@@ -17,7 +17,7 @@ from segtrans.atomic import atomic_path, remove_partials, write_json
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold
-from segtrans.data.split import choose_labelled
+from segtrans.data.labels import Labelled, choose_labelled
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
@@ -68,7 +68,7 @@ def train_cell(
             precision=PRECISIONS[cell.training.precision],
         )
         store = _open_store(cell, data_file)
-        labelled_ids, batches = _plan_batches(cell, store)
+        labelled, batches = _plan_batches(cell, store)
         trainer = Trainer(
             cell,
             build_method(cell),
@@ -80,13 +80,13 @@ def train_cell(
         records = trainer.resume()
         if not trainer.is_done:
             trainer.sessions.append(_session(device, trainer.progress.iteration))
-        facts = _facts(trainer, store, scale=scale, labelled_ids=labelled_ids)
+        facts = _facts(trainer, store, scale=scale, labelled=labelled)
         tracker = RunTracker(**describe_run(output, facts), run_id=trainer.mlflow_run_id)
         trainer.mlflow_run_id = tracker.run_id
         for record in records:
             tracker.log(record)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
-        _write_outputs(trainer, output, labelled_ids=labelled_ids, facts=facts)
+        _write_outputs(trainer, output, labelled=labelled, facts=facts)
 
 
 def _open_store(cell: Cell, data_file: Path) -> Store:
@@ -99,26 +99,14 @@ def _open_store(cell: Cell, data_file: Path) -> Store:
     expected = (len(task.channels), task.height, task.width)
     if store.image_shape != expected:
         raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
-    provenance = store.provenance("train", "present")
-    for name in ("digit", "source_index"):
-        if name not in provenance:
-            raise UserError(
-                f"{data_file}: no train/present/{name}, which says what can be labelled; "
-                "docs/add-a-data-set.md has the layout"
-            )
     return store
 
 
-def _plan_batches(cell: Cell, store: Store) -> tuple[np.ndarray[Any, Any], TrainingBatches]:
-    provenance = store.provenance("train", "present")
-    labelled_ids = choose_labelled(
-        provenance["digit"],
-        provenance["source_index"],
-        fraction=cell.labels.fraction,
-        digits=cell.labels.digits,
-        data_seed=cell.data_seed,
+def _plan_batches(cell: Cell, store: Store) -> tuple[Labelled, TrainingBatches]:
+    labelled = choose_labelled(
+        store.provenance("train", "present"), cell.labels, data_seed=cell.data_seed
     )
-    is_labelled = np.isin(provenance["source_index"], labelled_ids)
+    is_labelled = labelled.is_labelled
     plan = BatchPlan(
         labelled=np.flatnonzero(is_labelled),
         unlabelled=np.flatnonzero(~is_labelled),
@@ -128,7 +116,7 @@ def _plan_batches(cell: Cell, store: Store) -> tuple[np.ndarray[Any, Any], Train
         only_labelled=METHODS[cell.method].only_labelled,
         seed=cell.init_seed,
     )
-    return labelled_ids, TrainingBatches(store, plan, memory_limit_bytes=MEMORY_LIMIT_BYTES)
+    return labelled, TrainingBatches(store, plan, memory_limit_bytes=MEMORY_LIMIT_BYTES)
 
 
 def _train_tracked(
@@ -148,11 +136,8 @@ def _train_tracked(
     tracker.close("FINISHED")
 
 
-def _facts(
-    trainer: Trainer, store: Store, *, scale: str, labelled_ids: np.ndarray[Any, Any]
-) -> dict[str, Any]:
+def _facts(trainer: Trainer, store: Store, *, scale: str, labelled: Labelled) -> dict[str, Any]:
     cell, sessions = trainer.cell, trainer.sessions
-    source_index = store.provenance("train", "present")["source_index"]
     return {
         "cell": cell.model_dump(mode="json"),
         "cell_identity": cell.identity,
@@ -161,11 +146,15 @@ def _facts(
             "file": str(store.path),
             "sha256": store.sha256(),
             "source": store.header.source,
-            "n_train_images": store.n("train", "present"),
+            "parameters": store.header.parameters,
+            "n_train_images": {
+                domain: store.n("train", domain) for domain in ("present", "absent")
+            },
         },
         "labelled": {
-            "n_digits": len(labelled_ids),
-            "n_images": int(np.isin(source_index, labelled_ids).sum()),
+            "unit": labelled.unit,
+            "n_units": len(labelled.ids),
+            "n_images": int(labelled.is_labelled.sum()),
         },
         # Of the process that trained last; `sessions` has all of them.
         **{key: sessions[-1][key] for key in ("device", "commit", "versions")},
@@ -194,14 +183,14 @@ def _check_writable(folder: Path) -> None:
 
 
 def _write_outputs(
-    trainer: Trainer, output: Path, *, labelled_ids: np.ndarray[Any, Any], facts: dict[str, Any]
+    trainer: Trainer, output: Path, *, labelled: Labelled, facts: dict[str, Any]
 ) -> None:
     progress = trainer.progress
     save_weights(output / WEIGHTS["best"], progress.best_method, trainer.cell)
     save_weights(output / WEIGHTS["last"], trainer.method.state_dict(), trainer.cell)
     with atomic_path(output / "history.jsonl") as temporary:
         shutil.copyfile(trainer.history.path, temporary)
-    write_json(output / "labelled_ids.json", {"unit": "digit", "ids": labelled_ids.tolist()})
+    write_json(output / "labelled_ids.json", {"unit": labelled.unit, "ids": labelled.ids})
     write_json(
         output / "run.json",
         facts

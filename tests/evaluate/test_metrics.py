@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score
 
-from segtrans.evaluate.metrics import DICE_FIGURES, ImageSums, dice, image_sums, split_scores
+from segtrans.evaluate.metrics import ImageSums, dice, image_sums, split_scores
 
 # Two images of four pixels, counted by hand.
 P = np.array([[[0.8, 0.6], [0.2, 0.0]], [[0.4, 0.0], [0.0, 0.0]]], dtype=np.float32)
@@ -31,11 +31,6 @@ def test_hard_dice_pools_over_all_pixels():
 
 def test_hard_dice_per_image_is_averaged():
     assert scores()["dice_hard_image_mean"] == pytest.approx((0.5 + 0.0) / 2)
-
-
-def test_dice_per_patient_is_null_without_patients():
-    assert scores()["dice_hard_patient_3d"] is None
-    assert set(DICE_FIGURES) <= set(scores())
 
 
 def test_false_positives_are_segmented_pixels_of_absence_images():

@@ -21,6 +21,8 @@ FOUNDATIONS = {
     "tasks",
     "versions",
     "params",
+    "stages",
+    "validation",
     "cells",
     "runs",
     "catalogue",

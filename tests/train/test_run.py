@@ -62,7 +62,7 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
     facts = json.loads(Path("run/run.json").read_text())
     assert facts["cell_identity"] == cell.identity
     assert facts["data"]["sha256"] == Store(tiny_data).sha256()
-    assert facts["labelled"] == {"n_digits": 3, "n_images": 3}
+    assert facts["labelled"] == {"unit": "digit", "n_units": 3, "n_images": 3}
     assert facts["mlflow_run_id"]
     assert [session["from_iteration"] for session in facts["sessions"]] == [0]
     provenance = Store(tiny_data).provenance("train", "present")

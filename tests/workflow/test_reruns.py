@@ -24,13 +24,17 @@ options = dict(zip(rest, rest[1:]))
 names = {{
     "train": ["run.json", "history.jsonl", "weights.safetensors", "weights_last.safetensors",
               "labelled_ids.json"],
-    "evaluate": ["metrics.json", "per_image.csv", "panel.png"],
+    "evaluate": ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"],
     "figures": ["samples.png", "learning_curves.png", "dice.png"],
+    "phantom": ["HGG/patient/scan.nii.gz"],
 }}
 folder = rest[-1] if verb == "evaluate" else options.get("--output")
 paths = [pathlib.Path(folder, name) for name in names[verb]] if verb in names else [
     pathlib.Path(options[key]) for key in ("--output", "--output-csv", "--output-md")
     if key in options]
+if "--report" in options:
+    paths += [pathlib.Path(options["--report"], name)
+              for name in ("half_slices.png", "report.md", "patients.csv")]
 for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("")
@@ -102,7 +106,9 @@ def replace(folder, file, old, new):
     path.write_text(text.replace(old, new))
 
 
-AFTER_TRAINING = {"evaluate": 8, "table": 1, "figures": 1, "track": 1}
+# Four methods and two seeds, of each of the two tasks
+AFTER_TRAINING = {"evaluate": 16, "table": 1, "figures": 2, "track": 2}
+ONE_TASK = {"train": 8, "evaluate": 8, "table": 1, "figures": 1, "track": 1}
 
 
 def test_a_second_run_has_nothing_to_do(interpreter, project):
@@ -122,17 +128,17 @@ def test_touched_data_with_the_same_content_reruns_nothing(interpreter, project)
 
 def test_a_changed_learning_rate_reruns_training_and_what_follows(interpreter, project):
     replace(project, "params.yaml", "\n  learning_rate: 0.001", "\n  learning_rate: 0.002")
-    assert planned(interpreter, project) == {"train": 8} | AFTER_TRAINING
+    assert planned(interpreter, project) == {"train": 16} | AFTER_TRAINING
 
 
 def test_a_changed_weight_reruns_its_own_method(interpreter, project):
     replace(project, "params.yaml", "lambda_adv: 3.0", "lambda_adv: 2.0")
     assert planned(interpreter, project) == {
-        "train": 4,  # translation with either segmentation decoder, two seeds
-        "evaluate": 4,
+        "train": 8,  # translation with either segmentation decoder, two seeds, two tasks
+        "evaluate": 8,
         "table": 1,
-        "figures": 1,
-        "track": 1,
+        "figures": 2,
+        "track": 2,
     }
 
 
@@ -144,32 +150,59 @@ def test_a_changed_threshold_reruns_evaluation_only(interpreter, project):
 def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
     replace(project, "params.yaml", "init_seeds: [0, 1]", "init_seeds: [0, 1, 2]")
     assert planned(interpreter, project) == {
-        "train": 4,
-        "evaluate": 4,
+        "train": 8,
+        "evaluate": 8,
         "table": 1,
-        "figures": 1,
-        "track": 1,
+        "figures": 2,
+        "track": 2,
     }
 
 
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        ("TRAINING_VERSION", {"train": 8} | AFTER_TRAINING),
+        ("TRAINING_VERSION", {"train": 16} | AFTER_TRAINING),
         ("EVALUATION_VERSION", AFTER_TRAINING),
-        ("CLUTTER_VERSION", {"cluttered_mnist": 1, "train": 8} | AFTER_TRAINING),
+        ("CLUTTER_VERSION", {"cluttered_mnist": 1} | ONE_TASK),
+        ("HALF_SLICES_VERSION", {"half_slice_part": 4, "brats": 1} | ONE_TASK),
+        (
+            "PHANTOM_VERSION",
+            {"phantom": 4, "split": 1, "half_slice_part": 4, "brats": 1} | ONE_TASK,
+        ),
     ],
 )
 def test_a_raised_stage_number_reruns_its_stage(interpreter, project, number, expected):
     # The package is copied beside the Snakefile, where python looks first.
     shutil.copytree(ROOT / "segtrans", project / "segtrans")
-    replace(project, "segtrans/versions.py", f"{number} = 1", f"{number} = 2")
+    replace(project, "segtrans/versions.py", f"{number} = ", f"{number} = 1")
     assert planned(interpreter, project) == expected
 
 
 def test_other_clutter_reruns_everything_but_the_digits(interpreter, project):
     replace(project, "params.yaml", "overlap: dither", "overlap: max")
-    assert planned(interpreter, project) == {"cluttered_mnist": 1, "train": 8} | AFTER_TRAINING
+    assert planned(interpreter, project) == {"cluttered_mnist": 1} | ONE_TASK
+
+
+def test_another_rule_for_half_slices_reruns_them_and_not_the_split(interpreter, project):
+    replace(project, "params.yaml", "min_brain_fraction: 0.25", "min_brain_fraction: 0.3")
+    assert planned(interpreter, project) == {"half_slice_part": 4, "brats": 1} | ONE_TASK
+
+
+def test_an_override_reruns_its_own_task(interpreter, project):
+    replace(project, "params.yaml", "networks: {width: 0.0625}", "networks: {width: 0.125}")
+    assert planned(interpreter, project) == ONE_TASK
+
+
+def test_changed_files_of_the_users_own_folder_are_seen(interpreter, project):
+    scan = project / "scans" / "a_t1.nii.gz"
+    scan.parent.mkdir()
+    scan.write_text("one")
+    own = ("--config", "brats={source: directory, directory: scans}")
+    assert snakemake(interpreter, project, *own).returncode == 0
+    assert planned(interpreter, project, *own) == {}
+    scan.write_text("another")
+    expected = {"split": 1, "half_slice_part": 4, "brats": 1} | ONE_TASK
+    assert planned(interpreter, project, *own) == expected
 
 
 def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, project):
@@ -177,18 +210,24 @@ def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, projec
     assert jobs == {
         "digits": 1,
         "cluttered_mnist": 1,
-        "train": 3,
-        "evaluate": 3,
+        "phantom": 2,
+        "split": 1,
+        "half_slice_part": 2,
+        "brats": 1,
+        "train": 6,
+        "evaluate": 6,
         "table": 1,
-        "figures": 1,
-        "track": 1,
+        "figures": 2,
+        "track": 2,
     }
     assert planned(interpreter, project) == {}
 
 
 def test_the_paper_scale_plans_every_cell(interpreter, project):
     jobs = planned(interpreter, project, "--configfile", "config/paper.yaml")
-    assert jobs["train"] == 3 * 4 * 3  # tasks, methods, seeds
+    assert jobs["train"] == 4 * 4 * 3  # tasks, methods, seeds
+    assert (jobs["decathlon"], jobs["half_slice_part"]) == (1, 32)
+    assert "phantom" not in jobs
 
 
 def test_a_refused_parameter_is_one_line_and_no_traceback(interpreter, project):
@@ -226,7 +265,7 @@ def test_a_failed_jobs_own_line_is_shown(project):
 
 def test_one_key_on_the_command_line_is_laid_over_the_file(interpreter, project):
     jobs = planned(interpreter, project, "--config", "training={learning_rate: 0.002}")
-    assert jobs["train"] == 8
+    assert jobs["train"] == 16
 
 
 def test_gpu_jobs_get_one_device_each_and_none_without(interpreter, project):

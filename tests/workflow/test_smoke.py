@@ -1,5 +1,6 @@
 """The whole pipeline for real, at the smoke scale, in a copy of the project."""
 
+import itertools
 import json
 import os
 import shutil
@@ -8,15 +9,19 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 
-from segtrans.data.store import Store
+from segtrans.data.store import DOMAINS, Store
 from segtrans.methods.weights import load_method
 from segtrans.runs import read_run
 
 ROOT = Path(__file__).parents[2]
+REAL = ROOT.resolve().parent / "shared" / "data" / "tcga-du-7294"
 METHODS = ["segmentation_only", "autoencoder", "translation"]
+TASKS = ["mnist48_simple", "brats"]
 
 
 @pytest.fixture(scope="module")
@@ -48,40 +53,75 @@ def snakemake(folder, *arguments):
 
 def test_the_table_has_a_row_for_each_method_and_says_what_it_is(project):
     table = pd.read_csv(project / "results/smoke/table.csv")
-    assert len(table) == len(METHODS)
+    assert len(table) == len(METHODS) * len(TASKS)
+    assert table["hd95_mm_patient_test_best_mean"].notna().sum() == len(METHODS)
     text = (project / "results/smoke/table.md").read_text()
-    for words in ("smoke", "no reproduction", "mlxtend", "0.79", "Dice", "seeds 0"):
+    for words in ("smoke", "no reproduction", "mlxtend", "0.79", "Dice", "seeds 0", "phantoms"):
         assert words in text
 
 
 def test_every_run_leaves_its_files_and_its_weights_load(project):
-    data = Store(project / "data/smoke/mnist48_simple.h5")
-    for method in METHODS:
-        folder = project / "results/smoke/mnist48_simple" / method / "seed0"
+    for task, method in itertools.product(TASKS, METHODS):
+        data = Store(project / f"data/smoke/{task}.h5")
+        folder = project / "results/smoke" / task / method / "seed0"
         run = read_run(folder)
         assert run.facts["data"]["sha256"] == data.sha256()
         load_method(run, which="best")
         metrics = json.loads((folder / "metrics.json").read_text())
         assert 0 <= metrics["best"]["test"]["dice_soft_pooled"] <= 1
         rows = pd.read_csv(folder / "per_image.csv")
-        assert len(rows) == 2 * (data.n("valid", "present") + data.n("test", "present"))
+        assert len(rows) == sum(
+            data.n(fold, domain) for fold in ("valid", "test") for domain in DOMAINS
+        )
+        n_patients = 2 if task == "brats" else 0
+        assert len(pd.read_csv(folder / "per_patient.csv")) == n_patients
         assert (folder / "panel.png").read_bytes().startswith(b"\x89PNG")
-    for figure in ("samples.png", "learning_curves.png", "dice.png"):
-        path = project / "results/smoke/figures/mnist48_simple" / figure
+    for task, figure in itertools.product(TASKS, ("samples", "learning_curves", "dice")):
+        path = project / f"results/smoke/figures/{task}/{figure}.png"
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_half_slices_are_reported_and_their_parts_are_gone(project):
+    report = project / "results/smoke/half_slices"
+    assert "phantoms" in (report / "report.md").read_text()
+    assert pd.read_csv(report / "patients.csv")["fold"].tolist() == ["train", "valid", "test"]
+    assert (report / "half_slices.png").read_bytes().startswith(b"\x89PNG")
+    assert not list((project / "data/smoke/half_slices").glob("*.npz"))
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real patient's scan is not here")
+def test_a_run_of_phantoms_segments_a_real_patient(project, tmp_path):
+    run = project / "results/smoke/brats/translation/seed0"
+    segtrans = Path(sysconfig.get_path("scripts")) / "segtrans"
+    subprocess.run(
+        [segtrans, "predict", "--weights", run, "--case", REAL, "--output", tmp_path],
+        capture_output=True,
+        check=True,
+    )
+    scan = nib.load(REAL / "TCGA-DU-7294_t1.nii.gz")
+    names = [path.name for path in sorted(tmp_path.glob("*.nii.gz"))]
+    assert len(names) == 9
+    for name in names:
+        image = nib.load(tmp_path / name)
+        assert image.shape == scan.shape
+        np.testing.assert_array_equal(image.affine, scan.affine)
+    assert set(np.unique(nib.load(tmp_path / "TCGA-DU-7294_seg.nii.gz").dataobj)) <= {0, 1}
 
 
 def test_every_run_is_tracked_once_with_its_score(project):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")
-    experiment = client.get_experiment_by_name("segtrans/smoke/mnist48_simple")
-    runs = client.search_runs([experiment.experiment_id])
-    assert sorted(run.info.run_name for run in runs) == sorted(f"{m}/seed0" for m in METHODS)
-    for run in runs:
+    found = []
+    for task in TASKS:
+        experiment = client.get_experiment_by_name(f"segtrans/smoke/{task}")
+        runs = client.search_runs([experiment.experiment_id])
+        assert sorted(run.info.run_name for run in runs) == sorted(f"{m}/seed0" for m in METHODS)
+        found += runs
+    for run in found:
         assert run.info.status == "FINISHED"
-        method = run.data.params["method"]
-        folder = project / "results/smoke/mnist48_simple" / method / "seed0"
+        task, method = run.data.params["task"], run.data.params["method"]
+        folder = project / "results/smoke" / task / method / "seed0"
         metrics = json.loads((folder / "metrics.json").read_text())
         score = metrics["best"]["test"]["dice_soft_pooled"]
         assert run.data.metrics["test/best/dice_soft_pooled"] == pytest.approx(score)

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import sys
 import time
@@ -9,8 +10,14 @@ from snakemake.resources import Resource
 from segtrans.cells import resolve_cell
 from segtrans.errors import UserError
 from segtrans.params import load_params
+from segtrans.tasks import TASKS
 from segtrans.train.device import visible_devices
-from segtrans.versions import CLUTTER_VERSION, EVALUATION_VERSION
+from segtrans.versions import (
+    CLUTTER_VERSION,
+    EVALUATION_VERSION,
+    HALF_SLICES_VERSION,
+    PHANTOM_VERSION,
+)
 
 # Jobs find the command line of this very environment, activated or not.
 os.environ["PATH"] = os.pathsep.join(
@@ -42,8 +49,10 @@ SCALE = PARAMS.scale
 RUN = "results/{scale}/{task}/{method}/seed{seed}"
 RUN_FILES = ["run.json", "history.jsonl", "weights.safetensors"]
 RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
-SCORE_FILES = ["metrics.json", "per_image.csv", "panel.png"]
+SCORE_FILES = ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"]
 TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
+HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
+JOBS = range(PARAMS.brats.n_jobs)
 
 
 wildcard_constraints:
@@ -51,6 +60,7 @@ wildcard_constraints:
     task="|".join(PARAMS.tasks),
     method="|".join(PARAMS.methods),
     seed=r"\d+",
+    job=r"\d+",
 
 
 # Who forgets --resources gpu=N gets one job per visible device; without a device, jobs ask for
@@ -80,6 +90,39 @@ def get_idx_files(wildcards):
     """The user's own IDX files: other digits make other data."""
     folder = PARAMS.digits.directory if PARAMS.digits.source == "directory" else None
     return sorted(str(path) for path in Path(folder).glob("*-ubyte*")) if folder else []
+
+
+def get_cluttered_tasks():
+    """The tasks of cluttered MNIST, chosen or not."""
+    return [name for name, task in TASKS.items() if task.clutter_pieces]
+
+
+def get_case_folder(wildcards):
+    """Where the cases of brats lie."""
+    folders = {
+        "phantom": f"data/{SCALE}/phantom",
+        "msd": "data/downloads/decathlon/Task01_BrainTumour",
+        "directory": PARAMS.brats.directory,
+    }
+    return folders[PARAMS.brats.source]
+
+
+def get_cases(wildcards):
+    """The folders of the cases that a rule makes; the user's own are no rule's output."""
+    if PARAMS.brats.source == "phantom":
+        return expand(f"data/{SCALE}/phantom/{{job}}", job=JOBS)
+    return [get_case_folder(wildcards)] if PARAMS.brats.source == "msd" else []
+
+
+def get_own_files(wildcards):
+    """Names, sizes and times of the user's own files: other cases make other data."""
+    if PARAMS.brats.source != "directory":
+        return ""
+    files = sorted(Path(PARAMS.brats.directory).rglob("*.nii*"))
+    facts = [
+        (str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files
+    ]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def get_run_folders(scale, tasks):

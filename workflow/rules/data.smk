@@ -24,6 +24,8 @@ rule cluttered_mnist:
         "logs/{scale}/{task}.log",
     benchmark:
         "logs/{scale}/{task}.benchmark.tsv"
+    wildcard_constraints:
+        task="|".join(get_cluttered_tasks()),
     params:
         n_digits=[PARAMS.digits.n_train, PARAMS.digits.n_valid, PARAMS.digits.n_test],
         n_images=[
@@ -40,3 +42,103 @@ rule cluttered_mnist:
         " --n-digits {params.n_digits} --n-images {params.n_images}"
         " --overlap {params.overlap:q} --noise-sd {params.noise_sd}"
         " --data-seed {params.data_seed} --output {output:q} 2> {log:q}"
+
+
+rule phantom:
+    output:
+        directory("data/{scale}/phantom/{job}"),
+    log:
+        "logs/{scale}/phantom/{job}.log",
+    benchmark:
+        "logs/{scale}/phantom/{job}.benchmark.tsv"
+    params:
+        n_patients=PARAMS.brats.n_patients,
+        n_jobs=PARAMS.brats.n_jobs,
+        data_seed=PARAMS.data_seed,
+        version=PHANTOM_VERSION,
+    shell:
+        "segtrans phantom --n-patients {params.n_patients} --job {wildcards.job:q}"
+        " --n-jobs {params.n_jobs} --data-seed {params.data_seed} --output {output:q} 2> {log:q}"
+
+
+rule decathlon:
+    output:
+        directory("data/downloads/decathlon/Task01_BrainTumour"),
+    log:
+        "logs/decathlon.log",
+    benchmark:
+        "logs/decathlon.benchmark.tsv"
+    params:
+        downloads="data/downloads/decathlon",
+    shell:
+        "segtrans decathlon --downloads {params.downloads:q} --output {output:q} 2> {log:q}"
+
+
+rule split:
+    input:
+        get_cases,
+    output:
+        "data/{scale}/brats_split.json",
+    log:
+        "logs/{scale}/brats_split.log",
+    benchmark:
+        "logs/{scale}/brats_split.benchmark.tsv"
+    params:
+        source=get_case_folder,
+        files=get_own_files,
+        valid_fraction=PARAMS.brats.valid_fraction,
+        test_fraction=PARAMS.brats.test_fraction,
+        rotation=PARAMS.brats.rotation,
+        data_seed=PARAMS.data_seed,
+    shell:
+        "segtrans split --source {params.source:q} --valid-fraction {params.valid_fraction}"
+        " --test-fraction {params.test_fraction} --rotation {params.rotation}"
+        " --data-seed {params.data_seed} --output {output:q} 2> {log:q}"
+
+
+rule half_slice_part:
+    input:
+        get_cases,
+        split="data/{scale}/brats_split.json",
+    output:
+        temp("data/{scale}/half_slices/{job}.npz"),
+    log:
+        "logs/{scale}/half_slices/{job}.log",
+    benchmark:
+        "logs/{scale}/half_slices/{job}.benchmark.tsv"
+    params:
+        source=get_case_folder,
+        files=get_own_files,
+        n_jobs=PARAMS.brats.n_jobs,
+        min_brain_fraction=PARAMS.brats.min_brain_fraction,
+        min_lesion_fraction=PARAMS.brats.min_lesion_fraction,
+        normalisation=PARAMS.brats.normalisation,
+        mirror_right="--mirror-right" if PARAMS.brats.mirror_right else "",
+        version=HALF_SLICES_VERSION,
+    shell:
+        "segtrans half-slice-part --source {params.source:q} --split {input.split:q}"
+        " --job {wildcards.job:q} --n-jobs {params.n_jobs}"
+        " --min-brain-fraction {params.min_brain_fraction}"
+        " --min-lesion-fraction {params.min_lesion_fraction}"
+        " --normalisation {params.normalisation:q} {params.mirror_right}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule brats:
+    input:
+        split="data/{scale}/brats_split.json",
+        parts=expand("data/{{scale}}/half_slices/{job}.npz", job=JOBS),
+    output:
+        data="data/{scale}/brats.h5",
+        report=report(
+            expand("results/{{scale}}/half_slices/{file}", file=HALF_SLICE_REPORT),
+            category="Half-slices",
+            caption="../report/half_slices.rst",
+        ),
+    log:
+        "logs/{scale}/brats.log",
+    benchmark:
+        "logs/{scale}/brats.benchmark.tsv"
+    shell:
+        "segtrans merge-half-slices --split {input.split:q} --output {output.data:q}"
+        " --report results/{wildcards.scale:q}/half_slices {input.parts:q} 2> {log:q}"

@@ -3,7 +3,7 @@ rule evaluate:
         runs=expand("{run}/{name}", run=RUN, name=RUN_FILES),
         data="data/{scale}/{task}.h5",
     output:
-        expand("{run}/{name}", run=RUN, name=SCORE_FILES[:2]),
+        expand("{run}/{name}", run=RUN, name=SCORE_FILES[:-1]),
         report(
             f"{RUN}/panel.png",
             category="Examples",

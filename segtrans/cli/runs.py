@@ -1,0 +1,142 @@
+"""Verbs that train, score and use runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segtrans.cli.options import Data, Runs, Threshold
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def cell(
+    task: Annotated[str, typer.Option(help="Data set, a column of the table.")],
+    method: Annotated[str, typer.Option(help="Method, a row of the table.")],
+    seed: Annotated[int, typer.Option(min=0, help="Initial seed.")] = 0,
+    params: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Parameter files, each over the ones before.", show_default="params.yaml"
+        ),
+    ] = None,
+) -> None:
+    """Print the resolved parameters of one training run, as `train --cell` takes them."""
+    from segtrans.cells import resolve_cell
+    from segtrans.params import load_params
+
+    resolved = load_params(*(params or [Path("params.yaml")]))
+    print(resolve_cell(resolved, task=task, method=method, init_seed=seed).to_json())
+
+
+@verbs.command()
+def train(
+    cell: Annotated[str, typer.Option(help="JSON of `segtrans cell`, or a file with it.")],
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Run folder to write.")],
+    checkpoints: Annotated[
+        Path, typer.Option(help="Folder that a stopped training is resumed from.")
+    ],
+    scale: Annotated[str, typer.Option(help="Name of the scale, for tracking.")] = "by-hand",
+    gpus: Annotated[
+        int, typer.Option(min=0, max=1, help="1: on a free GPU, if there is one; 0: CPU.")
+    ] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Reading processes, for data larger than memory allows.")
+    ] = 2,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints.")
+    ] = 300.0,
+) -> None:
+    """Train one cell; started again after any kind of stop, it continues."""
+    from segtrans.cells import read_cell
+    from segtrans.train.run import train_cell
+
+    train_cell(
+        read_cell(cell),
+        data_file=data,
+        output=output,
+        checkpoints=checkpoints,
+        scale=scale,
+        n_gpus=gpus,
+        n_threads=threads,
+        n_workers=workers,
+        checkpoint_every_s=checkpoint_every,
+    )
+
+
+@verbs.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: Data,
+    threshold: Threshold = 0.5,
+) -> None:
+    """Score a run on the validation and test folds, and draw examples of it."""
+    from segtrans.evaluate.figures import write_panel
+    from segtrans.evaluate.score import score_run
+
+    score_run(run, data, threshold=threshold)
+    write_panel(run, data)
+
+
+@verbs.command()
+def predict(
+    weights: Annotated[Path, typer.Option(help="Run folder of task brats.")],
+    case: Annotated[
+        Path, typer.Option(help="Folder of one patient's files, or a 4D file; any known layout.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder to write to.")],
+    threshold: Threshold = 0.5,
+) -> None:
+    """Segment a patient's scan, and paint it without its lesion, in the scan's own geometry."""
+    from segtrans.evaluate.predict import predict_case
+
+    for path in predict_case(weights, case, output, threshold=threshold):
+        print(path)
+
+
+@verbs.command()
+def table(
+    runs: Runs,
+    output_csv: Annotated[Path, typer.Option(help="Table to write, as CSV.")],
+    output_md: Annotated[Path, typer.Option(help="Table to write, as Markdown with caption.")],
+) -> None:
+    """Gather the scores of runs into one table, beside the paper's numbers."""
+    from segtrans.evaluate.table import write_table
+
+    write_table(runs, output_csv=output_csv, output_md=output_md)
+
+
+@verbs.command()
+def figures(
+    runs: Runs,
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder of the figures.")],
+) -> None:
+    """Draw samples of the data, learning curves of all runs, and Dice per method."""
+    from segtrans.evaluate.figures import write_figures
+
+    write_figures(runs, data, output)
+
+
+@verbs.command()
+def track(
+    runs: Runs,
+    output: Annotated[Path | None, typer.Option(help="Where to note the tracked runs.")] = None,
+) -> None:
+    """Record finished runs in MLflow, or complete what is missing there. Safe to repeat."""
+    from segtrans.tracking import track_runs
+
+    track_runs(runs, output=output)
+
+
+@verbs.command()
+def summary(
+    results: Annotated[Path, typer.Argument(help="Results of a scale, e.g. results/laptop.")],
+) -> None:
+    """Print the table of a finished scale, where its pictures are, and how to compare its runs."""
+    from segtrans.evaluate.summary import print_summary
+
+    print_summary(results)

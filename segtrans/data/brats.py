@@ -1,0 +1,276 @@
+"""The data set `brats`: patients are split, prepared in parts, and merged into one store.
+
+The store is the same, byte for byte, for any number of parts.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tqdm import tqdm
+
+from segtrans.atomic import write_json
+from segtrans.data.cases import SEQUENCES, CaseFiles, describe, find_cases
+from segtrans.data.half_slices import Z_SCORE_SCALE, HalfSliceRules
+from segtrans.data.parts import SIDE_TYPE, Patient, read_arrays, read_facts, save_part
+from segtrans.data.split import split_patients
+from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, StoreWriter, write_store
+from segtrans.errors import UserError
+from segtrans.versions import HALF_SLICES_VERSION
+
+_PATIENTS_AT_ONCE = 8
+
+
+def write_split(
+    source: Path,
+    output: Path,
+    *,
+    valid_fraction: float,
+    test_fraction: float,
+    rotation: int,
+    data_seed: int,
+) -> None:
+    """Find the cases below a folder and write which patient is in which fold.
+
+    The file has the sentence on the source, the grades and the fold of each case id, and what
+    the split was drawn with. It can be written by hand or changed.
+
+    Raises:
+        UserError: there is no case, one is incomplete, or there are too few for three folds.
+    """
+    cases = find_cases(source)
+    grades = {case.case_id: case.grade for case in cases}
+    drawn = {
+        "valid_fraction": valid_fraction,
+        "test_fraction": test_fraction,
+        "rotation": rotation,
+        "data_seed": data_seed,
+    }
+    folds = split_patients(
+        grades,
+        valid_fraction=valid_fraction,
+        test_fraction=test_fraction,
+        rotation=rotation,
+        data_seed=data_seed,
+    )
+    content = {"source": describe(cases), "drawn": drawn, "grades": grades, "folds": folds}
+    write_json(output, content)
+
+
+def read_split(file: Path) -> dict[str, Any]:
+    """The content of a split file.
+
+    Raises:
+        UserError: the file is missing or damaged, or a fold is none of train, valid and test.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        source, drawn, folds = content["source"], content["drawn"], content["folds"]
+        unknown = sorted(set(folds.values()) - set(FOLDS))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{file}: no split file ({error.__class__.__name__}: {error}); write one with "
+            "`segtrans split`"
+        ) from error
+    if unknown:
+        raise UserError(f"{file}: fold {unknown[0]}: allowed: {', '.join(FOLDS)}")
+    return {"source": source, "drawn": drawn, "folds": folds}
+
+
+def write_part(
+    source: Path, split: Path, output: Path, *, rules: HalfSliceRules, job: int, n_jobs: int
+) -> None:
+    """Prepare the patients of one of `n_jobs` jobs, neighbours in the order of case ids.
+
+    Args:
+        source: folder of the cases.
+        split: the split file; its patients are prepared and no others.
+        output: the .npz file; it appears whole or not at all.
+        rules: what to keep.
+        job: number of this job, from 0.
+        n_jobs: number of jobs that share the work.
+
+    Raises:
+        UserError: a case of the split is missing or bad.
+    """
+    folds = read_split(split)["folds"]
+    cases = _cases_of(source, split, folds)
+    first, last = (len(cases) * number // n_jobs for number in (job, job + 1))
+    save_part(tqdm(cases[first:last], unit="patient", disable=None), output, folds, rules)
+
+
+def merge_parts(parts: Sequence[Path], split: Path, output: Path) -> list[Patient]:
+    """Merge parts into one store, patients by id within each fold.
+
+    Args:
+        parts: in the order of their jobs.
+        split: the split file.
+        output: the HDF5 file; it appears whole or not at all.
+
+    Returns:
+        What is known of each patient, its fold included, by case id.
+
+    Raises:
+        UserError: volumes differ in shape or spacing, a part is damaged or another one's, or a
+            fold has no half-slice of a domain.
+    """
+    facts = read_split(split)
+    patients, rules = read_facts(parts)
+    _check_alike(patients)
+    if sorted(facts["folds"].items()) != [(p["case_id"], p["fold"]) for p in patients]:
+        raise UserError(f"{split}: not the patients of the parts; prepare them again")
+    counts = _counts(patients)
+    _check_folds(counts, facts["folds"])
+    with write_store(output, _header(patients, facts, rules)) as writer:
+        for fold in FOLDS:
+            for domain in DOMAINS:
+                _write_domain(writer, fold, domain, parts, counts[fold][domain], patients)
+    return patients
+
+
+def write_half_slices(
+    source: Path,
+    output: Path,
+    *,
+    rules: HalfSliceRules,
+    split: Path | None,
+    split_copy: Path,
+    data_seed: int,
+) -> list[Patient]:
+    """Do all of it in one process: split, prepare one patient after the other, merge.
+
+    Args:
+        source: folder of the cases.
+        output: the HDF5 file; it appears whole or not at all.
+        rules: what to keep.
+        split: the split file; None splits 80 / 10 / 10 %.
+        split_copy: where the split that was used is written.
+        data_seed: of the split.
+
+    Returns:
+        As `merge_parts`.
+
+    Raises:
+        UserError: as the functions above.
+    """
+    if split is None:
+        write_split(
+            source,
+            split_copy,
+            valid_fraction=0.1,
+            test_fraction=0.1,
+            rotation=0,
+            data_seed=data_seed,
+        )
+    else:
+        write_json(split_copy, read_split(split))
+    folds = read_split(split_copy)["folds"]
+    cases = _cases_of(source, split_copy, folds)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent, prefix=".", suffix=".partial.parts") as folder:
+        parts = []
+        bar = tqdm(total=len(cases), unit="patient", disable=None)
+        with bar:
+            for start in range(0, len(cases), _PATIENTS_AT_ONCE):
+                some = cases[start : start + _PATIENTS_AT_ONCE]
+                parts.append(Path(folder) / f"{start}.npz")
+                save_part(some, parts[-1], folds, rules)
+                bar.update(len(some))
+        return merge_parts(parts, split_copy, output)
+
+
+def _cases_of(source: Path, split: Path, folds: dict[str, str]) -> list[CaseFiles]:
+    """The cases that a split names, by id."""
+    by_id = {case.case_id: case for case in find_cases(source)}
+    for case_id in sorted(folds):
+        if case_id not in by_id:
+            raise UserError(f"{source}: no case {case_id}, which {split} names; split again")
+    return [by_id[case_id] for case_id in sorted(folds)]
+
+
+def _check_alike(patients: Sequence[Patient]) -> None:
+    first = patients[0]
+    for patient in patients:
+        for key in ("shape", "spacing_mm"):
+            if patient[key] != first[key]:
+                raise UserError(
+                    f"{patient['case_id']}: {key.removesuffix('_mm')} is {patient[key]}, that of "
+                    f"{first['case_id']} is {first[key]}; expected one for all: resample the scans"
+                )
+        if patient["shape"][0] % 2:
+            raise UserError(
+                f"{patient['case_id']}: {patient['shape'][0]} columns from right to left; expected "
+                "an even number: crop or pad the scans"
+            )
+
+
+def _counts(patients: Sequence[Patient]) -> dict[str, dict[str, int]]:
+    counts = {fold: dict.fromkeys(DOMAINS, 0) for fold in FOLDS}
+    for patient in patients:
+        for domain in DOMAINS:
+            counts[patient["fold"]][domain] += patient["n"][domain]
+    return counts
+
+
+def _check_folds(counts: dict[str, dict[str, int]], folds: dict[str, str]) -> None:
+    for fold in FOLDS:
+        n_patients = list(folds.values()).count(fold)
+        for domain, what in (("present", "with a lesion"), ("absent", "without a lesion")):
+            if not counts[fold][domain]:
+                raise UserError(
+                    f"fold {fold}: none of the half-slices of its {n_patients} patients is {what} "
+                    "and large enough; expected some in every fold: give more patients, or split "
+                    "with another seed"
+                )
+
+
+def _header(
+    patients: Sequence[Patient], facts: dict[str, Any], rules: dict[str, Any]
+) -> StoreHeader:
+    labels = sorted({patient["labels"] for patient in patients} - {None})
+    everything = "".join(patient["sha256"] for patient in patients)
+    return StoreHeader(
+        task="brats",
+        channels=SEQUENCES,
+        parameters={
+            **facts["drawn"],
+            **rules,
+            "volume_shape": patients[0]["shape"],
+            "spacing_mm": patients[0]["spacing_mm"],
+            "half_slices_version": HALF_SLICES_VERSION,
+        },
+        source=f"{facts['source'].rstrip('.')}; labels {' and '.join(labels)}.",
+        source_sha256=hashlib.sha256(everything.encode()).hexdigest(),
+        data_seed=facts["drawn"]["data_seed"],
+    )
+
+
+def _write_domain(
+    writer: StoreWriter,
+    fold: str,
+    domain: str,
+    parts: Sequence[Path],
+    n: int,
+    patients: Sequence[Patient],
+) -> None:
+    x, y, _ = patients[0]["shape"]
+    width = max(len(patient["case_id"].encode()) for patient in patients)
+    layout: dict[str, tuple[tuple[int, ...], str]] = {
+        "image": ((len(SEQUENCES), y, x // 2), "float16"),
+        "mask": ((y, x // 2), "uint8"),
+        "side": ((), SIDE_TYPE),
+        "slice_index": ((), "int64"),
+        "case_id": ((), f"S{width}"),
+    }
+    if domain == "absent":
+        del layout["mask"]
+    for name, (shape, dtype) in layout.items():
+        scale = Z_SCORE_SCALE if name == "image" else None
+        # One dataset after the other: the bytes do not depend on how patients were shared out.
+        dataset = writer.add(fold, domain, name, shape=(n, *shape), dtype=dtype, scale=scale)
+        for part in tqdm(parts, desc=f"{fold} {domain} {name}", unit="part", disable=None):
+            for values in read_arrays(part, f"{fold}/{domain}/{name}", optional=True):
+                dataset.append(values.astype(dtype, copy=False))

@@ -1,0 +1,97 @@
+"""One axial slice of a patient and what a run makes of it, as figure 8 arranges it."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from segtrans.data.half_slices import Volumes, brain_of
+from segtrans.evaluate.style import LESION_COLOUR, PAGE_WIDTH_IN, SEQUENCE_TITLES, saved_figure
+
+# Of the brain's own intensities: a few bright vessels must not make the rest dark.
+_PERCENTILES = (1, 99.5)
+_MARGIN = 6  # pixels
+
+
+class Predicted(Protocol):
+    """What is drawn; `segtrans.evaluate.predict.Prediction` has it."""
+
+    @property
+    def translation(self) -> Volumes:
+        """Volumes (X, Y, Z) by sequence, or nothing."""
+        ...
+
+    @property
+    def residual(self) -> Volumes:
+        """Volumes (X, Y, Z) by sequence, or nothing."""
+        ...
+
+
+def overview_figure(
+    volumes: Volumes,
+    predicted: Predicted,
+    segmentation: NDArray[np.uint8],
+    output: Path,
+    *,
+    title: str,
+) -> None:
+    """Draw the slice with the largest segmentation, or the one with most brain without any.
+
+    Columns are sequences; rows are input, translation, residual and segmentation as an outline.
+
+    Args:
+        volumes: the scan by sequence, (X, Y, Z) in LPS orientation.
+        predicted: translation and residual.
+        segmentation: (X, Y, Z), 0 or 1.
+        output: PNG to write.
+        title: names patient and run.
+    """
+    first = next(iter(volumes.values()))
+    shown = segmentation if segmentation.any() else first != 0
+    z = int(np.argmax(np.count_nonzero(shown, axis=(0, 1))))
+    window = _window(volumes)
+    rows = ["input", "segmentation"]
+    if predicted.translation:
+        rows = ["input", "translation", "residual", "segmentation"]
+    columns, lines = (
+        len(range(*side.indices(size))) for side, size in zip(window, first.shape, strict=False)
+    )
+    height = PAGE_WIDTH_IN / len(volumes) * lines / columns
+    with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=0.4 + height * len(rows)) as figure:
+        figure.suptitle(f"{title}, slice {z}", fontsize=8)
+        grid = figure.subplots(len(rows), len(volumes), squeeze=False)
+        for column, (name, volume) in enumerate(volumes.items()):
+            image = volume[*window, z].T
+            low, high = np.percentile(image[image != 0], _PERCENTILES)
+            for row, axes in zip(rows, grid[:, column], strict=True):
+                axes.set_axis_off()
+                if row == "residual":
+                    residual = predicted.residual[name][*window, z].T
+                    axes.imshow(residual, cmap="RdBu_r", vmin=low - high, vmax=high - low)
+                    continue
+                source = (
+                    predicted.translation[name][*window, z].T if row == "translation" else image
+                )
+                axes.imshow(source, cmap="gray", vmin=low, vmax=high)
+                if row == "segmentation":
+                    _outline(axes, segmentation[*window, z].T)
+            grid[0, column].set_title(SEQUENCE_TITLES.get(name, name))
+        for row, axes in zip(rows, grid[:, 0], strict=True):
+            axes.text(
+                -0.03, 0.5, row, rotation=90, transform=axes.transAxes, va="center", ha="right"
+            )
+
+
+def _window(volumes: Volumes) -> tuple[slice, slice]:
+    """Columns and lines around the brain, with a margin."""
+    brain = brain_of(volumes)
+    sides = (np.flatnonzero(brain.any(axis=other)) for other in ((1, 2), (0, 2)))
+    x, y = (slice(max(0, side[0] - _MARGIN), side[-1] + 1 + _MARGIN) for side in sides)
+    return x, y
+
+
+def _outline(axes: Axes, mask: NDArray[np.uint8]) -> None:
+    if mask.any():
+        axes.contour(mask, levels=[0.5], colors=LESION_COLOUR, linewidths=0.8)

@@ -1,0 +1,194 @@
+"""Segment and translate one patient's scan with a trained run, in the scan's own geometry."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from segtrans.data.cases import find_case
+from segtrans.data.half_slices import (
+    SIDES,
+    Z_SCORE_SCALE,
+    Intensities,
+    Volumes,
+    brain_of,
+    half,
+    intensities_of,
+    normalised,
+)
+from segtrans.data.volumes import Case, read_case
+from segtrans.errors import UserError
+from segtrans.evaluate.overview import overview_figure
+from segtrans.evaluate.segmentation import Translates, device_of, lesion_probability
+from segtrans.methods.weights import load_method
+from segtrans.runs import Run, read_run
+
+_BATCH_SIZE = 8
+_MIN_SIZE = 64  # pixels a side that the networks of tables 5 to 7 can halve and reflect
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run makes of a scan; all (X, Y, Z) in LPS orientation, 0 outside of the brain.
+
+    Attributes:
+        probability: float32, of a lesion, in [0, 1].
+        translation: by sequence, float32, the scan without its lesion, in the scan's units; empty
+            when the method does not translate.
+        residual: by sequence, float32, what was taken out of the translation, in the scan's units.
+    """
+
+    probability: NDArray[np.float32]
+    translation: Volumes
+    residual: Volumes
+
+
+def predict_case(
+    run_folder: Path, case_path: Path, output: Path, *, threshold: float
+) -> list[Path]:
+    """Write segmentation, translation and residual as NIfTI, and an overview as PNG.
+
+    Every slice with any brain is segmented, also those that training leaves out.
+
+    Args:
+        run_folder: a run of task brats.
+        case_path: folder of one case in any supported layout, or a 4D file.
+        output: folder to write to.
+        threshold: probability above which a voxel is segmented, as label 1.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: the run is of another task or damaged, or the case is bad.
+    """
+    run = read_run(run_folder)
+    if run.cell.task_facts.subjects != "patients":
+        raise UserError(
+            f"{run_folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
+        )
+    case = read_case(find_case(case_path), with_mask=False)
+    parameters = _preparation(run)
+    prediction = predict(
+        load_method(run, which="best"),
+        case,
+        normalisation=parameters["normalisation"],
+        mirror_right=parameters["mirror_right"],
+    )
+    segmentation = (prediction.probability > threshold).astype(np.uint8)
+    stem = output / case.files.case_id
+    files = {stem.with_name(f"{stem.name}_seg.nii.gz"): segmentation}
+    for kind in ("translation", "residual"):
+        for name, volume in getattr(prediction, kind).items():
+            files[stem.with_name(f"{stem.name}_{kind}_{name}.nii.gz")] = volume
+    for path, volume in files.items():
+        case.geometry.save(volume, path, dtype=volume.dtype)
+    picture = stem.with_name(f"{stem.name}_overview.png")
+    overview_figure(case.sequences, prediction, segmentation, picture, title=_title(run, case))
+    return [*files, picture]
+
+
+def predict(method: nn.Module, case: Case, *, normalisation: str, mirror_right: bool) -> Prediction:
+    """Run a method on all half-slices with brain.
+
+    Args:
+        method: in evaluation mode.
+        case: the scan.
+        normalisation: as in the data that the method was trained on.
+        mirror_right: as in the data that the method was trained on.
+
+    Raises:
+        UserError: a sequence has one value everywhere in the brain.
+    """
+    volumes = case.sequences
+    brain = brain_of(volumes)
+    intensities = intensities_of(
+        volumes, brain, normalisation=normalisation, case_id=case.files.case_id
+    )
+    probability = np.zeros(brain.shape, np.float32)
+    translation: Volumes = {}
+    residual: Volumes = {}
+    if isinstance(method, Translates):
+        translation, residual = (
+            {name: np.zeros(brain.shape, np.float32) for name in volumes} for _ in range(2)
+        )
+    for side, slices in tqdm(list(_blocks(brain)), unit="block", disable=None):
+        mirror = mirror_right and side == "right"
+        z_scores = normalised(volumes, brain, intensities, side=side, slices=slices, mirror=mirror)
+        x = _padded((torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1))
+        place = _Place(side, slices, brain, mirror)
+        place.put(probability, lesion_probability(method, x))
+        if isinstance(method, Translates):
+            with torch.no_grad():
+                x_PA, delta_PA = method.remove(x.to(device_of(method)))
+            _put_intensities(place, translation, x_PA, intensities, is_difference=False)
+            _put_intensities(place, residual, delta_PA, intensities, is_difference=True)
+    return Prediction(probability, translation, residual)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a block of half-slices lies in its volume."""
+
+    side: str
+    slices: NDArray[np.int64]
+    brain: NDArray[np.bool_]
+    is_mirrored: bool
+
+    def put(self, volume: NDArray[np.float32], values: Tensor) -> None:
+        """Write half-slices (n, H, W) back where they come from, the brain's voxels alone."""
+        shown = half(self.brain, self.side)[self.slices]
+        array = values.float().cpu().numpy()[:, : shown.shape[1], : shown.shape[2]]
+        if self.is_mirrored:
+            array = array[..., ::-1]
+        half(volume, self.side)[self.slices] = array * shown
+
+
+def _padded(x: Tensor) -> Tensor:
+    """Images (n, C, H, W) with background below and beside, where they are too small to reflect."""
+    missing = [max(0, _MIN_SIZE - size) for size in x.shape[:1:-1]]
+    return nn.functional.pad(x, (0, missing[0], 0, missing[1]))
+
+
+def _put_intensities(
+    place: _Place,
+    volumes: Volumes,
+    x: Tensor,
+    intensities: Intensities,
+    *,
+    is_difference: bool,
+) -> None:
+    """Write images (n, C, H, W) in [-1, 1] back in the scan's own units."""
+    for channel, (name, volume) in enumerate(volumes.items()):
+        z_score = x[:, channel] / Z_SCORE_SCALE
+        centre = 0.0 if is_difference else intensities.mean[name]
+        place.put(volume, z_score * intensities.sd[name] + centre)
+
+
+def _blocks(brain: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Slices with brain, some at a time, side by side."""
+    for side in SIDES:
+        slices = np.flatnonzero(half(brain, side).any(axis=(1, 2)))
+        for start in range(0, len(slices), _BATCH_SIZE):
+            yield side, slices[start : start + _BATCH_SIZE]
+
+
+def _preparation(run: Run) -> dict[str, Any]:
+    """How the run's own data were prepared."""
+    parameters = run.facts["data"].get("parameters", {})
+    names = ("normalisation", "mirror_right")
+    if missing := [name for name in names if name not in parameters]:
+        raise UserError(
+            f"{run.folder / 'run.json'}: data.parameters lacks {missing[0]}; train the run again"
+        )
+    return dict(parameters)
+
+
+def _title(run: Run, case: Case) -> str:
+    return f"{case.files.case_id}: {run.cell.method}, {run.cell.training.iterations:,} iterations"

@@ -1,0 +1,71 @@
+"""Validate plain types against a pydantic model, with one line for the user that names each key."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from segtrans.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], content: object, *, origin: str) -> Model:
+    """Validate plain types against any of the models, with the same one-line error.
+
+    Raises:
+        UserError: one line that names each key, its value and what is allowed.
+    """
+    try:
+        text = json.dumps(content)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{origin}: a value is no plain text or number ({error})") from error
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        problems = error.errors()
+        # A refused element also makes its list "too short": say the cause alone.
+        causes = [problem for problem in problems if problem["type"] != "too_short"] or problems
+        lines = [_explain(model, problem) for problem in causes]
+        raise UserError(f"{origin}: {'; '.join(lines)}") from None
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return str(message)  # the model's own checks name key, value and what is allowed
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: {nearest(str(problem['loc'][-1]), _fields(model, problem['loc'][:-1]))}"
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    if isinstance(value, str) and _is_number(value):
+        message += " (YAML reads this as text: no quotes, and 1.0e-3 rather than 1e-3)"
+    return f"{key} = {json.dumps(value)}: {message}"
+
+
+def _fields(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
+    for part in place:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of an unknown name: the nearest known one, and all that are allowed."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"unknown; {hint}allowed: {', '.join(known)}"

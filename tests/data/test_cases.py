@@ -1,0 +1,171 @@
+"""Every layout that BraTS has had is found, and what does not fit is named."""
+
+import json
+
+import pytest
+
+from segtrans.data.cases import BRATS_2017, BRATS_2023, MSD, describe, find_case, find_cases
+from segtrans.errors import UserError
+
+OF_2017 = {"t1": "_t1", "t2": "_t2", "t1c": "_t1ce", "flair": "_flair", "mask": "_seg"}
+OF_2023 = {"t1": "-t1n", "t2": "-t2w", "t1c": "-t1c", "flair": "-t2f", "mask": "-seg"}
+
+
+def make(folder, case_id, suffixes=OF_2017, *, ending=".nii.gz", without=()):
+    """Empty files: what is found depends on names alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, suffix in suffixes.items():
+        if name not in without:
+            (folder / f"{case_id}{suffix}{ending}").touch()
+    return folder
+
+
+def decathlon(folder, *numbers):
+    for place in ("imagesTr", "labelsTr", "imagesTs"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        for place in ("imagesTr", "labelsTr"):
+            (folder / place / f"BRATS_{number:03d}.nii.gz").touch()
+    (folder / "imagesTs" / "BRATS_900.nii.gz").touch()
+    return folder
+
+
+def only(folder):
+    (case,) = find_cases(folder)
+    return case
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("case_id", "suffixes", "layout", "year"),
+    [
+        ("Brats17_TCIA_010_1", OF_2017, BRATS_2017, "2017"),
+        ("Brats18_CBICA_AAP_1", OF_2017, BRATS_2017, "2018"),
+        ("BraTS19_2013_0_1", OF_2017, BRATS_2017, "2019"),
+        ("BraTS20_Training_001", OF_2017, BRATS_2017, "2020"),
+        ("BraTS2021_00000", OF_2017, BRATS_2017, "2021"),
+        ("TCGA-DU-7294", OF_2017, BRATS_2017, None),
+        ("BraTS-GLI-00000-000", OF_2023, BRATS_2023, None),
+        ("clinic.7_a", OF_2023, BRATS_2023, None),
+    ],
+)
+def test_layout_and_year_are_told_by_the_names(tmp_path, case_id, suffixes, layout, year, ending):
+    make(tmp_path / case_id, case_id, suffixes, ending=ending)
+    case = only(tmp_path)
+    assert (case.case_id, case.layout, case.grade) == (case_id, layout, None)
+    assert list(case.sequences) == ["t1", "t2", "t1c", "flair"]
+    for name, path in (case.sequences | {"mask": case.mask}).items():
+        assert path == tmp_path / case_id / f"{case_id}{suffixes[name]}{ending}"
+    text = describe([case])
+    assert text.startswith("1 case of BraTS in the names of 20")
+    assert (f"year {year}" in text) == (year is not None)
+    assert "1 of unknown grade" in text
+
+
+def test_grades_come_from_folders_or_from_the_table_of_2020(tmp_path):
+    make(tmp_path / "a" / "HGG" / "x1", "x1")
+    make(tmp_path / "a" / "LGG" / "x2", "x2")
+    make(tmp_path / "a" / "x3", "x3")
+    assert [case.grade for case in find_cases(tmp_path / "a")] == ["HGG", "LGG", None]
+    for case in ("BraTS20_Training_001", "BraTS20_Training_002"):
+        make(tmp_path / "b" / case, case)
+    (tmp_path / "b" / "name_mapping.csv").write_text(
+        "Grade,BraTS_2020_subject_ID\nHGG,BraTS20_Training_001\nLGG,BraTS20_Training_002\n"
+    )
+    cases = find_cases(tmp_path / "b")
+    assert [case.grade for case in cases] == ["HGG", "LGG"]
+    assert describe(cases).endswith("year 2020 by their ids: 1 HGG, 1 LGG")
+
+
+def test_cases_are_in_the_order_of_their_ids_however_deep_and_hidden_files_are_not_seen(tmp_path):
+    make(tmp_path / "z" / "deep" / "down", "a")
+    make(tmp_path / "b", "b")
+    (tmp_path / "b" / "._b_t1.nii.gz").touch()
+    (tmp_path / "b" / "notes.txt").touch()
+    assert [case.case_id for case in find_cases(tmp_path)] == ["a", "b"]
+
+
+def test_the_decathlon_is_one_file_of_four_sequences(tmp_path):
+    decathlon(tmp_path, 2, 1)
+    cases = find_cases(tmp_path)
+    assert [case.case_id for case in cases] == ["BRATS_001", "BRATS_002"]
+    image = tmp_path / "imagesTr" / "BRATS_001.nii.gz"
+    assert set(cases[0].sequences.values()) == {image}
+    assert cases[0].mask == tmp_path / "labelsTr" / "BRATS_001.nii.gz"
+    assert cases[0].layout == MSD
+    assert find_case(image) == cases[0]
+    assert find_case(tmp_path / "imagesTs" / "BRATS_900.nii.gz").mask is None
+    names = {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": names}))
+    assert find_cases(tmp_path) == cases
+    names["0"], names["1"] = names["1"], names["0"]
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": names}))
+    with pytest.raises(UserError, match="lists the channels T1w, FLAIR"):
+        find_cases(tmp_path)
+
+
+def test_phantoms_are_said_to_be_no_patients(tmp_path):
+    make(tmp_path / "HGG" / "phantom_0001", "phantom_0001")
+    text = describe(find_cases(tmp_path))
+    assert "no patients" in text
+    assert "BraTS" not in text
+
+
+def two_files(folder):
+    make(folder, "a")
+    (folder / "a_t1.nii").touch()
+
+
+def twice(folder):
+    make(folder / "x", "a")
+    make(folder / "y", "a")
+
+
+def mixed(folder):
+    make(folder / "x", "a")
+    make(folder / "y", "b", OF_2023)
+
+
+BAD = {
+    "missing sequence": (
+        lambda folder: make(folder, "a", without=("t1c",)),
+        ["case a lacks t1c", "expected a_t1ce", ".nii.gz or .nii"],
+    ),
+    "missing mask": (
+        lambda folder: make(folder, "a", without=("mask",)),
+        ["case a has no mask", "a_seg.nii.gz"],
+    ),
+    "two files": (two_files, ["case a has two files for its t1", "a_t1.nii and a_t1.nii.gz"]),
+    "twice": (twice, ["case a lies in", "keep one"]),
+    "mixed": (mixed, ["mixes layouts", "2017 to 2021", "2023 onward"]),
+    "nothing": (lambda folder: folder.mkdir(), ["no case in it", "expected NIfTI files"]),
+    "no folder": (lambda folder: None, ["no such folder"]),
+    "no mask in the Decathlon": (
+        lambda folder: (decathlon(folder, 1) / "labelsTr" / "BRATS_001.nii.gz").unlink(),
+        ["BRATS_001 has no mask", "labelsTr/BRATS_001.nii.gz"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_one_line_that_names_it(tmp_path, name):
+    spoil, words = BAD[name]
+    spoil(tmp_path / "cases")
+    with pytest.raises(UserError) as refusal:
+        find_cases(tmp_path / "cases")
+    assert "\n" not in str(refusal.value)
+    for word in (*words, "cases"):
+        assert word in str(refusal.value)
+
+
+def test_one_case_needs_no_mask_and_must_be_one(tmp_path):
+    make(tmp_path / "one", "a", without=("mask",))
+    assert find_case(tmp_path / "one").mask is None
+    make(tmp_path / "two", "b", without=("mask",))
+    with pytest.raises(UserError, match=r"holds 2 cases \(a, b\.\.\.\), expected one"):
+        find_case(tmp_path)
+    with pytest.raises(UserError, match="is the t1 of a case alone; give the folder"):
+        find_case(tmp_path / "one" / "a_t1.nii.gz")
+    (tmp_path / "scan.dcm").touch()
+    with pytest.raises(UserError, match="no NIfTI file by its name"):
+        find_case(tmp_path / "scan.dcm")

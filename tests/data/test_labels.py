@@ -1,0 +1,106 @@
+"""What is labelled: the asked number, of the asked classes or of whole patients."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segtrans.data.labels import choose_digits, choose_labelled, choose_volumes
+from segtrans.errors import UserError
+from segtrans.stages import LabelsParams
+
+# 40 digits, four of each class, on two images each.
+SOURCE_INDEX = np.concatenate([np.arange(500, 540), np.arange(500, 540)])
+DIGIT = ((SOURCE_INDEX - 500) % 10).astype(np.uint8)
+
+
+def choose(fraction, digits=(9,), data_seed=0):
+    return choose_digits(DIGIT, SOURCE_INDEX, fraction=fraction, digits=digits, data_seed=data_seed)
+
+
+def test_labelled_digits_are_of_the_asked_class_and_number():
+    # 5 % of 40 digits, not of 80 images
+    labelled = choose(0.05)
+    assert len(labelled) == 2
+    assert set(labelled) < {509, 519, 529, 539}
+    np.testing.assert_array_equal(labelled, np.sort(labelled))
+
+
+def test_another_seed_labels_other_digits_and_the_same_seed_the_same():
+    chosen = {tuple(choose(0.1, digits=(3, 4, 9), data_seed=seed)) for seed in range(8)}
+    assert len(chosen) > 4
+    np.testing.assert_array_equal(choose(0.1, data_seed=5), choose(0.1, data_seed=5))
+
+
+def test_all_digits_can_be_labelled():
+    np.testing.assert_array_equal(choose(1.0, digits=tuple(range(10))), np.arange(500, 540))
+
+
+@pytest.mark.parametrize(
+    ("fraction", "digits", "message"),
+    [
+        (0.01, (9,), "gives no label among 40 training digits; at least 0.025"),
+        (0.2, (9,), "asks for 8 labelled digits, the training fold has 4 of class 9; at most 0.1"),
+        (0.3, (1, 2), "4 of class 1, 4 of class 2; at most 0.2"),
+    ],
+)
+def test_impossible_fractions_say_what_is_possible(fraction, digits, message):
+    with pytest.raises(UserError, match=r"labels\.fraction") as refusal:
+        choose(fraction, digits)
+    assert message in str(refusal.value)
+
+
+def params(**changes):
+    content = {"fraction": 0.1, "digits": None, "unit": "volume", "per_batch": 0}
+    return LabelsParams(**(content | changes))
+
+
+# Patients a, b, c, d with 10, 20, 30 and 40 half-slices.
+CASES = np.repeat(np.array(["a", "b", "c", "d"]), [10, 20, 30, 40])
+PROVENANCE = {
+    "case_id": CASES,
+    "side": np.where(np.arange(100) % 2, "left", "right"),
+    "slice_index": np.arange(100),
+}
+
+
+@given(fraction=st.floats(0.001, 1), data_seed=st.integers(0, 2**32))
+def test_volumes_are_taken_whole_until_they_hold_the_fraction(fraction, data_seed):
+    sizes = {"a": 10, "b": 20, "c": 30, "d": 40}
+    chosen = choose_volumes(CASES, fraction=fraction, data_seed=data_seed)
+    assert chosen == sorted(set(chosen))
+    held, wanted = sum(sizes[case] for case in chosen), max(1, round(100 * fraction))
+    assert held >= wanted
+    # The last one drawn was needed, whichever of them it was.
+    assert held - max(sizes[case] for case in chosen) < wanted
+
+
+def test_the_images_of_the_chosen_volumes_are_labelled_and_no_others():
+    found = choose_labelled(PROVENANCE, params(fraction=0.35), data_seed=4)
+    assert found.unit == "volume"
+    np.testing.assert_array_equal(found.is_labelled, [case in found.ids for case in CASES])
+    seeds = {tuple(choose_volumes(CASES, fraction=0.1, data_seed=seed)) for seed in range(20)}
+    assert len(seeds) >= 3
+
+
+def test_single_half_slices_can_be_labelled():
+    found = choose_labelled(PROVENANCE, params(unit="half_slice", fraction=0.07), data_seed=0)
+    assert found.is_labelled.sum() == len(found.ids) == 7
+    for i in np.flatnonzero(found.is_labelled):
+        assert f"{CASES[i]}, {PROVENANCE['side'][i]}, {i}" in found.ids
+    with pytest.raises(UserError, match=r"labels\.fraction = 0\.001: gives no label among 100"):
+        choose_labelled(PROVENANCE, params(unit="half_slice", fraction=0.001), data_seed=0)
+
+
+def test_digits_are_labelled_on_all_their_images():
+    provenance = {"digit": DIGIT, "source_index": SOURCE_INDEX}
+    found = choose_labelled(provenance, params(fraction=0.05, digits=(9,), unit=None), data_seed=0)
+    assert found.unit == "digit"
+    assert found.ids == choose(0.05).tolist()
+    assert found.is_labelled.sum() == 4
+
+
+@pytest.mark.parametrize(("unit", "name"), [("volume", "case_id"), (None, "digit")])
+def test_data_that_do_not_say_where_they_come_from_are_refused(unit, name):
+    with pytest.raises(UserError, match=f"no train/present/{name}"):
+        choose_labelled({}, params(unit=unit), data_seed=0)

@@ -1,0 +1,299 @@
+"""Volumes come in one orientation whatever the file has, go back unchanged; bad files are named."""
+
+import gzip
+import itertools
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from segtrans.data.cases import find_case, find_cases
+from segtrans.data.volumes import read_case
+from segtrans.errors import UserError
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "tcga-du-7294"
+SUFFIXES = {"t1": "t1", "t2": "t2", "t1c": "t1ce", "flair": "flair", "mask": "seg"}
+SHAPE = (6, 7, 8)
+AFFINE = np.array([[-1, 0, 0, 90], [0, -1.5, 0, 120], [0, 0, 2, -70], [0, 0, 0, 1.0]])
+AXES = [
+    tuple(codes[i] for i in order)
+    for order in itertools.permutations(range(3))
+    for codes in itertools.product("LR", "PA", "SI")
+]
+
+
+def scan(seed=0):
+    """LPS volumes of a case by sequence, with mask; the brain has a zero border in X."""
+    rng = np.random.default_rng(seed)
+    volumes = {name: rng.integers(-20, 900, SHAPE).astype(np.int16) for name in SUFFIXES}
+    for volume in volumes.values():
+        volume[0] = 0
+    volumes["mask"] = rng.choice(np.array([0, 1, 2, 4], np.uint8), SHAPE)
+    return volumes
+
+
+def write(folder, volumes, affine=AFFINE, codes="LPS", ending=".nii.gz"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, volume in volumes.items():
+        image = nib.Nifti1Image(volume, affine)
+        turn = nib.orientations.ornt_transform(
+            nib.io_orientation(affine), nib.orientations.axcodes2ornt(codes)
+        )
+        nib.save(image.as_reoriented(turn), folder / f"case_{SUFFIXES[name]}{ending}")
+    return folder
+
+
+def change(folder, name, array=None, affine=AFFINE, **header):
+    """Write one file of the case anew."""
+    path = folder / f"case_{SUFFIXES[name]}.nii.gz"
+    image = nib.Nifti1Image(array, affine)
+    for key, value in header.items():
+        image.header[key] = value
+    nib.save(image, path)
+
+
+def read(folder):
+    return read_case(find_case(folder), with_mask=True)
+
+
+@pytest.mark.parametrize("codes", AXES, ids="".join)
+def test_every_axis_order_gives_the_same_volumes(tmp_path, codes):
+    volumes = scan()
+    case = read(write(tmp_path, volumes, codes=codes))
+    for name, volume in case.sequences.items():
+        np.testing.assert_array_equal(volume, volumes[name])
+        assert volume.dtype == np.int16
+    expected = np.where(volumes["mask"] == 4, 3, volumes["mask"])
+    np.testing.assert_array_equal(case.mask, expected)
+    assert case.geometry.spacing_mm == pytest.approx((1, 1.5, 2))
+    assert case.label_convention == "1, 2, 4"
+    assert list(case.sequences) == ["t1", "t2", "t1c", "flair"]
+
+
+def test_an_oblique_scan_takes_the_nearest_axes(tmp_path):
+    angle = np.deg2rad(20)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    volumes = scan()
+    for codes in ("LPS", "SRA"):
+        case = read(write(tmp_path / codes, volumes, affine=turn @ AFFINE, codes=codes))
+        np.testing.assert_array_equal(case.sequences["t2"], volumes["t2"])
+
+
+@pytest.mark.parametrize("codes", ["LPS", "RAS", "SRA", "ALI"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_what_is_saved_lies_where_the_scan_lies(tmp_path, codes, dtype):
+    folder = write(tmp_path / "in", scan(), codes=codes)
+    given = nib.load(folder / "case_t1.nii.gz")
+    given.header["descrip"] = b"of the scanner"
+    given.header.set_xyzt_units("mm", "sec")
+    given.set_qform(given.affine, code=1)
+    given.set_sform(given.affine, code=2)
+    nib.save(given, folder / "case_t1.nii.gz")
+    case = read(folder)
+    volume = case.sequences["t1"].astype(dtype)
+    for name in ("a.nii.gz", "b.nii.gz"):
+        case.geometry.save(volume, tmp_path / name, dtype=dtype)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    saved = nib.load(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(saved.affine, given.affine)
+    assert saved.shape == given.shape
+    assert saved.get_data_dtype() == dtype
+    assert saved.header.get_zooms() == given.header.get_zooms()
+    assert saved.header.get_xyzt_units() == ("mm", "sec")
+    assert (saved.header["qform_code"], saved.header["sform_code"]) == (1, 2)
+    stored = np.asanyarray(nib.load(folder / "case_t1.nii.gz").dataobj).astype(dtype)
+    np.testing.assert_array_equal(np.asanyarray(saved.dataobj), stored)
+
+
+def test_slope_and_intercept_are_applied(tmp_path):
+    volumes = scan()
+    folder = write(tmp_path, volumes)
+    image = nib.Nifti1Image(volumes["t2"], AFFINE)
+    image.header.set_slope_inter(0.5, 10)
+    nib.save(image, folder / "case_t2.nii.gz")
+    # nibabel unscales on saving; write the stored integers themselves
+    raw = bytearray(gzip.decompress((folder / "case_t1.nii.gz").read_bytes()))
+    raw[112:120] = np.array([0.5, 10], np.float32).tobytes()
+    (folder / "case_t1.nii.gz").write_bytes(gzip.compress(bytes(raw)))
+    case = read(folder)
+    assert case.sequences["t1"].dtype == np.float32
+    np.testing.assert_allclose(case.sequences["t1"], volumes["t1"] * 0.5 + 10)
+
+
+def test_other_types_and_byte_orders_are_read(tmp_path):
+    volumes = scan()
+    folder = write(tmp_path, volumes)
+    change(folder, "t1", volumes["t1"].astype(np.float64))
+    big = nib.Nifti1Image(volumes["t2"], AFFINE, nib.Nifti1Header(endianness=">"))
+    nib.save(big, folder / "case_t2.nii.gz")
+    change(folder, "mask", volumes["mask"].astype(np.float32))
+    change(folder, "flair", volumes["flair"][..., None])  # a last axis of one is no axis
+    case = read(folder)
+    for name in ("t1", "t2", "flair"):
+        np.testing.assert_array_equal(case.sequences[name], volumes[name])
+    assert case.mask.dtype == np.uint8
+    assert case.sequences["t1"].min() < 0  # negative intensities are data
+
+
+@pytest.mark.parametrize(
+    ("stored", "classes", "convention"),
+    [
+        ([0, 1, 2, 4], [0, 1, 2, 3], "1, 2, 4"),
+        ([0, 1, 2, 3], [0, 1, 2, 3], "1, 2, 3"),
+        ([0, 1, 2], [0, 1, 2], None),
+    ],
+)
+def test_labels_of_every_year_become_the_same_classes(tmp_path, stored, classes, convention):
+    volumes = scan()
+    volumes["mask"] = np.resize(np.array(stored, np.int16), SHAPE)
+    case = read(write(tmp_path, volumes))
+    np.testing.assert_array_equal(case.mask, np.resize(np.array(classes), SHAPE))
+    assert case.label_convention == convention
+
+
+def test_the_decathlons_four_axes_are_taken_apart(tmp_path):
+    volumes = scan()
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    stacked = np.stack([volumes[name] for name in ("flair", "t1", "t1c", "t2")], axis=-1)
+    nib.save(nib.Nifti1Image(stacked, AFFINE), tmp_path / "imagesTr" / "BRATS_001.nii.gz")
+    mask = np.resize(np.arange(4, dtype=np.uint8), SHAPE)
+    nib.save(nib.Nifti1Image(mask, AFFINE), tmp_path / "labelsTr" / "BRATS_001.nii.gz")
+    (files,) = find_cases(tmp_path)
+    case = read_case(files, with_mask=True)
+    for name, volume in case.sequences.items():
+        np.testing.assert_array_equal(volume, volumes[name])
+    # 1 oedema, 2 core, 3 enhancing there
+    np.testing.assert_array_equal(case.mask, np.array([0, 2, 1, 3])[mask])
+    case.geometry.save(case.sequences["t1"], tmp_path / "out.nii.gz", dtype=np.float32)
+    saved = nib.load(tmp_path / "out.nii.gz")
+    assert saved.shape == SHAPE
+    np.testing.assert_array_equal(saved.affine, AFFINE)
+    np.testing.assert_array_equal(saved.get_fdata(), volumes["t1"])
+
+
+def truncated(folder):
+    path = folder / "case_flair.nii.gz"
+    path.write_bytes(path.read_bytes()[:-400])
+
+
+def no_nifti(folder):
+    (folder / "case_flair.nii.gz").write_bytes(b"a letter, not a scan" * 50)
+
+
+def not_finite(value):
+    def spoil(folder):
+        array = scan()["flair"].astype(np.float32)
+        array[2, 3, 4] = value
+        change(folder, "flair", array)
+
+    return spoil
+
+
+def empty(folder):
+    for name in ("t1", "t2", "t1c", "flair"):
+        change(folder, name, np.zeros(SHAPE, np.int16))
+
+
+def labels(*values, dtype=np.uint8):
+    def spoil(folder):
+        change(folder, "mask", np.resize(np.array(values, dtype), SHAPE))
+
+    return spoil
+
+
+def singular(folder):
+    path = folder / "case_t1.nii.gz"
+    image = nib.load(path)
+    affine = AFFINE.copy()
+    affine[2] = affine[1]
+    image = nib.Nifti1Image(np.asanyarray(image.dataobj), None)
+    image.header.set_sform(affine, code=1)
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    raw[280:328] = affine[:3].astype(np.float32).tobytes()  # srow_x, srow_y, srow_z
+    path.write_bytes(gzip.compress(bytes(raw)))
+
+
+BAD = {
+    "truncated": (truncated, ["case_flair.nii.gz", "cannot be read", "whole"]),
+    "no NIfTI": (no_nifti, ["case_flair.nii.gz", "cannot be read as NIfTI"]),
+    "NaN": (not_finite(np.nan), ["case_flair.nii.gz", "1 voxels are NaN or infinite"]),
+    "infinite": (not_finite(np.inf), ["case_flair.nii.gz", "NaN or infinite"]),
+    "4D": (
+        lambda folder: change(folder, "t2", np.ones((*SHAPE, 2), np.int16)),
+        ["case_t2.nii.gz", "6 x 7 x 8 x 2", "expected 3 axes"],
+    ),
+    "2D": (
+        lambda folder: change(folder, "t2", np.ones((6, 7), np.int16)),
+        ["case_t2.nii.gz", "6 x 7", "expected 3 axes"],
+    ),
+    "one slice": (
+        lambda folder: change(folder, "t2", np.ones((6, 7, 1), np.int16)),
+        ["case_t2.nii.gz", "expected 3 axes"],
+    ),
+    "shape": (
+        lambda folder: change(folder, "t2", np.ones((6, 7, 9), np.int16)),
+        ["case_t2.nii.gz", "(6, 7, 9)", "case_t1.nii.gz has (6, 7, 8)"],
+    ),
+    "affine": (
+        lambda folder: change(
+            folder, "t2", scan()["t2"], affine=AFFINE + np.eye(4)[:, [3, 0, 1, 2]]
+        ),
+        ["case_t2.nii.gz", "affine differs", "case_t1.nii.gz"],
+    ),
+    "mask's shape": (
+        lambda folder: change(folder, "mask", np.ones((5, 7, 8), np.uint8)),
+        ["case_seg.nii.gz", "(5, 7, 8)"],
+    ),
+    "no brain": (empty, ["case", "every voxel of every sequence is zero"]),
+    "unknown label": (labels(0, 1, 7), ["case_seg.nii.gz", "label 7 is unknown", "1, 2, 3, 4"]),
+    "no whole label": (labels(0, 1.5, dtype=np.float32), ["label 1.5 is unknown"]),
+    "negative label": (labels(0, -1, dtype=np.int16), ["label -1 is unknown"]),
+    "2024": (labels(0, 1, 2, 3, 4), ["labels 3 and 4 together", "resection cavity"]),
+    "singular": (singular, ["case_t1.nii.gz", "affine has no inverse"]),
+    "complex": (
+        lambda folder: change(folder, "t2", scan()["t2"].astype(np.complex64)),
+        ["case_t2.nii.gz", "type complex64"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_one_line_that_names_it(tmp_path, name):
+    spoil, words = BAD[name]
+    folder = write(tmp_path / "case", scan())
+    spoil(folder)
+    with pytest.raises(UserError) as refusal:
+        read(folder)
+    assert "\n" not in str(refusal.value)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_a_decathlon_file_needs_four_sequences(tmp_path, n):
+    (tmp_path / "imagesTr").mkdir()
+    path = tmp_path / "imagesTr" / "BRATS_001.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((*SHAPE, n), np.int16), AFFINE), path)
+    with pytest.raises(UserError, match=f"BRATS_001.nii.gz: {n} volumes along the last axis"):
+        read_case(find_case(path), with_mask=False)
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, np.int16), AFFINE), path)
+    with pytest.raises(UserError, match="6 x 7 x 8; expected 4 axes"):
+        read_case(find_case(path), with_mask=False)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real patient's scan is not here")
+def test_a_real_scan_is_read_as_it_is():
+    case = read_case(find_case(REAL), with_mask=True)
+    assert case.files.case_id == "TCGA-DU-7294"
+    for name, suffix in SUFFIXES.items():
+        if name != "mask":
+            image = nib.load(REAL / f"TCGA-DU-7294_{suffix}.nii.gz")
+            assert nib.aff2axcodes(image.affine) == ("L", "P", "S")
+            np.testing.assert_array_equal(case.sequences[name], np.asanyarray(image.dataobj))
+            assert case.sequences[name].dtype == np.int16
+    assert case.sequences["t1"].min() < 0 or case.sequences["flair"].min() < 0
+    assert case.mask.shape == (240, 240, 155)
+    assert case.geometry.spacing_mm == pytest.approx((1, 1, 1))
