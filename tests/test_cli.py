@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -91,6 +93,83 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, arguments, words):
     for word in words:
         assert word in line
     assert not list(tmp_path.iterdir())
+
+
+AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def write_patients(folder, n=4):
+    """Small patients, half of whose slices have a lesion on one side."""
+    for number in range(n):
+        rng = np.random.default_rng(number)
+        case = folder / f"Brats17_{number}"
+        case.mkdir(parents=True)
+        for suffix in ("t1", "t1ce", "t2", "flair"):
+            volume = rng.integers(20, 900, (32, 24, 6)).astype(np.int16)
+            nib.save(nib.Nifti1Image(volume, AFFINE), case / f"{case.name}_{suffix}.nii.gz")
+        mask = np.zeros((32, 24, 6), np.uint8)
+        mask[20:26, 8:12, :3] = 1
+        nib.save(nib.Nifti1Image(mask, AFFINE), case / f"{case.name}_seg.nii.gz")
+    return folder
+
+
+def half_slices(folder, *more):
+    return segtrans(
+        *("half-slices", "--source", folder / "scans", "--output", folder / "new" / "b.h5"),
+        *("--report", folder / "report", *more),
+    )
+
+
+def test_half_slices_by_hand(tmp_path):
+    write_patients(tmp_path / "scans")
+    answer = half_slices(tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["b.h5"]
+    report = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert report == ["half_slices.png", "patients.csv", "report.md", "split.json"]
+    before = (tmp_path / "new" / "b.h5").read_bytes()
+    again = half_slices(tmp_path, "--split", tmp_path / "report" / "split.json")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "new" / "b.h5").read_bytes() == before
+
+
+def no_sequence(case):
+    (case / "Brats17_2_t1ce.nii.gz").unlink()
+
+
+def truncated(case):
+    path = case / "Brats17_2_flair.nii.gz"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def not_a_number(case):
+    volume = np.ones((32, 24, 6), np.float32)
+    volume[0, 0, 0] = np.nan
+    nib.save(nib.Nifti1Image(volume, AFFINE), case / "Brats17_2_t2.nii.gz")
+
+
+def no_lesion(case):
+    for number in range(4):
+        path = case.parent / f"Brats17_{number}" / f"Brats17_{number}_seg.nii.gz"
+        nib.save(nib.Nifti1Image(np.zeros((32, 24, 6), np.uint8), AFFINE), path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "words"),
+    [
+        (no_sequence, [], ["Brats17_2", "lacks t1c"]),
+        (truncated, [], ["Brats17_2_flair.nii.gz", "cannot be read"]),
+        (not_a_number, [], ["Brats17_2_t2.nii.gz", "NaN"]),
+        (no_lesion, [], ["fold train", "with a lesion"]),
+        (lambda case: None, ["--normalisation", "none"], ["normalisation = none", "joint"]),
+    ],
+)
+def test_bad_scans_are_one_line_and_leave_nothing(tmp_path, spoil, options, words):
+    spoil(write_patients(tmp_path / "scans") / "Brats17_2")
+    line = one_line_error(half_slices(tmp_path, *options))
+    for word in words:
+        assert word in line
+    assert [path.name for path in tmp_path.iterdir()] == ["scans"]
 
 
 def test_a_missing_option_is_a_usage_error():

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from segtrans.atomic import write_json
+from segtrans.atomic import write_json, write_text
 from segtrans.data.cases import SEQUENCES, CaseFiles, describe, find_cases
 from segtrans.data.half_slices import Z_SCORE_SCALE, HalfSliceRules
 from segtrans.data.parts import SIDE_TYPE, Patient, read_arrays, read_facts, save_part
@@ -156,30 +156,26 @@ def write_half_slices(
     Raises:
         UserError: as the functions above.
     """
-    if split is None:
-        write_split(
-            source,
-            split_copy,
-            valid_fraction=0.1,
-            test_fraction=0.1,
-            rotation=0,
-            data_seed=data_seed,
-        )
-    else:
-        write_json(split_copy, read_split(split))
-    folds = read_split(split_copy)["folds"]
-    cases = _cases_of(source, split_copy, folds)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=output.parent, prefix=".", suffix=".partial.parts") as folder:
+    # Nothing is left when a case is bad: not even a folder for the output.
+    place = next(path for path in output.absolute().parents if path.is_dir())
+    with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.parts") as name:
+        folder = Path(name)
+        used = split or folder / "split.json"
+        if split is None:
+            fractions = {"valid_fraction": 0.1, "test_fraction": 0.1}
+            write_split(source, used, **fractions, rotation=0, data_seed=data_seed)
+        folds = read_split(used)["folds"]
+        cases = _cases_of(source, used, folds)
         parts = []
-        bar = tqdm(total=len(cases), unit="patient", disable=None)
-        with bar:
+        with tqdm(total=len(cases), unit="patient", disable=None) as bar:
             for start in range(0, len(cases), _PATIENTS_AT_ONCE):
                 some = cases[start : start + _PATIENTS_AT_ONCE]
-                parts.append(Path(folder) / f"{start}.npz")
+                parts.append(folder / f"{start}.npz")
                 save_part(some, parts[-1], folds, rules)
                 bar.update(len(some))
-        return merge_parts(parts, split_copy, output)
+        patients = merge_parts(parts, used, output)
+        write_text(split_copy, used.read_text(encoding="utf-8"))
+    return patients
 
 
 def _cases_of(source: Path, split: Path, folds: dict[str, str]) -> list[CaseFiles]:
