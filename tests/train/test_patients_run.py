@@ -1,0 +1,128 @@
+"""Training on half-slices of patients: labelled volumes, augmentation, and the resumed run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from segtrans.cells import resolve_cell
+from segtrans.data import augment
+from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
+from segtrans.evaluate.score import score_run
+from segtrans.params import parse_params
+from segtrans.train import loop
+from segtrans.train.run import train_cell
+
+ROOT = Path(__file__).parents[2]
+PATIENTS = {"train": ["a", "a", "b", "b"], "valid": ["c", "c"], "test": ["d", "d"]}
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path, monkeypatch):
+    """Tracking and locks inside the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two half-slices a patient in each domain, of the real size; lesions are bright squares."""
+    path = tmp_path_factory.mktemp("data") / "brats.h5"
+    parameters = {
+        "volume_shape": [240, 240, 9],
+        "spacing_mm": [1.0, 1.0, 1.0],
+        "normalisation": "per_sequence",
+        "mirror_right": False,
+    }
+    header = StoreHeader("brats", ("t1", "t2", "t1c", "flair"), parameters, "made up.", "0" * 64, 0)
+    rng = np.random.default_rng(0)
+    with write_store(path, header) as writer:
+        for fold in FOLDS:
+            for domain in DOMAINS:
+                cases = PATIENTS[fold]
+                image = np.zeros((len(cases), 4, 240, 120), np.float16)
+                image[:, :, 40:200, 10:] = rng.normal(size=(len(cases), 4, 160, 110))
+                arrays = {
+                    "image": image,
+                    "case_id": np.array(cases, dtype="S1"),
+                    "side": np.full(len(cases), "left", dtype="S5"),
+                    "slice_index": np.arange(len(cases)) + (0 if domain == "present" else 4),
+                }
+                if domain == "present":
+                    mask = np.zeros((len(cases), 240, 120), np.uint8)
+                    mask[:, 90:120, 40:70] = 2
+                    image[:, 3] += 3 * mask
+                    arrays["mask"] = mask
+                for name, values in arrays.items():
+                    scale = 0.2 if name == "image" else None
+                    writer.add(
+                        fold, domain, name, shape=values.shape, dtype=values.dtype, scale=scale
+                    ).append(values)
+    return path
+
+
+def cell_of(method="translation"):
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["overrides"] = {}
+    content["networks"]["width"] = 1 / 128
+    content["labels"] |= {"fraction": 0.4, "per_batch": 1}
+    content["training"] |= {"batch_size": 2, "iterations": 4, "validate_every": 2}
+    return resolve_cell(
+        parse_params(content, origin="test"), task="brats", method=method, init_seed=0
+    )
+
+
+def train(data, folder, cell=None):
+    train_cell(
+        cell or cell_of(),
+        data_file=data,
+        output=Path(folder),
+        checkpoints=Path(f"checkpoints-{folder}"),
+        scale="test",
+        n_gpus=0,
+        n_threads=1,
+        n_workers=0,
+        checkpoint_every_s=300,
+    )
+
+
+def test_a_run_that_broke_off_ends_with_the_bytes_of_an_undisturbed_one(data, monkeypatch):
+    drawn = []
+
+    def counted(batch, ranges, *, generator):
+        drawn.append(generator.initial_seed())
+        if len(drawn) == 4:
+            raise KeyboardInterrupt
+        return augment.augment_batch(batch, ranges, generator=generator)
+
+    monkeypatch.setattr(loop, "augment_batch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, "broken")
+    train(data, "broken")
+    # From iteration 2 on again, each with the seed that it had before.
+    assert len(drawn) == 6
+    assert drawn[4:] == drawn[2:4]
+    drawn += [0]
+    train(data, "whole")
+    assert drawn[7:] == [*drawn[:2], *drawn[4:6]]
+    for name in ("weights.safetensors", "weights_last.safetensors", "history.jsonl"):
+        assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes(), name
+
+
+def test_whole_patients_are_labelled_and_scored(data):
+    train(data, "run", cell_of("segmentation_only"))
+    labelled = json.loads(Path("run/labelled_ids.json").read_text())
+    assert labelled["unit"] == "volume"
+    assert labelled["ids"] in (["a"], ["b"])
+    facts = json.loads(Path("run/run.json").read_text())
+    assert facts["labelled"] == {"unit": "volume", "n_units": 1, "n_images": 2}
+    assert facts["data"]["parameters"]["normalisation"] == "per_sequence"
+    score_run(Path("run"), data, threshold=0.5)
+    scores = json.loads(Path("run/metrics.json").read_text())["best"]["test"]
+    assert scores["n_patients"] == 1
+    assert 0 <= scores["dice_hard_patient_3d"] <= 1
+    assert scores["hd95_mm_patient"] >= 0
+    lines = Path("run/per_patient.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["valid", "c"], ["test", "d"]]
