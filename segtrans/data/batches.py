@@ -16,6 +16,10 @@ from segtrans.errors import UserError
 
 Indices = NDArray[np.int64]
 
+# Of a batch without gradients: 64 small digits or 5 half-slices. Larger ones leave the processor's
+# cache, and half-slices then take 2.7 times as long.
+_SCORED_PIXELS = 64 * 48 * 48
+
 _LABELLED, _UNLABELLED, _ABSENT = range(3)
 
 
@@ -165,16 +169,15 @@ def make_loader(
     )
 
 
-def iterate_fold(
-    store: Store, fold: str, domain: str, batch_size: int
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """All samples of a fold in order, for scoring.
+def iterate_fold(store: Store, fold: str, domain: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """All samples of a fold in order, for scoring, a cache-friendly number at a time.
 
     Yields:
         Images (n, C, H, W) float32 as networks see them, in [-1, 1], and masks (n, H, W) uint8;
         None in the absence domain.
     """
     n = store.n(fold, domain)
+    batch_size = max(1, _SCORED_PIXELS // (store.image_shape[1] * store.image_shape[2]))
     for start in range(0, n, batch_size):
         indices = np.arange(start, min(n, start + batch_size))
         masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None

@@ -29,7 +29,6 @@ from segtrans.tasks import TASKS
 
 SCORED_FOLDS = ("valid", "test")
 _WHICH: tuple[Literal["best", "last"], ...] = ("best", "last")
-_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,11 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     run = read_run(run_folder)
     store = Store(data_file)
     check_data(run, store)
-    sums = {}
+    sums: dict[str, dict[str, FoldSums]] = {}
     for which in _WHICH:
+        if which == "last" and run.facts["best_iteration"] == run.cell.training.iterations:
+            sums[which] = sums["best"]  # the very same weights
+            continue
         method = load_method(run, which=which)
         try:
             sums[which] = score_method(method, store, threshold=threshold)
@@ -173,7 +175,7 @@ def _score_fold(method: nn.Module, store: Store, fold: str, threshold: float) ->
     segmented: dict[str, NDArray[np.bool_]] = {}
     for domain in DOMAINS:
         blocks, maps = [], []
-        for x, mask in iterate_fold(store, fold, domain, _BATCH_SIZE):
+        for x, mask in iterate_fold(store, fold, domain):
             probability = lesion_probability(method, x).cpu().numpy()
             truth = None if mask is None else mask.numpy()
             blocks.append(image_sums(probability, truth, threshold=threshold))

@@ -29,7 +29,6 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
 }
-VALID_BATCH_SIZE = 100
 MEMORY_LIMIT_BYTES = 8 * 2**30
 
 
@@ -127,7 +126,7 @@ def _train_tracked(
     tracker: RunTracker,
     n_workers: int,
 ) -> None:
-    valid = list(iterate_fold(store, "valid", "present", VALID_BATCH_SIZE))
+    valid = list(iterate_fold(store, "valid", "present"))
     try:
         trainer.run(batches, valid, n_workers=n_workers, on_record=tracker.log)
     except BaseException:

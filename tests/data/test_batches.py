@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import segtrans.data.batches as data_batches
 from segtrans.data.batches import (
     Batch,
     BatchPlan,
@@ -203,9 +204,11 @@ def test_a_batch_moves_as_a_whole(store):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
-def test_a_fold_is_passed_once_and_in_order(store, batch_size):
-    present = list(iterate_fold(store, "valid", "present", batch_size))
-    absent = list(iterate_fold(store, "valid", "absent", batch_size))
+def test_a_fold_is_passed_once_and_in_order(store, batch_size, monkeypatch):
+    _, height, width = store.image_shape
+    monkeypatch.setattr(data_batches, "_SCORED_PIXELS", batch_size * height * width)
+    present = list(iterate_fold(store, "valid", "present"))
+    absent = list(iterate_fold(store, "valid", "absent"))
     assert len(present) == len(absent) == -(-7 // batch_size)
     x_P = torch.cat([x for x, _ in present])
     np.testing.assert_allclose(x_P, store.images("valid", "present") / 255, rtol=1e-6)
@@ -227,10 +230,18 @@ def test_a_value_that_is_not_finite_names_file_fold_and_image(tmp_path, value, l
             batches[iteration]
     message = str(refusal.value)
     assert message.startswith(f"{store.path}: /train/{domain}/image: image 13 holds NaN or an inf")
-    assert list(iterate_fold(store, "valid", domain, 4))
+    assert list(iterate_fold(store, "valid", domain))
 
 
 def test_a_value_that_is_not_finite_in_a_scored_fold(tmp_path):
     store = make_store(tmp_path / "data.h5", "float16", 1.0, ("valid", "absent", 5, np.nan))
     with pytest.raises(UserError, match="/valid/absent/image: image 5 holds"):
-        list(iterate_fold(store, "valid", "absent", 3))
+        list(iterate_fold(store, "valid", "absent"))
+
+
+def test_networks_see_no_value_beyond_one_while_scored(tmp_path):
+    store = make_store(tmp_path / "data.h5", "float16", 1.0, ("valid", "absent", 5, 7.5))
+    images = torch.cat([x for x, _ in iterate_fold(store, "valid", "absent")])
+    expected = np.clip(store.images("valid", "absent").astype(np.float32), -1, 1)
+    np.testing.assert_array_equal(images, expected)
+    assert images.max() == 1

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from segtrans.errors import UserError
+from segtrans.evaluate import score
 from segtrans.evaluate.score import check_data, per_image, score_method, score_run
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.runs import read_metrics, read_run
@@ -74,6 +75,24 @@ def test_images_are_listed_with_their_provenance(make_store):
     assert absent["dice_hard"].isna().all()
     assert absent["digit"].isna().all()
     assert (absent["lesion_pixels"] == 0).all()
+
+
+def test_the_last_weights_are_scored_apart_unless_they_are_the_best(trained, monkeypatch):
+    folder, _, store = trained()
+    loaded = []
+    load = score.load_method
+    monkeypatch.setattr(
+        score, "load_method", lambda run, *, which: loaded.append(which) or load(run, which=which)
+    )
+    score_run(folder, store.path, threshold=0.5)
+    apart = json.loads((folder / "metrics.json").read_text())
+    assert loaded == ["best", "last"]
+    facts = json.loads((folder / "run.json").read_text())
+    facts["best_iteration"] = facts["cell"]["training"]["iterations"]
+    (folder / "run.json").write_text(json.dumps(facts))
+    score_run(folder, store.path, threshold=0.5)
+    assert loaded == ["best", "last", "best"]
+    assert json.loads((folder / "metrics.json").read_text()) == apart
 
 
 def test_data_without_provenance_can_be_scored(make_store):
