@@ -29,8 +29,7 @@ _TITLES = {
     BRATS_2023: "BraTS in the names of 2023 onward (-t1n, -t1c, -t2w, -t2f, -seg)",
     MSD: "the Medical Segmentation Decathlon, BraTS 2016 and 2017 (4D files in imagesTr)",
 }
-_MSD_IMAGES, _MSD_MASKS = "imagesTr", "labelsTr"
-_MSD_NOT_FOR_TRAINING = {"imagesTs", "labelsTs", _MSD_MASKS}
+_MSD_IMAGES, _MSD_MASKS, _MSD_UNLABELLED = "imagesTr", "labelsTr", "imagesTs"
 _MSD_NAMES = {"flair": "flair", "t1": "t1", "t1w": "t1", "t1gd": "t1c", "t2": "t2", "t2w": "t2"}
 _ENDINGS = (".nii.gz", ".nii")
 _YEAR = re.compile(r"brats(?:20)?(\d\d)_", re.IGNORECASE)  # Brats17_, BraTS20_, BraTS2021_
@@ -169,7 +168,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _recognise(path: Path) -> _File | None:
     stem = _stem(path)
-    if stem is None or path.parent.name in _MSD_NOT_FOR_TRAINING:
+    if stem is None or path.parent.name in {_MSD_MASKS, _MSD_UNLABELLED}:
         return None
     if path.parent.name == _MSD_IMAGES:
         return _File(path, MSD, stem, "image")
@@ -217,11 +216,15 @@ def _check_channels(path: Path) -> None:
 
 def _read_grades(path: Path) -> dict[str, str]:
     """Grades by case id, from the name_mapping.csv of BraTS 2020 (no row of other years')."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = [
-            (row.get("BraTS_2020_subject_ID"), row.get("Grade")) for row in csv.DictReader(file)
-        ]
-    return {case_id: grade for case_id, grade in rows if case_id and grade in GRADES}
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, csv.Error) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); expected the table of BraTS 2020, or none"
+        ) from error
+    grades = ((row.get("BraTS_2020_subject_ID"), row.get("Grade")) for row in rows)
+    return {case_id: grade for case_id, grade in grades if case_id and grade in GRADES}
 
 
 def _assemble(group: list[_File], grades: dict[str, str]) -> CaseFiles:
@@ -284,7 +287,8 @@ def _case_of_file(path: Path) -> CaseFiles:
         raise UserError(
             f"{path}: is the {file.role} of a case alone; give the folder that holds all its files"
         )
-    _check_channels(path.parent.parent / "dataset.json")
+    if path.parent.name in {_MSD_IMAGES, _MSD_UNLABELLED}:
+        _check_channels(path.parent.parent / "dataset.json")
     return _msd_case(path, stem, _grade_by_folder(path.parent))
 
 

@@ -6,6 +6,7 @@ oblique scan each takes the nearest direction.
 """
 
 import gzip
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,22 +16,24 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
     io_orientation,
     ornt_transform,
 )
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import DTypeLike, NDArray
 
 from segtrans.atomic import atomic_path
-from segtrans.data.cases import MSD, MSD_SEQUENCES, SEQUENCES, CaseFiles
+from segtrans.data.cases import BRATS_2023, MSD, MSD_SEQUENCES, SEQUENCES, CaseFiles
 from segtrans.errors import UserError
 
 _LPS = axcodes2ornt(("L", "P", "S"))
 _AFFINE_TOLERANCE = 1e-3  # mm
-_READ_ERRORS = (OSError, EOFError, zlib.error, ValueError, ImageFileError)
+_READ_ERRORS = (OSError, EOFError, zlib.error, ValueError, HeaderDataError, WrapStructError)
+_GZIP_MAGIC = b"\x1f\x8b"
 
 # From stored labels to classes: 1 necrotic or non-enhancing core, 2 oedema, 3 enhancing.
 _BRATS_LABELS = {1: 1, 2: 2, 3: 3, 4: 3}
@@ -152,28 +155,26 @@ def read_case(files: CaseFiles, *, with_mask: bool) -> Case:
 def _read(path: Path, *, n_axes: int) -> tuple[nib.Nifti1Image, NDArray[Any]]:
     """An image and its voxels: as stored, or float32 where a slope or an intercept applies."""
     try:
-        image = nib.load(path)
-        if not isinstance(image, nib.Nifti1Image):
-            raise UserError(f"{path}: is {type(image).__name__}; expected a NIfTI file")
-        shape = image.shape
-        while len(shape) > n_axes and shape[-1] == 1:
-            shape = shape[:-1]
-        if len(shape) != n_axes or min(shape) < 2:
-            raise UserError(
-                f"{path}: has the shape {' x '.join(map(str, image.shape))}; expected "
-                f"{n_axes} axes"
-                + (" (three of space, one of sequences)" if n_axes == 4 else ", a volume")
-            )
-        is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
-        stored = (
-            image.dataobj.get_unscaled() if not is_scaled else image.get_fdata(dtype=np.float32)
-        )
+        content = _content(path)
+        image = _parse(content)
+        shape = _shape_of(image, path, n_axes=n_axes)
+        proxy = image.dataobj
+        n_voxels = math.prod(shape)
+        n_bytes = proxy.offset + n_voxels * proxy.dtype.itemsize
+        if len(content) < n_bytes:
+            raise EOFError(f"{len(content)} bytes, of {n_bytes} that its header announces")
+        if (proxy.slope, proxy.inter) == (1.0, 0.0):
+            stored = np.frombuffer(content, proxy.dtype, n_voxels, proxy.offset)
+        else:
+            with np.errstate(over="ignore"):  # infinite then, which is refused below
+                stored = image.get_fdata(dtype=np.float32)
     except _READ_ERRORS as error:
         raise UserError(
             f"{path}: cannot be read as NIfTI ({_one_line(error)}); expected a whole .nii or "
             ".nii.gz file; copy or download it again"
         ) from error
-    voxels: NDArray[Any] = np.asarray(stored).reshape(shape, order="F")
+    voxels: NDArray[Any] = stored.reshape(shape, order="F")
+    voxels = voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
     if voxels.dtype.kind not in "iuf":
         raise UserError(f"{path}: voxels of type {voxels.dtype}; expected whole or real numbers")
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
@@ -182,6 +183,32 @@ def _read(path: Path, *, n_axes: int) -> tuple[nib.Nifti1Image, NDArray[Any]]:
             f"{path}: {n_bad} voxels are NaN or infinite; expected numbers; mend the file"
         )
     return image, voxels
+
+
+def _content(path: Path) -> bytes:
+    """A file's bytes, unpacked as a whole: only so is the check sum at its end compared."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
+
+
+def _parse(content: bytes) -> nib.Nifti1Image:
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        if kind.header_class.may_contain_header(content):
+            return kind.from_bytes(content)
+    raise ValueError("it does not begin with a NIfTI header")
+
+
+def _shape_of(image: nib.Nifti1Image, path: Path, *, n_axes: int) -> tuple[int, ...]:
+    """The image's shape, without what follows its axes and has length one."""
+    shape: tuple[int, ...] = image.shape
+    while len(shape) > n_axes and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != n_axes or min(shape) < 2:
+        raise UserError(
+            f"{path}: has the shape {' x '.join(map(str, image.shape))}; expected {n_axes} axes"
+            + (" (three of space, one of sequences)" if n_axes == 4 else ", a volume")
+        )
+    return shape
 
 
 def _geometry(image: nib.Nifti1Image, path: Path) -> Geometry:
@@ -218,14 +245,17 @@ def _read_mask(files: CaseFiles, geometry: Geometry) -> tuple[NDArray[np.uint8],
     known = _MSD_LABELS if files.layout == MSD else _BRATS_LABELS
     unknown = [label for label in found if label != 0 and label not in known]
     if unknown:
+        named = ", ".join(f"{label:g}" for label in unknown[:5])
         raise UserError(
-            f"{files.mask}: label {unknown[0]:g} is unknown; expected 0 and "
+            f"{files.mask}: label {named} is unknown; expected 0 and "
             f"{', '.join(map(str, known))}, as {files.layout} has them"
         )
-    if 3 in found and 4 in found:
+    # In the names of 2023 onward nothing but a cavity was ever 4, whether or not there is a 3.
+    if 4 in found and (3 in found or files.layout == BRATS_2023):
+        said = "labels 3 and 4 together" if 3 in found else f"label 4 in the layout {BRATS_2023}"
         raise UserError(
-            f"{files.mask}: has labels 3 and 4 together, as BraTS 2024 after treatment, where 4 is "
-            "a resection cavity; expected 1, 2, 4 (until 2021) or 1, 2, 3 (2023)"
+            f"{files.mask}: has {said}, as BraTS 2024 after treatment, where 4 is a resection "
+            "cavity; expected 1, 2, 4 (until 2021) or 1, 2, 3 (2023)"
         )
     classes = np.zeros(256, np.uint8)
     classes[list(known)] = list(known.values())
@@ -238,8 +268,7 @@ def _read_mask(files: CaseFiles, geometry: Geometry) -> tuple[NDArray[np.uint8],
 def _labels(stored: NDArray[Any]) -> list[float]:
     """The values of a mask, ascending."""
     flat = stored.ravel(order="K")
-    if stored.dtype == np.uint8:
-        return [float(value) for value in np.flatnonzero(np.bincount(flat, minlength=256))]
+    # A lesion is small: to sort its voxels alone is faster than to count them all.
     values = np.unique(flat[flat != 0]).tolist()
     return [0.0, *map(float, values)]
 

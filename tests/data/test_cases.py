@@ -169,3 +169,21 @@ def test_one_case_needs_no_mask_and_must_be_one(tmp_path):
     (tmp_path / "scan.dcm").touch()
     with pytest.raises(UserError, match="no NIfTI file by its name"):
         find_case(tmp_path / "scan.dcm")
+
+
+def test_a_dataset_json_speaks_only_for_the_decathlons_own_folders(tmp_path):
+    other = json.dumps({"modality": {"0": "CT"}})
+    for place in ("imagesTs", "mine"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "scan.nii.gz").touch()
+    (tmp_path / "dataset.json").write_text(other)
+    assert find_case(tmp_path / "mine" / "scan.nii.gz").case_id == "scan"
+    with pytest.raises(UserError, match=r"dataset.json: lists the channels CT"):
+        find_case(tmp_path / "imagesTs" / "scan.nii.gz")
+
+
+def test_a_table_of_grades_that_is_no_table_is_named(tmp_path):
+    make(tmp_path / "x1", "x1")
+    (tmp_path / "name_mapping.csv").write_text("Grade\n" + "x" * 200_000)
+    with pytest.raises(UserError, match=r"name_mapping.csv: cannot be read \(field larger"):
+        find_cases(tmp_path)

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -183,6 +184,30 @@ def no_nifti(folder):
     (folder / "case_flair.nii.gz").write_bytes(b"a letter, not a scan" * 50)
 
 
+def without_its_end(folder):
+    path = folder / "case_flair.nii.gz"
+    path.write_bytes(path.read_bytes()[:-8])  # all voxels are there, but not their check sum
+
+
+def one_wrong_bit(folder):
+    path = folder / "case_flair.nii.gz"
+    stored = bytearray(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=0))
+    stored[-100] ^= 1
+    path.write_bytes(bytes(stored))
+
+
+def header(offset, kind, *values):
+    """Write values over the header's fields that begin at a byte (nifti1.h counts them)."""
+
+    def spoil(folder):
+        path = folder / "case_flair.nii.gz"
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        struct.pack_into(f"<{len(values)}{kind}", content, offset, *values)
+        path.write_bytes(gzip.compress(bytes(content)))
+
+    return spoil
+
+
 def not_finite(value):
     def spoil(folder):
         array = scan()["flair"].astype(np.float32)
@@ -218,6 +243,20 @@ def singular(folder):
 
 BAD = {
     "truncated": (truncated, ["case_flair.nii.gz", "cannot be read", "whole"]),
+    "truncated by its check sum": (without_its_end, ["case_flair.nii.gz", "cannot be read"]),
+    "one wrong bit": (one_wrong_bit, ["case_flair.nii.gz", "CRC check failed"]),
+    "no byte": (
+        lambda folder: (folder / "case_flair.nii.gz").write_bytes(b""),
+        ["case_flair.nii.gz", "does not begin with a NIfTI header"],
+    ),
+    "unknown type": (header(70, "h", 9999), ["case_flair.nii.gz", "9999"]),
+    "voxels in the header": (header(108, "f", 100), ["case_flair.nii.gz", "offset 100"]),
+    "infinite intercept": (header(112, "f", 2, np.inf), ["case_flair.nii.gz", "intercept inf"]),
+    "infinite when scaled": (header(112, "f", 3e38, 0), ["case_flair.nii.gz", "infinite"]),
+    "more than it holds": (
+        header(42, "h", 30_000, 30_000, 30_000),
+        ["case_flair.nii.gz", "of 54000000000352 that its header announces"],
+    ),
     "no NIfTI": (no_nifti, ["case_flair.nii.gz", "cannot be read as NIfTI"]),
     "NaN": (not_finite(np.nan), ["case_flair.nii.gz", "1 voxels are NaN or infinite"]),
     "infinite": (not_finite(np.inf), ["case_flair.nii.gz", "NaN or infinite"]),
@@ -250,6 +289,7 @@ BAD = {
     "no brain": (empty, ["case", "every voxel of every sequence is zero"]),
     "unknown label": (labels(0, 1, 7), ["case_seg.nii.gz", "label 7 is unknown", "1, 2, 3, 4"]),
     "no whole label": (labels(0, 1.5, dtype=np.float32), ["label 1.5 is unknown"]),
+    "unknown labels": (labels(0, 5, 1, 7), ["case_seg.nii.gz", "label 5, 7 is unknown"]),
     "negative label": (labels(0, -1, dtype=np.int16), ["label -1 is unknown"]),
     "2024": (labels(0, 1, 2, 3, 4), ["labels 3 and 4 together", "resection cavity"]),
     "singular": (singular, ["case_t1.nii.gz", "affine has no inverse"]),
@@ -282,6 +322,40 @@ def test_a_decathlon_file_needs_four_sequences(tmp_path, n):
     nib.save(nib.Nifti1Image(np.ones(SHAPE, np.int16), AFFINE), path)
     with pytest.raises(UserError, match="6 x 7 x 8; expected 4 axes"):
         read_case(find_case(path), with_mask=False)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_both_formats_are_read_whether_packed_or_not(tmp_path, kind, ending):
+    volumes = scan()
+    for name, volume in volumes.items():
+        nib.save(kind(volume, AFFINE), tmp_path / f"case_{SUFFIXES[name]}{ending}")
+    case = read(tmp_path)
+    for name, volume in case.sequences.items():
+        np.testing.assert_array_equal(volume, volumes[name])
+
+
+def test_whole_numbers_have_the_byte_order_of_this_machine(tmp_path):
+    volumes = scan()
+    folder = write(tmp_path, volumes)
+    big = nib.Nifti1Header(endianness=">")
+    big.set_data_dtype(np.int16)
+    nib.save(nib.Nifti1Image(volumes["t2"], AFFINE, big), folder / "case_t2.nii.gz")
+    assert gzip.decompress((folder / "case_t2.nii.gz").read_bytes())[:4] == b"\x00\x00\x01\x5c"
+    case = read(folder)
+    assert case.sequences["t2"].dtype == np.dtype("=i2")
+    assert case.sequences["t2"].dtype.isnative
+    np.testing.assert_array_equal(case.sequences["t2"], volumes["t2"])
+
+
+def test_in_the_names_of_2023_a_4_is_a_cavity_even_where_nothing_enhances(tmp_path):
+    volumes = scan()
+    suffixes = {"t1": "t1n", "t2": "t2w", "t1c": "t1c", "flair": "t2f", "mask": "seg"}
+    for name, volume in volumes.items():
+        nib.save(nib.Nifti1Image(volume, AFFINE), tmp_path / f"case-{suffixes[name]}.nii.gz")
+    assert set(np.unique(volumes["mask"])) == {0, 1, 2, 4}
+    with pytest.raises(UserError, match=r"case-seg.nii.gz: has label 4 .* resection cavity"):
+        read(tmp_path)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real patient's scan is not here")
