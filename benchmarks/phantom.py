@@ -1,28 +1,37 @@
-"""Seconds to make up and write one patient, on one core."""
+"""Seconds a phantom patient takes on one core, made and written.
+
+Run `python benchmarks/phantom.py`.
+"""
 
 import os
-
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import tempfile
 import time
 from pathlib import Path
 
-from segtrans.data.phantom import write_phantom
+import numpy as np
+from tabulate import tabulate
 
-N_PATIENTS = 5
+from segtrans.data.phantom import grade_of, load_template, make_patient, write_phantoms
+
+N_PATIENTS = 6
 
 
 def main() -> None:
-    """Print the time of each of some patients; the first one also loads the template."""
+    """Print the table."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    start = time.process_time()
+    template = load_template()
+    rows = [["nilearn and template, once a process", time.process_time() - start]]
+    start = time.process_time()
+    for patient in range(N_PATIENTS):
+        make_patient(np.random.default_rng(patient), grade_of(patient), template)
+    rows.append(["a patient, in memory", (time.process_time() - start) / N_PATIENTS])
+    start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        seconds = []
-        for number in range(N_PATIENTS):
-            start = time.perf_counter()
-            write_phantom(Path(folder), number, data_seed=0)
-            seconds.append(time.perf_counter() - start)
-    print(f"first, with the template: {seconds[0]:.1f} s")
-    print(f"each further patient: {', '.join(f'{s:.1f}' for s in seconds[1:])} s")
+        write_phantoms(Path(folder), first=0, last=N_PATIENTS, n_patients=N_PATIENTS, data_seed=0)
+    rows.append(["a patient, made and written", (time.process_time() - start) / N_PATIENTS])
+    print(tabulate(rows, headers=["what", "seconds"], floatfmt=".2f", tablefmt="github"))
 
 
 if __name__ == "__main__":

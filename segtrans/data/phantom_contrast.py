@@ -1,120 +1,207 @@
-"""Four sequences of a made-up head: contrasts of its tissues, then what a scanner adds."""
+"""What a scanner makes of tissue and lesion: four sequences, each with its own look."""
 
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, gaussian_filter
+from scipy import ndimage
 
-from segtrans.data.phantom_fields import smooth_field, texture
-from segtrans.data.phantom_tumour import ENHANCING, NECROSIS, OEDEMA
+from segtrans.data.phantom_fields import Volume, shape_of, smooth_field, within
+from segtrans.data.phantom_tissue import Tissue
+from segtrans.data.phantom_tumour import Lesion
 
-Volume = NDArray[np.float32]
-
-# Brightness of white matter, grey matter, fluid; necrosis, oedema, enhancing rim, and of the solid
-# core of a tumour of low grade. White matter on T1 is 1.
-_CONTRASTS = {
-    "t1": (1.00, 0.68, 0.20, 0.38, 0.68, 0.60, 0.50),
-    "t2": (0.44, 0.63, 1.50, 1.40, 1.00, 0.85, 1.20),
-    "t1c": (1.00, 0.70, 0.22, 0.42, 0.70, 1.50, 0.54),
-    "flair": (0.72, 0.84, 0.26, 0.78, 1.38, 1.10, 1.28),
-}
-_DETAIL = {"t1": 0.9, "t2": -0.5, "t1c": 0.9, "flair": -0.25}
+_NOISE_MARGIN = 24  # voxels by which the noise is larger than the head
 
 
-class Head(Protocol):
-    """What is scanned; `segtrans.data.phantom.Anatomy` has it."""
+@dataclass(frozen=True)
+class Look:
+    """Brightness of each tissue in one sequence, relative to one another.
 
-    @property
-    def brain(self) -> NDArray[np.bool_]:
-        """Whether a voxel belongs to it, (X, Y, Z)."""
-        ...
-
-    @property
-    def tissues(self) -> Volume:
-        """Shares of white matter, grey matter and fluid, (3, n)."""
-        ...
-
-    @property
-    def detail(self) -> Volume:
-        """Brightness on T1 beyond the tissues', (n,)."""
-        ...
-
-
-def scan_of(
-    rng: np.random.Generator, head: Head, labels: NDArray[np.uint8], grade: str
-) -> dict[str, NDArray[np.int16]]:
-    """The sequences t1, t2, t1c and flair of a head, (X, Y, Z) int16; the background is 0.
-
-    Args:
-        rng: the only source of randomness.
-        head: its n voxels of brain and their tissues.
-        labels: 1, 2 and 4 of the tumour.
-        grade: HGG, whose label 1 is necrosis, or LGG, where it is solid tissue.
+    Attributes:
+        fluid, grey, deep, white: of healthy tissue.
+        vessel: of blood vessels and choroid plexus.
+        necrosis, rim, solid, oedema: of the lesion's parts.
+        caps: how much brighter white matter is where it lines the ventricles.
+        noise_sd: of the scanner's noise.
+        slice_blur: sd across slices to choose from, in voxels: thick slices are blurred.
+        level: stored value of brightness 1, before each scanner's own factor.
     """
-    shares = _shares(rng, head, labels)
-    # Contrast agent shines in vessels too: specks in sulci and ventricles.
-    specks = texture(rng, labels.shape, sd=1.0)[head.brain] * shares[2]
-    rim = (head.brain & ~binary_erosion(head.brain))[head.brain]
-    scans = {}
-    for name in _CONTRASTS:
-        scan = _contrast(rng, name, head, shares, is_solid=grade == "LGG")
-        if name == "t1c":
-            scan += np.clip(specks - 1.7, 0, 1.5)
-        scans[name] = np.zeros(labels.shape, np.int16)
-        scans[name][head.brain] = _measured(rng, scan, head.brain, rim)
-    return scans
+
+    fluid: float
+    grey: float
+    deep: float
+    white: float
+    vessel: float
+    necrosis: float
+    rim: float
+    solid: float
+    oedema: float
+    caps: float
+    noise_sd: float
+    slice_blur: tuple[float, ...]
+    level: float
 
 
-def _shares(rng: np.random.Generator, head: Head, labels: NDArray[np.uint8]) -> Volume:
-    """Shares of white, grey, fluid, label 1, oedema and rim in each voxel of the brain, (6, n)."""
-    core, oedema, rim = (
-        _softened(labels == label, sd)
-        for label, sd in ((NECROSIS, 0.7), (OEDEMA, 1.3), (ENHANCING, 0.6))
+LOOKS = {
+    "t1": Look(
+        fluid=0.13, grey=0.66, deep=0.76, white=1.0, vessel=0.6,
+        necrosis=0.38, rim=0.62, solid=0.56, oedema=0.66,
+        caps=0, noise_sd=0.015, slice_blur=(0.5, 0.8, 1.2, 1.8), level=520,
+    ),
+    "t1ce": Look(
+        fluid=0.17, grey=0.70, deep=0.78, white=1.0, vessel=1.7,
+        necrosis=0.36, rim=1.65, solid=0.58, oedema=0.66,
+        caps=0, noise_sd=0.03, slice_blur=(0.5, 0.5, 1.0), level=520,
+    ),
+    "t2": Look(
+        fluid=3.7, grey=1.12, deep=0.92, white=0.8, vessel=0.35,
+        necrosis=2.2, rim=1.35, solid=1.8, oedema=1.65,
+        caps=0, noise_sd=0.03, slice_blur=(0.5, 0.8, 1.2, 1.8), level=560,
+    ),
+    "flair": Look(
+        fluid=0.16, grey=1.05, deep=0.95, white=0.92, vessel=0.5,
+        necrosis=0.9, rim=1.35, solid=1.75, oedema=1.65,
+        caps=0.35, noise_sd=0.03, slice_blur=(0.5, 0.8, 1.2, 1.8), level=400,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Details:
+    """What all sequences of a head share beside its tissue, over the tissue's box.
+
+    Attributes:
+        vessel: float32 in [0, 1], share of vessels and choroid plexus.
+        fine: texture of about two voxels, sd 1.
+        coarse: texture of about eight voxels, sd 1.
+        caps: in [0, 1], how near the ventricles are.
+        noise: sd 1, larger than the box by `_NOISE_MARGIN`: each sequence takes its own part.
+    """
+
+    vessel: Volume
+    fine: Volume
+    coarse: Volume
+    caps: Volume
+    noise: Volume
+
+
+def draw_details(rng: np.random.Generator, tissue: Tissue) -> Details:
+    """Vessels, texture and noise of one head."""
+    shape = shape_of(tissue.box)
+    noise = rng.standard_normal([size + _NOISE_MARGIN for size in shape], dtype=np.float32)
+    noise = ndimage.gaussian_filter(noise, 0.55, truncate=3)
+    return Details(
+        vessel=_vessels(rng, tissue),
+        fine=smooth_field(rng, shape, 2.5),
+        coarse=smooth_field(rng, shape, 8),
+        caps=ndimage.gaussian_filter(tissue.ventricle, 2.2, truncate=2.5),
+        noise=noise / noise.std(),
     )
-    # Oedema thins out and spares some of the tissue that it soaks.
-    oedema *= np.clip(0.82 + 0.16 * smooth_field(rng, labels.shape, spacing=7), 0.3, 1)
-    lesion = np.stack([core[head.brain], oedema[head.brain], rim[head.brain]])
-    lesion /= np.maximum(lesion.sum(axis=0), 1)
-    return np.concatenate([head.tissues * (1 - lesion.sum(axis=0)), lesion])
 
 
-def _softened(mask: NDArray[np.bool_], sd: float) -> Volume:
-    """A mask with soft borders; only the box around it is worked on."""
-    soft = np.zeros(mask.shape, np.float32)
-    if not mask.any():
-        return soft
-    box = tuple(slice(max(0, places.min() - 4), places.max() + 5) for places in np.nonzero(mask))
-    soft[box] = gaussian_filter(mask[box].astype(np.float32), sd, truncate=2.5)
-    return soft
-
-
-def _contrast(
-    rng: np.random.Generator, name: str, head: Head, shares: Volume, *, is_solid: bool
-) -> Volume:
-    """Brightness of each voxel of the brain without noise, (n,)."""
-    white, grey, fluid, necrosis, oedema, rim, solid = np.array(_CONTRASTS[name]) * np.exp(
-        rng.normal(0, 0.04, 7)
-    )
-    levels = (white, grey, fluid, solid if is_solid else necrosis, oedema, rim)
-    scan = np.asarray(np.array(levels, np.float32) @ shares)
-    scan += np.float32(_DETAIL[name]) * head.detail * shares[:3].sum(axis=0)
-    lumps = smooth_field(rng, head.brain.shape, spacing=4)[head.brain]
-    scan *= 1 + lumps * (np.float32(0.12) * (shares[3] + shares[5]) + np.float32(0.015))
-    return scan
-
-
-def _measured(
-    rng: np.random.Generator, scan: Volume, brain: NDArray[np.bool_], rim: NDArray[np.bool_]
+def acquire(
+    rng: np.random.Generator, look: Look, tissue: Tissue, lesion: Lesion, details: Details
 ) -> NDArray[np.int16]:
-    """What a scanner and skull-stripping make of it, (n,), in a scale of the sequence's own."""
-    bias = smooth_field(rng, brain.shape, spacing=60)[brain]
-    sd = np.float32(rng.uniform(0.02, 0.035))
-    real = scan * np.exp(np.float32(0.07) * bias) + sd * texture(rng, brain.shape, sd=0.6)[brain]
-    imaginary = sd * rng.standard_normal(scan.shape, dtype=np.float32)
-    magnitude = np.hypot(real, imaginary)  # Rician
-    # A stripped skull leaves a ragged rim: darker, some voxels lost, some below zero.
-    edge = rng.random(int(rim.sum()), dtype=np.float32)
-    magnitude[rim] *= np.where(edge < 0.02, -0.08, np.minimum(1, 0.35 + edge))
-    brightness = np.float32(rng.uniform(220, 900))
-    return np.asarray(np.rint(magnitude * brightness), np.int16)
+    """One sequence over the tissue's box, int16, 0 outside the brain."""
+    bright = _healthy(rng, look, tissue, details)
+    _add_lesion(rng, look, bright, tissue, lesion, details)
+    image = _blurred(rng, look, bright, tissue.is_brain)
+    bias = np.float32(rng.uniform(0.06, 0.14)) * smooth_field(rng, image.shape, 60)
+    image = _noisy(rng, look, image * np.exp(bias), details.noise)
+    # Interpolation to the common grid overshoots, and correction of the background subtracts: the
+    # darkest voxels become negative.
+    overshoot = rng.uniform(0.08, 0.18)
+    for axis in range(3):
+        image = ndimage.correlate1d(image, [-overshoot, 1 + 2 * overshoot, -overshoot], axis)
+    image -= np.float32(rng.uniform(0.03, 0.09))
+    scale = np.float32(look.level * np.exp(rng.normal(0, 0.5)))
+    image *= scale * _coverage(rng, tissue.is_brain)
+    stored: NDArray[np.int16] = np.rint(image).astype(np.int16)
+    return stored
+
+
+def _vessels(rng: np.random.Generator, tissue: Tissue) -> Volume:
+    """Share of vessels, thin tubes in the fluid, and of choroid plexus."""
+    shape, spacing, radius = shape_of(tissue.box), 7, 0.75
+    # Two random sheets meet in a tube.
+    sheets = [smooth_field(rng, shape, spacing) for _ in range(2)]
+    off_mm = (sheets[0] ** 2 + sheets[1] ** 2) * np.float32(spacing**2)
+    tubes = np.exp(-off_mm / np.float32(2 * radius**2)) * np.clip(2 * tissue.fluid, 0, 1)
+    grains = np.clip(smooth_field(rng, shape, 3) + np.float32(0.3), 0, 1.4)
+    plexus = np.float32(0.7) * np.clip(tissue.plexus * grains, 0, 1)
+    vessel: Volume = np.maximum(tubes, plexus)
+    return vessel
+
+
+def _healthy(rng: np.random.Generator, look: Look, tissue: Tissue, details: Details) -> Volume:
+    fluid, grey, deep, white = (
+        np.float32(value * np.exp(rng.normal(0, 0.05)))
+        for value in (look.fluid, look.grey, look.deep, look.white)
+    )
+    bright: Volume = grey * tissue.grey + deep * tissue.deep + white * tissue.white
+    bright += fluid * (1 + np.float32(0.12) * details.coarse) * tissue.fluid
+    bright *= 1 + np.float32(0.02) * details.fine + np.float32(0.015) * details.coarse
+    if look.caps:
+        bright += np.float32(look.caps) * details.caps * tissue.white
+    bright += (np.float32(look.vessel) - bright) * details.vessel
+    return bright
+
+
+def _add_lesion(
+    rng: np.random.Generator,
+    look: Look,
+    bright: Volume,
+    tissue: Tissue,
+    lesion: Lesion,
+    details: Details,
+) -> None:
+    """Turn tissue into lesion, in place; each part has a texture of its own."""
+    inner = within(lesion.box, tissue.box)
+    there = bright[inner]
+    shared = np.float32(0.5) * (details.fine[inner] + details.coarse[inner])
+    for weight, value, unevenness in (
+        (lesion.oedema, look.oedema, 0.06),
+        (lesion.solid, look.solid, 0.1),
+        (lesion.necrosis, look.necrosis, 0.16),
+        (lesion.rim, look.rim, 0.2),
+    ):
+        own = smooth_field(rng, there.shape, 6)
+        target = np.float32(value * np.exp(rng.normal(0, 0.05)))
+        there += (target * (1 + np.float32(unevenness) * (own + shared)) - there) * weight
+
+
+def _blurred(
+    rng: np.random.Generator, look: Look, bright: Volume, is_brain: NDArray[np.bool_]
+) -> Volume:
+    """Blurred by the scanner, more across slices; darker towards the skull, which is dark."""
+    sd = (0.65, 0.65, rng.choice(look.slice_blur))
+    cover = ndimage.gaussian_filter(is_brain.astype(np.float32), sd, truncate=2.5)
+    image: Volume = ndimage.gaussian_filter(bright, sd, truncate=2.5)
+    image /= np.maximum(cover, np.float32(0.2)) ** np.float32(0.6)
+    return image
+
+
+def _noisy(rng: np.random.Generator, look: Look, image: Volume, noise: Volume) -> Volume:
+    """The magnitude of a signal with noise in both of its channels (Rician)."""
+    sd = np.float32(look.noise_sd * rng.uniform(0.7, 1.4))
+    real, imaginary = (sd * _part_of(rng, noise, image.shape) for _ in range(2))
+    magnitude: Volume = np.sqrt((image + real) ** 2 + imaginary**2)
+    return magnitude
+
+
+def _part_of(rng: np.random.Generator, noise: Volume, shape: tuple[int, ...]) -> Volume:
+    """A part of the noise at random, mirrored at random: unlike every other part."""
+    start = rng.integers(0, _NOISE_MARGIN + 1, 3)
+    where = [slice(low, low + size) for low, size in zip(start, shape, strict=True)]
+    mirror = [slice(None, None, int(step)) for step in rng.choice([-1, 1], 3)]
+    part: Volume = noise[tuple(where)][tuple(mirror)]
+    return part
+
+
+def _coverage(rng: np.random.Generator, is_brain: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The brain, without a few slices at one end where this sequence did not reach so far."""
+    is_covered = is_brain.copy()
+    if rng.random() < 0.2:
+        n_missing = int(rng.integers(1, 5))
+        is_covered[..., -n_missing:] = False
+    return is_covered

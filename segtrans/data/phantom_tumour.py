@@ -1,129 +1,210 @@
-"""The tumour of a made-up patient: where it is, what it pushes away, and its labels."""
+"""A tumour in one hemisphere: what it pushes away, and what it turns tissue into.
+
+The core is a few rough ellipsoids grown together: in high grade a dead centre within a rim that
+takes up contrast agent, in low grade a solid mass with, at most, a few enhancing spots. Oedema
+spreads from it, along white matter.
+"""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy import ndimage
 
-from segtrans.data.phantom_fields import smooth_field
+from segtrans.data.phantom_anatomy import BOX, MIDDLE, TEMPLATE_CENTRE, Pose, Template
+from segtrans.data.phantom_fields import (
+    Box,
+    Volume,
+    axes_of,
+    shape_of,
+    smooth_field,
+    smoothstep,
+    within,
+)
+from segtrans.data.phantom_tissue import Tissue
 
-NECROSIS, OEDEMA, ENHANCING = 1, 2, 4
+Grade = Literal["HGG", "LGG"]
 
-Volume = NDArray[np.float32]
+NECROTIC, OEDEMA, ENHANCING = 1, 2, 4  # BraTS 2017; NECROTIC is any core that does not enhance
+
+_CORE_MM = {"HGG": (14.0, 22.0), "LGG": (14.0, 23.0)}  # radius of the largest part
+_OEDEMA_MM = {"HGG": (10.0, 21.0), "LGG": (4.0, 10.0)}  # reach beyond the core, in white matter
+_ROUGHNESS = {"HGG": 0.13, "LGG": 0.16}  # sd of the core's outline, in radii
+_MARGIN_MM = {"HGG": 1.6, "LGG": 4.0}  # from core to tissue: low grade fades into it
+_MERGE_MM = 3.0  # parts of the core closer than this grow together
 
 
 @dataclass(frozen=True)
 class Tumour:
-    """A tumour; lengths in voxels of 1 mm.
+    """Where a tumour sits and how large it is, in voxels of the grid.
 
     Attributes:
-        centre: (3,), voxel in the window.
-        axes: (3,), radii of the core, an ellipsoid before its outline is roughened.
-        necrosis: radius of the dead part, as a share of the core's; 0 for none.
-        has_rim: whether the rest of the core takes up contrast.
-        reach: how far oedema goes beyond the core, in radii of the core.
-        mass: how far tissue beside the core is pushed away.
-        middle: column of the midline.
-        side: -1 where the tumour lies in lower columns (the patient's right), else 1.
+        grade: high or low.
+        side: -1 in the grid's lower half of the left-right axis, 1 in its upper half.
+        parts: (k, 3) centres of the core's ellipsoids, the first is the largest.
+        radii: (k, 3) of the core's ellipsoids.
+        reach: of the oedema.
+        pressure: how far tissue is pushed, in radii of the core.
     """
 
-    centre: NDArray[np.float64]
-    axes: NDArray[np.float64]
-    necrosis: float
-    has_rim: bool
-    reach: float
-    mass: float
-    middle: float
+    grade: Grade
     side: int
-
-    def distance(self, shape: tuple[int, ...]) -> Volume:
-        """Distance from the centre in radii of the core, (X, Y, Z)."""
-        squares = [
-            ((np.arange(n) - c) / a) ** 2
-            for n, c, a in zip(shape, self.centre, self.axes, strict=True)
-        ]
-        distance = np.sqrt(squares[0][:, None, None] + squares[1][:, None] + squares[2])
-        return np.asarray(distance, np.float32)
-
-    def labels(
-        self, rng: np.random.Generator, brain: NDArray[np.bool_], tissues: Volume
-    ) -> NDArray[np.uint8]:
-        """Labels 0, 1, 2 and 4 of each voxel, (X, Y, Z).
-
-        Args:
-            rng: of the outline.
-            brain: (X, Y, Z), whether a voxel belongs to the brain.
-            tissues: (3, n), shares of white matter, which oedema follows, of grey matter, and of
-                fluid, which it leaves out.
-        """
-        shape = brain.shape
-        white, is_fluid = np.zeros(shape, np.float32), np.zeros(shape, bool)
-        white[brain], is_fluid[brain] = tissues[0], tissues[2] > 0.5
-        distance = self.distance(shape)
-        rough = 0.20 * smooth_field(rng, shape, spacing=9) + 0.13 * smooth_field(
-            rng, shape, spacing=5
-        )
-        core = distance + rough * np.minimum(1, distance + 0.3) < 1
-        inner = distance + 0.8 * rough + 0.16 * smooth_field(rng, shape, spacing=4)
-        # Fibres lead oedema on; the cortex holds it back.
-        fibres = gaussian_filter(white, 1.5)
-        spread = distance + 1.4 * rough - self.reach * (1.5 * fibres - 0.5)
-        oedema = (spread < 1) & ~is_fluid & (fibres > 0.2)
-        labels = np.zeros(shape, np.uint8)
-        labels[oedema] = OEDEMA
-        labels[core] = ENHANCING if self.has_rim else NECROSIS
-        if self.has_rim:
-            labels[core & (inner < self.necrosis)] = NECROSIS
-        columns = np.arange(shape[0]) - self.middle
-        labels[columns * self.side < 2] = 0  # the other half has none
-        labels[~brain] = 0
-        return labels
+    parts: NDArray[np.float64]
+    radii: NDArray[np.float64]
+    reach: float
+    pressure: float
 
 
-def draw_tumour(
-    rng: np.random.Generator, white: Volume, *, step: int, grade: str, middle: float
-) -> Tumour:
-    """Draw a tumour with its centre in white matter.
+@dataclass(frozen=True)
+class Lesion:
+    """What a tumour makes of the tissue; weights are float32 in [0, 1], together at most 1.
 
-    Args:
-        rng: the only source of randomness.
-        white: share of white matter, (X, Y, Z) of every `step`-th voxel.
-        step: voxels between two of `white`.
-        grade: HGG or LGG.
-        middle: column of the midline, in voxels.
+    Attributes:
+        box: the part of the grid that the arrays below hold.
+        labels: uint8, BraTS labels.
+        necrosis: weight of the dead centre.
+        rim: weight of what takes up contrast agent.
+        solid: weight of a core that does not.
+        oedema: weight of water in the tissue.
     """
-    is_high = grade == "HGG"
-    radius = rng.uniform(13, 20) if is_high else rng.uniform(13, 19)
-    axes = radius * np.exp(rng.normal(0, 0.14, 3))
-    side = int(rng.choice([-1, 1]))
-    places = np.argwhere(white > 0.55) * step
-    off = side * (places[:, 0] - middle)
-    # Where slices are large, with room to the midline and to the skull.
-    fits = (off > 0.9 * axes[0] + 4) & (off < 50) & (np.abs(places[:, 2] - 84) < 16)
-    centre = places[fits][rng.integers(fits.sum())] + rng.uniform(-1, 1, 3)
+
+    box: Box
+    labels: NDArray[np.uint8]
+    necrosis: Volume
+    rim: Volume
+    solid: Volume
+    oedema: Volume
+
+
+def draw_tumour(rng: np.random.Generator, grade: Grade, pose: Pose, template: Template) -> Tumour:
+    """A place in white matter, far enough from the midline, and a size for the grade."""
+    radius = rng.uniform(*_CORE_MM[grade])
+    to_midline = np.abs(template.sites[:, 0] - TEMPLATE_CENTRE[0])
+    sites = template.sites[to_midline > 0.8 * radius + 8]
+    centre = pose.to_patient(sites[rng.integers(len(sites))][None])[0]
+    n_more = int(rng.integers(0, 3))
+    shifts = np.concatenate([np.zeros((1, 3)), rng.normal(0, 0.55, (n_more, 3))])
+    sizes = np.concatenate([[1.0], rng.uniform(0.45, 0.75, n_more)])
+    radii = radius * sizes[:, None] * np.exp(rng.normal(0, 0.15, (n_more + 1, 3)))
+    parts = centre + radius * np.clip(shifts, -1, 1)
+    side = 1 if centre[0] > MIDDLE else -1
+    # Cut off by the midline, a part would show a flat face.
+    off_middle = np.maximum(side * (parts[:, 0] - MIDDLE), radii[:, 0] + 4)
+    parts[:, 0] = MIDDLE + side * off_middle
     return Tumour(
-        centre=centre,
-        axes=axes,
-        necrosis=rng.uniform(0.45, 0.8) if is_high else 0.0,
-        has_rim=is_high or rng.random() < 0.15,
-        reach=rng.uniform(0.7, 1.3) if is_high else rng.uniform(0.15, 0.6),
-        mass=rng.uniform(1.5, 5.0) if is_high else rng.uniform(0.5, 3.0),
-        middle=middle,
+        grade=grade,
         side=side,
+        parts=parts,
+        radii=radii,
+        reach=float(rng.uniform(*_OEDEMA_MM[grade])),
+        pressure=float(rng.uniform(0.12, 0.35)),
     )
 
 
-def push(tumour: Tumour, shape: tuple[int, ...]) -> Volume:
-    """How far tissue has been pushed from where it was, (3, X, Y, Z): mass effect.
+def push(tumour: Tumour, pose: Pose) -> tuple[Volume, Volume, Volume]:
+    """How far the tumour moved the tissue of each voxel of `BOX`, along each axis, in voxels.
 
-    Strongest at the core's border, gone two radii further on.
+    Away from its centre, less with the square of the distance; the skull holds, and the falx
+    holds back what lies behind it.
     """
-    distance = tumour.distance(shape)
-    strength = distance * np.exp(np.float32(0.5) * (1 - distance**2)) * np.float32(tumour.mass)
-    strength /= np.maximum(distance, np.float32(0.05))
-    moved = np.empty((3, *shape), np.float32)
-    for axis, n in enumerate(shape):
-        along = ((np.arange(n) - tumour.centre[axis]) / tumour.axes[axis]).astype(np.float32)
-        moved[axis] = strength * along.reshape([-1 if i == axis else 1 for i in range(3)])
-    return moved
+    radius = float(tumour.radii[0].mean())
+    grid = axes_of(BOX)
+    x, y, z = (axis - np.float32(at) for axis, at in zip(grid, tumour.parts[0], strict=True))
+    distance = np.sqrt(x**2 + y**2 + z**2) / np.float32(radius) + np.float32(1e-3)
+    strength = np.float32(tumour.pressure) * np.where(distance < 1, 1, distance**-3)
+    to_skull = [
+        ((axis - np.float32(at)) / np.float32(half)) ** 2
+        for axis, at, half in zip(grid, pose.centre, (66, 84, 68), strict=True)
+    ]
+    strength *= smoothstep(np.sqrt(to_skull[0] + to_skull[1] + to_skull[2]), 1.0, 0.6)
+    strength *= smoothstep(tumour.side * (grid[0] - np.float32(MIDDLE)), -40, 0)
+    return strength * x, strength * y, strength * z
+
+
+def grow(rng: np.random.Generator, tumour: Tumour, tissue: Tissue) -> Lesion:
+    """The lesion that a tumour makes in the tissue that it has pushed."""
+    box = _around(tumour, tissue.box)
+    inner = within(box, tissue.box)
+    off_middle = tumour.side * (axes_of(box)[0] - np.float32(MIDDLE))
+    core_mm = _core(rng, tumour, box) + 8 * smoothstep(off_middle, 7, 0)
+    may_grow = tissue.is_brain[inner] & (off_middle > 1)
+    spread_mm = _spread(rng, tumour, core_mm, tissue.white[inner])
+    spread_mm -= 12 * smoothstep(off_middle, 6, 0)
+    core = _soft(-core_mm / np.float32(_MARGIN_MM[tumour.grade])) * may_grow
+    rim_share, dead_share = _parts(rng, tumour.grade, core_mm)
+    wet = np.float32(0.9) * np.clip(0.3 + spread_mm / 5, 0, 1) * may_grow * (1 - core)
+    labels = np.where((spread_mm > 0) & (tissue.fluid[inner] < 0.6), OEDEMA, 0)
+    labels = np.where(core_mm < 0, np.where(rim_share > 0.5, ENHANCING, NECROTIC), labels)
+    return Lesion(
+        box=box,
+        labels=_as_drawn((labels * may_grow).astype(np.uint8), may_grow),
+        necrosis=core * dead_share,
+        rim=core * rim_share,
+        solid=core * (1 - dead_share - rim_share),
+        oedema=wet * (1 - np.clip(tissue.fluid[inner] * np.float32(1.5), 0, 1)),
+    )
+
+
+def _around(tumour: Tumour, box: Box) -> Box:
+    """The part of a box that the tumour may reach."""
+    margin = tumour.radii.max() * 0.6 + tumour.reach * 1.8 + 4
+    low = (tumour.parts - tumour.radii).min(0) - margin
+    high = (tumour.parts + tumour.radii).max(0) + margin
+    x, y, z = (
+        slice(max(whole.start, int(start)), min(whole.stop, int(end)))
+        for whole, start, end in zip(box, low, high, strict=True)
+    )
+    return x, y, z
+
+
+def _core(rng: np.random.Generator, tumour: Tumour, box: Box) -> Volume:
+    """Distance (mm) from the core's outline, negative inside: ellipsoids grown together, rough."""
+    radius = tumour.radii[0].mean()
+    near = np.zeros(shape_of(box), np.float32)
+    for part, radii in zip(tumour.parts, tumour.radii, strict=True):
+        x, y, z = (
+            (axis - np.float32(at)) / np.float32(size)
+            for axis, at, size in zip(axes_of(box), part, radii, strict=True)
+        )
+        outside_mm = (np.sqrt(x**2 + y**2 + z**2) - 1) * np.float32(radii.mean())
+        near += np.exp(np.clip(-outside_mm / np.float32(_MERGE_MM), -30, 30))
+    core_mm = np.float32(-_MERGE_MM) * np.log(near)
+    for share, spacing in ((1.0, 0.8 * radius), (0.7, 0.45 * radius), (0.5, 5.0)):
+        sd_mm = np.float32(share * _ROUGHNESS[tumour.grade] * radius)
+        core_mm += sd_mm * smooth_field(rng, core_mm.shape, spacing)
+    return core_mm
+
+
+def _spread(rng: np.random.Generator, tumour: Tumour, core_mm: Volume, white: Volume) -> Volume:
+    """How far (mm) inside the oedema's outline: it goes far in white matter, hardly into grey."""
+    conduct = 0.15 + 0.85 * np.clip(1.25 * ndimage.gaussian_filter(white, 1.0, truncate=2), 0, 1)
+    far = tumour.reach * (1 + 0.45 * smooth_field(rng, white.shape, 22))
+    spread_mm: Volume = far * conduct - core_mm - 2 + 1.2 * smooth_field(rng, white.shape, 4)
+    return spread_mm
+
+
+def _parts(rng: np.random.Generator, grade: Grade, core_mm: Volume) -> tuple[Volume, Volume]:
+    """Shares of the core that enhance and that are dead."""
+    shape = core_mm.shape
+    if grade == "LGG":
+        spots = smooth_field(rng, shape, 6) - np.float32(rng.uniform(1.4, 3.5))
+        return np.clip(2 * spots, 0, 1) * (core_mm < -3), np.zeros(shape, np.float32)
+    thickness = 3.2 + 2.6 * smooth_field(rng, shape, 11) + smooth_field(rng, shape, 4)
+    thickness = np.float32(rng.uniform(0.7, 1.5)) * np.maximum(thickness, 0.5)
+    islands = np.clip(2 * smooth_field(rng, shape, 7) - 3, 0, 1)
+    dead = _soft(-(core_mm + thickness) / np.float32(1.8)) * (1 - islands)
+    return 1 - dead, dead
+
+
+def _soft(values: Volume) -> Volume:
+    share: Volume = np.clip(values + np.float32(0.5), 0, 1)
+    return share
+
+
+def _as_drawn(labels: NDArray[np.uint8], may_grow: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Labels as an annotator draws them: one piece, a smooth outline, small holes filled."""
+    outline = ndimage.gaussian_filter((labels > 0).astype(np.float32), 0.9, truncate=2) > 0.5
+    pieces, _ = ndimage.label(outline & may_grow)
+    is_lesion = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    return np.where(is_lesion, np.where(labels > 0, labels, OEDEMA), 0).astype(np.uint8)
