@@ -33,12 +33,17 @@ def phantom(
     job: Job = 0,
     n_jobs: NJobs = 1,
     data_seed: DataSeed = 0,
+    checksums: Annotated[
+        Path | None, typer.Option(help="Where to list the SHA-256 of each file.")
+    ] = None,
 ) -> None:
     """Make up patients from a real average brain, as BraTS 2017 files; needs no network."""
-    from segtrans.data.phantom import write_phantoms
+    from segtrans.data.phantom import write_checksums, write_phantoms
 
     first, last = (n_patients * number // n_jobs for number in (job, job + 1))
     write_phantoms(output, first=first, last=last, n_patients=n_patients, data_seed=data_seed)
+    if checksums is not None:
+        write_checksums(output, checksums)
 
 
 @verbs.command()

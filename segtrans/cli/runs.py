@@ -102,11 +102,12 @@ def table(
     runs: Runs,
     output_csv: Annotated[Path, typer.Option(help="Table to write, as CSV.")],
     output_md: Annotated[Path, typer.Option(help="Table to write, as Markdown with caption.")],
+    output_json: Annotated[Path, typer.Option(help="Dice per task and method, as JSON.")],
 ) -> None:
     """Gather the scores of runs into one table, beside the paper's numbers."""
     from segtrans.evaluate.table import write_table
 
-    write_table(runs, output_csv=output_csv, output_md=output_md)
+    write_table(runs, output_csv=output_csv, output_md=output_md, output_json=output_json)
 
 
 @verbs.command()
@@ -130,6 +131,16 @@ def track(
     from segtrans.tracking import track_runs
 
     track_runs(runs, output=output)
+
+
+@verbs.command()
+def trace(
+    path: Annotated[Path, typer.Argument(help="Run folder, or a file in it: metrics.json.")],
+) -> None:
+    """Print what made a result: commit, parameters, data, labels, seeds, versions, device."""
+    from segtrans.evaluate.trace import print_trace
+
+    print_trace(path)
 
 
 @verbs.command()

@@ -5,6 +5,7 @@ kind. They look like scans, they are none: a score on them says nothing about pa
 """
 
 import gzip
+import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from segtrans.atomic import atomic_path
+from segtrans.atomic import atomic_path, write_text
 from segtrans.data.phantom_anatomy import (
     GRID,
     Template,
@@ -76,6 +77,16 @@ def write_phantoms(output: Path, *, first: int, last: int, n_patients: int, data
                 f"{folder}: cannot be written ({error.strerror}); nothing was left half-written; "
                 "free space there or choose another place"
             ) from error
+
+
+def write_checksums(folder: Path, output: Path) -> None:
+    """List the SHA-256 of every file below a folder, as `sha256sum` does."""
+    lines = []
+    for file in sorted(folder.rglob("*.nii.gz")):
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        lines.append(f"{digest}  {file.relative_to(folder)}\n")
+    write_text(output, "".join(lines))
 
 
 def grade_of(patient: int) -> Grade:

@@ -17,6 +17,7 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
+from segtrans.atomic import atomic_path
 from segtrans.catalogue import METHODS
 from segtrans.evaluate.style import METHOD_COLOURS, MUTED, PAGE_WIDTH_IN, saved_figure
 from segtrans.runs import Run, only_task, read_history, read_runs
@@ -76,6 +77,25 @@ def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
         _add_legend(axes, history)
         bottom.suptitle("Training: total loss and its terms, unweighted", **_HEADING)
         _draw_terms(bottom, terms, history)
+
+
+def write_curves(run_folders: Iterable[Path], output: Path) -> None:
+    """Write the validation Dice of every run as CSV: run (<method>/seed<k>), iteration, dice.
+
+    Raises:
+        UserError: a run cannot be read, or runs stand there twice.
+    """
+    history = history_frame(read_runs(run_folders))
+    dice = history[history["name"] == "valid/dice_soft_pooled"]
+    table = pd.DataFrame(
+        {
+            "run": dice["method"] + "/seed" + dice["seed"].astype(str),
+            "iteration": dice["iteration"],
+            "dice_soft_pooled": dice["value"],
+        }
+    )
+    with atomic_path(output) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 
 
 def history_frame(runs: Sequence[Run]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from torch import nn
 
 from segtrans.catalogue import METHODS
 from segtrans.data.store import Store
-from segtrans.evaluate.curves import curves_figure
+from segtrans.evaluate.curves import curves_figure, write_curves
 from segtrans.evaluate.dice_plot import dice_figure
 from segtrans.evaluate.examples import Examples, array_of, choose_examples
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
@@ -29,7 +29,7 @@ _PRIOR_SEED = 0
 
 
 def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) -> None:
-    """Write samples.png, learning_curves.png and dice.png of one task into a folder.
+    """Write samples.png, learning_curves.png (and .csv) and dice.png of one task into a folder.
 
     Raises:
         UserError: a file is missing or damaged, the runs are of different tasks, or one was
@@ -45,6 +45,7 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
     else:
         samples_figure(store, output / "samples.png")
     curves_figure(run_folders, output / "learning_curves.png")
+    write_curves(run_folders, output / "learning_curves.csv")
     dice_figure(run_folders, output / "dice.png")
 
 

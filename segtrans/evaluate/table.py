@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from segtrans.atomic import atomic_path, write_text
+from segtrans.atomic import atomic_path, write_json, write_text
 from segtrans.catalogue import METHODS
 from segtrans.errors import UserError
 from segtrans.evaluate.metrics import DICE_FIGURES
@@ -24,17 +24,22 @@ _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
 _MISSING = "–"
 
 
-def write_table(run_folders: Iterable[Path], *, output_csv: Path, output_md: Path) -> None:
+def write_table(
+    run_folders: Iterable[Path], *, output_csv: Path, output_md: Path, output_json: Path
+) -> None:
     """Write one row per task and method: mean and standard deviation over the initial seeds.
 
     The CSV has every score of `split_scores` that the task defines, of both weights and folds, as
     <score>_<fold>_<weights>_mean and _sd, at full precision. The Markdown file has the scores of
     the test fold, the paper's number beside the headline, and a caption that says what they are.
+    The JSON file has the means of both Dice of the test fold alone, as {task: {method: {score}}},
+    for tools that compare versions.
 
     Args:
         run_folders: evaluated runs of one scale.
         output_csv: file to write.
         output_md: file to write.
+        output_json: file to write.
 
     Raises:
         UserError: a run is not evaluated, a file is damaged, runs stand there twice or are of
@@ -58,6 +63,7 @@ def write_table(run_folders: Iterable[Path], *, output_csv: Path, output_md: Pat
     alignment = ["left", "left", *["right"] * (shown.shape[1] - 2)]
     text = shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
     write_text(output_md, f"{text}\n\n{caption(runs, thresholds)}\n")
+    write_json(output_json, _headlines(rows))
 
 
 def caption(runs: Sequence[Run], thresholds: Sequence[float]) -> str:
@@ -79,6 +85,17 @@ def caption(runs: Sequence[Run], thresholds: Sequence[float]) -> str:
         "reproduction of the paper's, which stand beside them for orientation only.",
     ]
     return "\n".join(f"- {point}" for point in points)
+
+
+def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    headlines: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        of_task = headlines.setdefault(row["task"], {})
+        of_task[row["method"]] = {
+            f"{score}_test": row[f"{score}_test_best_mean"]
+            for score in ("dice_soft_pooled", "dice_hard_pooled")
+        }
+    return headlines
 
 
 def _row(task: str, method: str, scored: Sequence[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:

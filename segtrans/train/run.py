@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from segtrans.atomic import atomic_path, remove_partials, write_json
 from segtrans.catalogue import METHODS
@@ -30,6 +31,7 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
     "bf16": "bf16-mixed",
 }
 MEMORY_LIMIT_BYTES = 8 * 2**30
+_PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
 
 
 def train_cell(
@@ -65,6 +67,8 @@ def train_cell(
             accelerator="cuda" if device else "cpu",
             devices=1,
             precision=PRECISIONS[cell.training.precision],
+            # A Slurm job's own launcher is not used: one process trains, however it was started.
+            plugins=[LightningEnvironment()],
         )
         store = _open_store(cell, data_file)
         labelled, batches = _plan_batches(cell, store)
@@ -168,8 +172,7 @@ def _session(device: str | None, iteration: int) -> dict[str, Any]:
         "commit": _commit(),
         "versions": {
             "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "segtrans": version("segtrans"),
+            **{name: version(name) for name in _PACKAGES},
         },
     }
 
@@ -204,9 +207,11 @@ def _write_outputs(
 
 
 def _commit() -> str | None:
-    """The checked-out commit of the package's own repository, if it runs from one."""
+    """The checked-out commit of the package's own repository, if it runs from one.
+
+    "-dirty" follows it where tracked files differ from it.
+    """
     folder = Path(__file__).resolve().parents[2]
-    answer = subprocess.run(
-        ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    answer = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True, check=False)
     return answer.stdout.strip() if answer.returncode == 0 else None

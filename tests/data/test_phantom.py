@@ -6,6 +6,7 @@ Two patients are made once; what they look like beside a real scan is measured o
 import builtins
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +15,7 @@ import pytest
 from scipy import ndimage
 
 from segtrans.data import phantom, phantom_anatomy
-from segtrans.data.phantom import grade_of, write_phantoms
+from segtrans.data.phantom import grade_of, write_checksums, write_phantoms
 from segtrans.errors import UserError
 from segtrans.versions import PHANTOM_VERSION
 
@@ -220,6 +221,13 @@ def test_golden_counts_and_means(case):
     counts = [brain.sum(), *((volumes["seg"] == label).sum() for label in (1, 2, 4))]
     means = [volumes[name][brain].mean() for name in SEQUENCES]
     assert counts + means == pytest.approx(GOLDEN[PHANTOM_VERSION][patient], rel=1e-3, abs=5)
+
+
+def test_listed_checksums_are_those_that_sha256sum_checks(output, tmp_path):
+    write_checksums(output, tmp_path / "phantom.sha256")
+    command = ["sha256sum", "--check", "--strict", str(tmp_path / "phantom.sha256")]
+    answer = subprocess.run(command, cwd=output, capture_output=True, text=True, check=True)
+    assert answer.stdout.count(": OK") == len(list(output.rglob("*.nii.gz")))
 
 
 def test_a_patient_depends_on_seed_and_number_alone(output, tmp_path):

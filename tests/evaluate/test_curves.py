@@ -1,11 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from segtrans.errors import UserError
 from segtrans.evaluate import curves
-from segtrans.evaluate.curves import curves_figure, history_frame
+from segtrans.evaluate.curves import curves_figure, history_frame, write_curves
 from segtrans.runs import read_runs
 
 TERMS = ["seg", "rec_PP", "adv_A", "total", "something_else"]
@@ -51,6 +52,15 @@ def test_every_logged_value_is_in_the_frame(folders):
     picked = picked[(picked["name"] == "train/rec_PP") & (picked["iteration"] == 200)]
     assert picked["value"].tolist() == pytest.approx([0.4])
     assert len(frame) == 3 * 3 + 2 * 2 + 2 * 2 * len(TERMS)
+
+
+def test_the_curve_of_each_run_stands_in_one_csv_file(folders, tmp_path):
+    write_curves(folders, tmp_path / "curves.csv")
+    table = pd.read_csv(tmp_path / "curves.csv").set_index("run")
+    of_seed_1 = table.loc["translation/seed1"]
+    assert of_seed_1["iteration"].tolist() == [0, 100, 200]
+    assert of_seed_1["dice_soft_pooled"].tolist() == pytest.approx([0.2, 0.3, 0.4])
+    assert len(table) == 9
 
 
 def test_every_seed_and_the_mean_are_lines(folders, tmp_path, drawn):

@@ -130,7 +130,7 @@ def test_the_figures_of_a_task_are_written(write_run, make_store, tmp_path):
     runs = [write_run(seed=seed, sha256=store.sha256()) for seed in (0, 1)]
     write_figures(runs, store.path, tmp_path / "figures")
     names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert names == {"samples.png", "learning_curves.png", "dice.png"}
+    assert names == {"samples.png", "learning_curves.png", "learning_curves.csv", "dice.png"}
 
 
 def test_figures_of_runs_on_other_data_are_refused(write_run, make_store, tmp_path):

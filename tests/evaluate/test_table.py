@@ -1,3 +1,4 @@
+import json
 import math
 import statistics
 
@@ -12,7 +13,7 @@ from segtrans.evaluate.table import mean_and_sd, write_table
 def write(tmp_path):
     def write(folders):
         csv, md = tmp_path / "table.csv", tmp_path / "table.md"
-        write_table(folders, output_csv=csv, output_md=md)
+        write_table(folders, output_csv=csv, output_md=md, output_json=tmp_path / "dice.json")
         return pd.read_csv(csv), md.read_text()
 
     return write
@@ -34,6 +35,14 @@ def test_mean_and_sample_deviation_over_seeds(write_run, write):
         "MNIST 48×48 simple", "Proposed", "3", "**0.57 (0.08)**", "0.79 (0.01)",
         "0.40 (0.00)", "0.58 (0.08)", "0.56 (0.08)", "3.0 (0.0)",
     ]  # fmt: skip
+
+
+def test_the_headlines_of_each_method_stand_in_one_json_file(write_run, write, tmp_path):
+    write([write_run(dice=0.5), write_run(dice=0.7, seed=1), write_run(task="brats", dice=0.25)])
+    found = json.loads((tmp_path / "dice.json").read_text())
+    assert list(found) == ["brats", "mnist48_simple"]
+    assert found["mnist48_simple"]["translation"]["dice_soft_pooled_test"] == pytest.approx(0.6)
+    assert found["brats"]["translation"]["dice_soft_pooled_test"] == pytest.approx(0.25)
 
 
 def test_one_seed_has_no_deviation(write_run, write):
@@ -120,7 +129,12 @@ def test_a_run_that_was_not_evaluated_is_named(write_run, write):
 def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
     folders = [write_run(seed=0), write_run(seed=1, dice=0.7)]
     for name, order in (("a", folders), ("b", folders[::-1])):
-        write_table(order, output_csv=tmp_path / f"{name}.csv", output_md=tmp_path / f"{name}.md")
+        write_table(
+            order,
+            output_csv=tmp_path / f"{name}.csv",
+            output_md=tmp_path / f"{name}.md",
+            output_json=tmp_path / f"{name}.json",
+        )
     for kind in ("csv", "md"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 

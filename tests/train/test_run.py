@@ -99,6 +99,10 @@ def test_two_trainings_of_one_cell_are_bitwise_equal(tiny_data, make_cell, metho
     train(cell, tiny_data, "other")
     for name in RUN_FILES - {"run.json"}:
         assert Path("one", name).read_bytes() == Path("other", name).read_bytes(), name
+    for folder in ("one", "other"):
+        score_run(Path(folder), tiny_data, threshold=0.5)
+    for name in ("metrics.json", "per_image.csv", "per_patient.csv"):
+        assert Path("one", name).read_bytes() == Path("other", name).read_bytes(), name
 
 
 def test_bf16_trains_near_fp32(tiny_data, make_cell):

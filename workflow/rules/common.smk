@@ -51,6 +51,7 @@ RUN_FILES = ["run.json", "history.jsonl", "weights.safetensors"]
 RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
 SCORE_FILES = ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"]
 TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
+TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
 JOBS = range(PARAMS.brats.n_jobs)
 
@@ -108,9 +109,9 @@ def get_case_folder(wildcards):
 
 
 def get_cases(wildcards):
-    """The folders of the cases that a rule makes; the user's own are no rule's output."""
+    """What stands for the cases that a rule makes; the user's own are no rule's output."""
     if PARAMS.brats.source == "phantom":
-        return expand(f"data/{SCALE}/phantom/{{job}}", job=JOBS)
+        return expand(f"data/{SCALE}/phantom/{{job}}.sha256", job=JOBS)
     return [get_case_folder(wildcards)] if PARAMS.brats.source == "msd" else []
 
 

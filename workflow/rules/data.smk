@@ -46,7 +46,9 @@ rule cluttered_mnist:
 
 rule phantom:
     output:
-        directory("data/{scale}/phantom/{job}"),
+        folder=directory("data/{scale}/phantom/{job}"),
+        # What other rules read: only a file, and no folder, is compared by its checksum.
+        checksums="data/{scale}/phantom/{job}.sha256",
     log:
         "logs/{scale}/phantom/{job}.log",
     benchmark:
@@ -58,7 +60,8 @@ rule phantom:
         version=PHANTOM_VERSION,
     shell:
         "segtrans phantom --n-patients {params.n_patients} --job {wildcards.job:q}"
-        " --n-jobs {params.n_jobs} --data-seed {params.data_seed} --output {output:q} 2> {log:q}"
+        " --n-jobs {params.n_jobs} --data-seed {params.data_seed} --output {output.folder:q}"
+        " --checksums {output.checksums:q} 2> {log:q}"
 
 
 rule decathlon:

@@ -30,6 +30,7 @@ rule table:
         get_run_files("{scale}", PARAMS.tasks, ["run.json", "metrics.json"]),
     output:
         csv="results/{scale}/table.csv",
+        json="results/{scale}/dice.json",
         md=report(
             "results/{scale}/table.md", category="Table", caption="../report/table.rst"
         ),
@@ -41,7 +42,8 @@ rule table:
         runs=get_run_folders("{scale}", PARAMS.tasks),
         version=EVALUATION_VERSION,
     shell:
-        "segtrans table --output-csv {output.csv:q} --output-md {output.md:q} {params.runs:q}"
+        "segtrans table --output-csv {output.csv:q} --output-md {output.md:q}"
+        " --output-json {output.json:q} {params.runs:q}"
         " > {log:q} 2>&1"
 
 
@@ -50,6 +52,7 @@ rule figures:
         get_task_runs,
         data="data/{scale}/{task}.h5",
     output:
+        TASK_CURVES,
         report(
             expand(
                 "results/{{scale}}/figures/{{task}}/{figure}",

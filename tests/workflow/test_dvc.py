@@ -1,0 +1,160 @@
+"""DVC around the real rules and parameters, whose jobs a stand-in does; the DVC itself is real."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def environment(interpreter, tmp_path_factory):
+    """The stand-in's programs first on PATH, and a home without anyone's configuration."""
+    home = tmp_path_factory.mktemp("home")
+    program = interpreter.with_name("snakemake")
+    program.write_text(f'#!/bin/sh\nexec {interpreter} -m snakemake "$@"\n')
+    program.chmod(0o755)
+    identity = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+    return (
+        os.environ
+        | dict.fromkeys(identity, "someone@example.org")
+        | {
+            "HOME": str(home),
+            "PATH": f"{interpreter.parent}:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]]),
+            "SEGTRANS_GPUS": "",
+            "DVC_NO_ANALYTICS": "1",
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(environment):
+    """Run a program in a folder and return what it printed."""
+
+    def run(folder, *command):
+        if command[0] == "dvc":
+            command = (sys.executable, "-m", *command)
+        answer = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer.stdout + answer.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def versioned(tmp_path_factory, run):
+    """A repository whose default scale `dvc repro` made, pushed to a folder."""
+    folder = tmp_path_factory.mktemp("versioned")
+    for name in ("workflow", "profiles", "config", "segtrans", ".dvc/plots"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "repro")
+    run(folder, "dvc", "remote", "add", "--default", "store", str(folder.parent / "remote"))
+    run(folder, "git", "add", ".")
+    run(folder, "git", "commit", "--quiet", "--message", "run")
+    run(folder, "dvc", "push")
+    return folder
+
+
+@pytest.fixture
+def clone(versioned, tmp_path, run):
+    """A fresh clone elsewhere that pulled everything."""
+    run(tmp_path, "git", "clone", "--quiet", str(versioned), "clone")
+    run(tmp_path / "clone", "dvc", "pull")
+    return tmp_path / "clone"
+
+
+def change(folder, old, new):
+    file = folder / "params.yaml"
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def trained(folder):
+    """When each run's weights were written; a pull restores no times, a run changes them."""
+    return {
+        file: file.stat().st_mtime_ns
+        for file in sorted(folder.glob("results/laptop/*/*/*/weights.safetensors"))
+    }
+
+
+def test_git_ignores_what_dvc_versions(versioned, run):
+    assert run(versioned, "git", "status", "--porcelain") == ""
+    tracked = run(versioned, "git", "ls-files").splitlines()
+    assert "dvc.lock" in tracked
+    assert not [name for name in tracked if name.startswith(("results", "data", ".snakemake"))]
+
+
+def test_a_second_repro_has_nothing_to_do(versioned, run):
+    before = trained(versioned)
+    assert len(before) == 16
+    assert "didn't change, skipping" in run(versioned, "dvc", "repro")
+    assert trained(versioned) == before
+
+
+def test_after_a_pull_elsewhere_nothing_is_to_be_done(clone, run):
+    assert len(trained(clone)) == 16
+    assert "Nothing to be done" in run(clone, "snakemake", "--dry-run")
+    assert "up to date" in run(clone, "dvc", "status")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "n_trained"),
+    [
+        ("learning_rate: 0.001\n  disc", "learning_rate: 0.002\n  disc", 16),
+        ("threshold: 0.5", "threshold: 0.4", 0),
+        ("lambda_adv: 3.0", "lambda_adv: 4.0", 8),
+        ("noise_sd: 0.01", "noise_sd: 0.02", 8),
+    ],
+)
+def test_after_a_pull_a_changed_parameter_reruns_what_depends_on_it(
+    clone, run, old, new, n_trained
+):
+    before = trained(clone)
+    change(clone, old, new)
+    text = run(clone, "dvc", "repro")
+    assert "Updating lock file" in text
+    after = trained(clone)
+    assert sum(after[file] != before[file] for file in before) == n_trained
+    assert "up to date" in run(clone, "dvc", "status")
+    assert "Nothing to be done" in run(clone, "snakemake", "--dry-run")
+
+
+def test_data_alone_can_be_pulled_and_are_not_made_again(versioned, tmp_path, run):
+    run(tmp_path, "git", "clone", "--quiet", str(versioned), "clone")
+    folder = tmp_path / "clone"
+    run(folder, "dvc", "pull", "data/laptop", ".snakemake/metadata")
+    assert (folder / "data/laptop/mnist48_simple.h5").exists()
+    assert not (folder / "results").exists()
+    plan = run(folder, "snakemake", "--dry-run")
+    assert "cluttered_mnist" not in plan
+    assert "train " in plan
+    change(folder, "noise_sd: 0.01", "noise_sd: 0.02")
+    assert "cluttered_mnist" in run(folder, "snakemake", "--dry-run")
+
+
+@pytest.mark.parametrize("where", [[], ["--temp"]])
+def test_an_experiment_retrains_and_is_recorded(clone, run, where):
+    run(clone, "dvc", "exp", "run", *where, "-S", "training.learning_rate=0.002")
+    _, head = json.loads(run(clone, "dvc", "exp", "show", "--json"))
+    (experiment,) = head["experiments"]
+    (revision,) = experiment["revs"]
+    assert revision["data"]["params"]["params.yaml"]["data"]["training"]["learning_rate"] == 0.002
+    run(clone, "dvc", "exp", "apply", revision["name"])
+    assert "0.002" in run(clone, "dvc", "params", "diff", "HEAD")
+    assert "Nothing to be done" in run(clone, "snakemake", "--dry-run")
