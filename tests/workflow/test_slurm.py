@@ -1,0 +1,89 @@
+"""The Slurm profile, against a real Slurm with two pretend GPUs on loopback."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SLURM = Path(__file__).with_name("slurm_local.sh")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue")
+MISSING = [name for name in PROGRAMS if shutil.which(name, path="/usr/sbin:/usr/bin") is None]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.getuid() != 0, reason="Slurm's daemons start as root only"),
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"no {', '.join(MISSING)}: apt-get install munge slurmctld slurmd slurm-client",
+    ),
+    pytest.mark.skipif(
+        Path("/etc/slurm/slurm.conf").exists(), reason="this machine has a Slurm of its own"
+    ),
+]
+# Added to the stand-in: notes which device and which job of Slurm's each training got; the first
+# try of one run is killed.
+NOTES = """
+import os, signal
+if verb == "train":
+    job, devices = os.environ["SLURM_JOB_ID"], os.environ["CUDA_VISIBLE_DEVICES"]
+    with open("seen.txt", "a") as seen:
+        seen.write(f"{folder} {options['--gpus']} {devices} {job}\\n")
+    tried = pathlib.Path("tried")
+    if folder.endswith("autoencoder/seed1") and not tried.exists():
+        tried.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """A one-node Slurm, started by hand and stopped again; its configuration's path."""
+    folder = tmp_path_factory.mktemp("slurm")
+    try:
+        subprocess.run(["bash", SLURM, "start", folder], check=True, capture_output=True)
+        yield folder / "slurm.conf"
+    finally:
+        subprocess.run(["bash", SLURM, "stop", folder], check=False, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("workflow", "profiles", "config", "segtrans"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Snakefile", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(slurm, project, interpreter):
+    home = project / "environment"
+    shutil.copytree(interpreter.parents[1], home, symlinks=True)
+    with (home / "bin" / "segtrans").open("a") as command:
+        command.write(NOTES)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SEGTRANS_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
+    environment["SLURM_CONF"] = str(slurm)
+    snakemake = [home / "bin" / "python", "-m", "snakemake", "--profile", "profiles/slurm"]
+    faster = ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5"]
+    faster += ["--seconds-between-status-checks", "2"]
+    chosen = ["--config", "tasks=[mnist48_simple]", "methods=[autoencoder, translation]"]
+    answer = subprocess.run(
+        [*snakemake, *faster, *chosen],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    seen = [line.split() for line in (project / "seen.txt").read_text().splitlines()]
+    runs = [Path(folder).parts[-2:] for folder, *_ in seen]
+    expected = [(m, s) for m in ("autoencoder", "translation") for s in ("seed0", "seed1")]
+    assert sorted(runs) == sorted([*expected, ("autoencoder", "seed1")])
+    assert {gpus for _, gpus, _, _ in seen} == {"1"}
+    assert {devices for _, _, devices, _ in seen} == {"0", "1"}
+    assert len({job for *_, job in seen}) == len(seen)
+    assert (project / "results/laptop/table.csv").exists()
