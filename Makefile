@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types unit test-slow docs bench clean
+.PHONY: help setup run ui test lint types unit test-slow docs bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP)  ## run the default scale (laptop) and print its table
 	@$(BIN)/snakemake --quiet rules host
 	@$(BIN)/segtrans summary results/laptop
+
+ui: $(STAMP)  ## compare the runs in MLflow
+	@$(BIN)/segtrans ui
 
 test: lint types unit  ## lint, types and the test suite
 

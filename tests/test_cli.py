@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 VERBS = [
     *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
     *("summary", "phantom", "decathlon", "split", "half-slice-part", "merge-half-slices"),
-    *("half-slices", "predict", "trace"),
+    *("half-slices", "predict", "trace", "ui"),
 ]
 
 
@@ -201,6 +201,7 @@ def test_a_folder_without_a_run_is_one_line(tmp_path):
         assert "run.json" in one_line_error(segtrans(verb, "nowhere", *options, cwd=tmp_path))
     options = ["--output-csv", "t.csv", "--output-md", "t.md", "--output-json", "t.json"]
     assert "run.json" in one_line_error(segtrans("table", "nowhere", *options, cwd=tmp_path))
+    assert "no runs are tracked" in one_line_error(segtrans("ui", cwd=tmp_path))
     assert "nowhere: not found" in one_line_error(segtrans("trace", "nowhere", cwd=tmp_path))
     assert "table" in one_line_error(segtrans("summary", "results/none", cwd=tmp_path))
     assert not list(tmp_path.iterdir())

@@ -134,6 +134,16 @@ def track(
 
 
 @verbs.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
+) -> None:
+    """Compare the tracked runs in MLflow's pages: prints the links and serves them."""
+    from segtrans.tracking import open_pages
+
+    open_pages(port)
+
+
+@verbs.command()
 def trace(
     path: Annotated[Path, typer.Argument(help="Run folder, or a file in it: metrics.json.")],
 ) -> None:

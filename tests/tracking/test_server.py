@@ -83,3 +83,34 @@ def test_the_server_of_a_local_store_shows_its_artefacts(
     place = {"path": "weights.safetensors", "run_uuid": run_id}
     answer = requests.get(f"{uri}/get-artifact", params=place, timeout=30)
     assert answer.content == b"weights"
+
+
+def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
+    store: str, run_folder: Path, tmp_path: Path
+) -> None:
+    run_id = track_run(run_folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (tmp_path / "ui.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "segtrans", "ui", "--port", str(port)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_healthy(f"http://127.0.0.1:{port}", process)
+        asked = {"experiment_ids": ["1"]}
+        page = f"http://127.0.0.1:{port}"
+        answer = requests.post(f"{page}/api/2.0/mlflow/runs/search", json=asked, timeout=30)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
+    (run,) = answer.json()["runs"]
+    assert run["info"]["run_id"] == run_id
+    shown = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+    assert shown["test/best/dice_soft_pooled"] == 0.55
+    printed = (tmp_path / "ui.log").read_text()
+    assert f"{page}/#/experiments/1/runs?compareRunsMode=CHART" in printed
+    assert f"{page}/#/compare-runs?" in printed
+    assert str(run_id) in printed
