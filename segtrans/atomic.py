@@ -1,5 +1,6 @@
 """Write a file whole or not at all: a temporary file beside it, sync, rename."""
 
+import glob
 import json
 import os
 import shutil
@@ -14,13 +15,15 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path in `target`'s folder and move it into place when the block ends well.
 
     The folder is made when absent. When the block raises, the temporary file (or folder) is
-    removed and `target` stays as it was. The temporary name keeps the suffix of `target`, since
+    removed and `target` stays as it was; what a killed process left of the same target is removed
+    at the start. The temporary name keeps the suffix of `target`, since
     some writers choose their format by it.
 
     Raises:
         OSError: the folder cannot be made or written, or the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
     temporary = target.with_name(f".{os.getpid()}.partial.{target.name}")
     try:
         yield temporary
@@ -28,10 +31,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
         _sync(target.parent)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def remove_partials(folder: Path) -> None:
@@ -49,6 +49,30 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, content: Any) -> None:
     """Write `content` as indented JSON with sorted keys, atomically; NaN is refused."""
     write_text(target, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _remove_leftovers(target: Path) -> None:
+    for path in target.parent.glob(f".*.partial.{glob.escape(target.name)}"):
+        number = path.name.split(".")[1]
+        if number.isdecimal() and not _is_running(int(number)):
+            _remove(path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

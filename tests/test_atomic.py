@@ -1,5 +1,8 @@
 """Files appear whole or not at all."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,21 @@ def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path):
         break_off()
     assert target.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_what_a_killed_process_left_of_the_same_target_is_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / f".{ended.pid}.partial.a.txt").write_text("half")
+    (tmp_path / f".{ended.pid}.partial.folder").mkdir()
+    (tmp_path / f".{ended.pid}.partial.b.txt").write_text("of another file")
+    (tmp_path / f".{os.getppid()}.partial.a.txt").write_text("still being written")
+    write_text(tmp_path / "a.txt", "whole")
+    with atomic_path(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert sorted(names(tmp_path)) == sorted(
+        ["a.txt", "folder", f".{ended.pid}.partial.b.txt", f".{os.getppid()}.partial.a.txt"]
+    )
 
 
 def test_a_folder_is_made_and_the_name_keeps_its_suffix(tmp_path):

