@@ -1,6 +1,9 @@
+import contextlib
 import json
 import math
 import statistics
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -148,3 +151,31 @@ def test_mean_and_sd_of_one_value():
 def cells(text, method):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     return next(row for row in rows if len(row) > 1 and row[1] == method)
+
+
+def test_a_full_disk_is_one_line_and_the_tables_before_stay_whole(write_run, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    files = [disk / name for name in ("table.csv", "table.md", "dice.json")]
+    command = [*(sys.executable, "-m", "segtrans", "table")]
+    for option, file in zip(("csv", "md", "json"), files, strict=True):
+        command += [f"--output-{option}", file]
+    try:
+        subprocess.run([*command, write_run()], check=True, capture_output=True)
+        before = [file.read_bytes() for file in files]
+        with contextlib.suppress(OSError), (disk / "others").open("wb", buffering=0) as other:
+            while True:
+                other.write(bytes(4096))
+        again = [*command, write_run(seed=1)]
+        answer = subprocess.run(again, capture_output=True, text=True, check=False)
+        assert answer.returncode == 1
+        (line,) = answer.stderr.splitlines()
+        assert line.startswith("segtrans: error: ")
+        assert "No space left" in line
+        assert [file.read_bytes() for file in files] == before
+        assert {path.name for path in disk.iterdir()} == {file.name for file in files} | {"others"}
+    finally:
+        subprocess.run(["umount", disk], check=True)
