@@ -127,10 +127,15 @@ def track(
     runs: Runs,
     output: Annotated[Path | None, typer.Option(help="Where to note the tracked runs.")] = None,
 ) -> None:
-    """Record finished runs in MLflow, or complete what is missing there. Safe to repeat."""
-    from segtrans.tracking import track_runs
+    """Record finished runs in MLflow, and register the best of each method. Safe to repeat."""
+    from segtrans.atomic import write_json
+    from segtrans.registry import register_best
+    from segtrans.tracking import track_run
 
-    track_runs(runs, output=output)
+    ids = {str(folder): track_run(folder) for folder in runs}
+    register_best(runs, ids)
+    if output is not None:
+        write_json(output, ids)
 
 
 @verbs.command()

@@ -6,7 +6,7 @@ again at any time with `track_run`. So a failure here warns on stderr and stops 
 
 from segtrans.tracking.links import LOCAL_PORT, comparison_links, open_pages
 from segtrans.tracking.mlflow_run import RunDescription
-from segtrans.tracking.replay import track_run, track_runs
+from segtrans.tracking.replay import track_run
 from segtrans.tracking.run import RunTracker, describe_run
 from segtrans.tracking.store import tracking_uri
 
@@ -18,6 +18,5 @@ __all__ = [
     "describe_run",
     "open_pages",
     "track_run",
-    "track_runs",
     "tracking_uri",
 ]

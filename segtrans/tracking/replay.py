@@ -1,11 +1,10 @@
 """A finished run folder, brought to MLflow whole, whatever was tracked while it trained."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segtrans.atomic import write_json
 from segtrans.errors import UserError
 from segtrans.runs import read_facts, read_history, read_object
 from segtrans.tracking.mlflow_run import open_run
@@ -22,21 +21,6 @@ _ARTEFACTS = (
     "weights.safetensors",
     "panel.png",
 )
-
-
-def track_runs(run_folders: Sequence[Path], *, output: Path | None) -> None:
-    """Track each run folder; a failure of MLflow warns and goes on to the next.
-
-    Args:
-        run_folders: written by training, better after evaluation.
-        output: where to note MLflow's id of each run (null where it failed), as JSON.
-
-    Raises:
-        UserError: a run folder holds no finished run.
-    """
-    ids = {str(folder): track_run(folder) for folder in run_folders}
-    if output is not None:
-        write_json(output, ids)
 
 
 def track_run(run_folder: Path) -> str | None:

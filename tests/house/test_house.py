@@ -35,13 +35,14 @@ ALLOWED = {
     "evaluate": {"methods", "data", "tracking"},
     "train": {"methods", "data", "evaluate", "tracking"},
     "tracking": set(),
-    "cli": {"data", "train", "evaluate", "tracking"},
+    "registry": {"methods", "evaluate", "tracking"},
+    "cli": {"data", "train", "evaluate", "tracking", "registry"},
     "manual": set(),
     "__main__": {"cli"},
 }
 ONLY_IN = {
     "h5py": {"data/store.py"},
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking", "registry"},
     "snakemake": set(),
     "dvc": set(),
     "pickle": set(),

@@ -1,0 +1,122 @@
+"""Register the best run of each method."""
+
+import shutil
+import warnings
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from segtrans.methods.weights import WEIGHTS
+from segtrans.runs import Run, read_runs
+from segtrans.tracking.mlflow_run import CELL_TAG, DATA_TAG
+from segtrans.tracking.store import connect, failures_warn, patient_requests, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+ALIAS = "best"
+_PLACE = "model"  # of the model among the run's artefacts
+_PACKAGE = Path(__file__).resolve().parents[1]
+_NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
+
+
+def model_name(run: Run) -> str:
+    """The name under which the best run of this run's method is registered."""
+    return f"segtrans-{run.facts['scale']}-{run.cell.task}-{run.cell.method}"
+
+
+def register_best(run_folders: Iterable[Path], run_ids: dict[str, str | None]) -> None:
+    """Register, of each method, the run with the best validation Dice, under the alias "best".
+
+    One that is registered already is left as it is. A failure of MLflow warns and stops nothing.
+
+    Args:
+        run_folders: finished runs of one task.
+        run_ids: MLflow's id of each run folder; runs without one are passed over.
+
+    Raises:
+        UserError: a run folder holds no finished run.
+    """
+    tracked = [run for run in read_runs(run_folders) if run_ids.get(str(run.folder))]
+    for name, runs in groupby(tracked, key=model_name):
+        best = _best(list(runs))
+        with failures_warn(f"{name} is not registered; track its runs again later"):
+            _register(connect(), name, best, str(run_ids[str(best.folder)]))
+
+
+def _best(runs: Sequence[Run]) -> Run:
+    # By validation: the test fold must choose nothing.
+    return max(runs, key=lambda run: float(run.facts["best_dice_soft_pooled"]))
+
+
+def _register(client: "MlflowClient", name: str, run: Run, run_id: str) -> None:
+    tags = {
+        CELL_TAG: run.cell.identity,
+        DATA_TAG: run.facts["data"]["sha256"],
+        "segtrans.valid_dice_soft_pooled": f"{run.facts['best_dice_soft_pooled']:.6f}",
+    }
+    held = _held(client, name)
+    if held is not None and held.run_id == run_id and held.tags == tags:
+        return
+    with TemporaryDirectory() as folder, patient_requests():
+        _save_model(run, Path(folder) / _PLACE)
+        client.log_artifacts(run_id, folder)
+    if held is None and not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=_description(run))
+    source = f"{client.get_run(run_id).info.artifact_uri}/{_PLACE}"
+    made = client.create_model_version(name, source, run_id=run_id, tags=tags)
+    client.set_registered_model_alias(name, ALIAS, made.version)
+
+
+def _held(client: "MlflowClient", name: str) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+
+
+def _save_model(run: Run, path: Path) -> None:
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    task = run.cell.task_facts
+    images = (-1, len(task.channels), task.height, task.width)
+    maps = (-1, task.height, task.width)
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), images)]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), maps)]),
+    )
+    mlflow.set_tracking_uri(tracking_uri())
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        # It would like types or an example of the input; the signature says it all.
+        warnings.filterwarnings("ignore", ".*(type hint|input example)", UserWarning)
+        needed, code = Path(folder) / "run", Path(folder) / "code" / _PACKAGE.name
+        needed.mkdir()
+        for name in ("run.json", WEIGHTS["best"]):
+            shutil.copyfile(run.folder / name, needed / name)
+        shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns("__pycache__"))
+        mlflow.pyfunc.save_model(
+            path=str(path),
+            python_model=str(Path(__file__).with_name("model.py")),
+            artifacts={"run": str(needed)},
+            code_paths=[str(code)],
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
+        )
+
+
+def _description(run: Run) -> str:
+    task = run.cell.task_facts
+    return (
+        f"{run.cell.method}, {task.title}. Takes images (N, {len(task.channels)}, {task.height}, "
+        f"{task.width}) in [-1, 1], gives the probability of a lesion for each pixel."
+    )
