@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+VOID = 255  # label of a pixel that counts neither for nor against a segmentation
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:

@@ -40,9 +40,15 @@ def train(
     ],
     scale: Annotated[str, typer.Option(help="Name of the scale, for tracking.")] = "by-hand",
     gpus: Annotated[
-        int, typer.Option(min=0, max=1, help="1: on a free GPU, if there is one; 0: CPU.")
+        int, typer.Option(min=0, help="Free GPUs to share the training, if there are any; 0: CPU.")
     ] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that share each batch.", show_default="one for each GPU"
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each process.")] = 1,
     workers: Annotated[
         int, typer.Option(min=0, help="Reading processes, for data larger than memory allows.")
     ] = 2,
@@ -60,7 +66,8 @@ def train(
         output=output,
         checkpoints=checkpoints,
         scale=scale,
-        n_gpus=gpus,
+        n_gpus=max(gpus, devices or 0) if gpus else 0,
+        n_devices=devices,
         n_threads=threads,
         n_workers=workers,
         checkpoint_every_s=checkpoint_every,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from segtrans.processes import average_gradients
 from segtrans.stages import TrainingParams
 
 Terms = dict[str, Tensor]
@@ -65,15 +66,21 @@ class Method(nn.Module, ABC):
 def amsgrad(
     parameters: Iterable[nn.Parameter], *, rate: float, training: TrainingParams
 ) -> Optimizer:
-    """AMSGrad with betas 0.5 and 0.999 (appendix A). Fused: no scalar is read back in a step."""
-    return Adam(
-        parameters,
+    """AMSGrad with betas 0.5 and 0.999 (appendix A). Fused: no scalar is read back in a step.
+
+    Processes that share a training average their gradients before each step.
+    """
+    held = list(parameters)
+    optimiser = Adam(
+        held,
         lr=rate,
         betas=(0.5, 0.999),
         weight_decay=training.weight_decay,
         amsgrad=True,
         fused=True,
     )
+    optimiser.register_step_pre_hook(lambda *_: average_gradients(held))
+    return optimiser
 
 
 def probabilities(logits: Tensor) -> Tensor:

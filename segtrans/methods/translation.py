@@ -20,6 +20,7 @@ from segtrans.nets.spectral import normalised_weights
 from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
 from segtrans.objective.terms import weighted_total
+from segtrans.processes import n_processes, share
 from segtrans.stages import TrainingParams
 
 
@@ -249,4 +250,6 @@ def build(cell: Cell, generator: torch.Generator) -> Translation:
 
 
 def _sample_u(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device)
+    # Drawn for the joint batch: the codes do not depend on how many processes share it.
+    shape = (len(like) * n_processes(), *like.shape[1:])
+    return share(torch.randn(shape, generator=generator, device=like.device))

@@ -4,9 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segtrans.processes import joint_sum
+from segtrans.tasks import VOID
+
 
 def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
-    """One minus the soft Dice, pooled over all pixels of the batch (equation 8).
+    """One minus the soft Dice, pooled over all pixels of the joint batch (equation 8).
 
     Dice = (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth) for probabilities p and truth t. With
     several classes it is the mean over the foreground's.
@@ -14,18 +17,20 @@ def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
     Args:
         y_seg: probabilities, (L, K, H, W) in [0, 1]; K = 1 is the foreground (label > 0), else
             one per class with the background first.
-        y: labels, (L, H, W) uint8, below K when K > 1.
+        y: labels, (L, H, W) uint8, below K when K > 1; `VOID` leaves a pixel out.
         smooth: added above and below.
 
     Returns:
         The loss, in [0, 1].
     """
     p, truth = y_seg.float(), _foreground(y, y_seg.shape[1])
-    p = p[:, -truth.shape[1] :]  # without the background of several classes
+    # Without the background of several classes.
+    p = p[:, -truth.shape[1] :] * (y != VOID).unsqueeze(1)
     over = (0, 2, 3)
-    overlap = (p * truth).sum(over)
-    total = p.sum(over) + truth.sum(over)
-    return 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
+    sums = torch.stack([(p * truth).sum(over), p.sum(over) + truth.sum(over)])
+    overlap, total = joint_sum(sums).unbind()
+    loss: Tensor = 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
+    return loss
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
@@ -51,6 +56,6 @@ def hinge_generator(fake_scores: Tensor) -> Tensor:
 def _foreground(y: Tensor, n_channels: int) -> Tensor:
     """One boolean map per foreground class: (L, 1 or n_channels - 1, H, W)."""
     if n_channels == 1:
-        return (y > 0).unsqueeze(1)
+        return ((y > 0) & (y != VOID)).unsqueeze(1)
     classes = torch.arange(1, n_channels, device=y.device, dtype=y.dtype)
     return y.unsqueeze(1) == classes.view(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""One device for one training: locked, so that two jobs never share a card unasked; else the CPU.
+"""Devices for one training: locked, so that two jobs never share a card unasked; else the CPU.
 
 A slot is a kernel file lock held by the process, so a death of any kind frees it. The lock files
 are never removed: unlinking a locked file would let two processes hold "the same" lock.
@@ -40,40 +40,62 @@ def visible_devices() -> list[str]:
 
 
 @contextmanager
-def claimed_device(n_gpus: int, *, poll_s: float = 0.5) -> Iterator[str | None]:
-    """Hold one free device inside the block, the only one that this process sees.
+def claimed_devices(n_gpus: int, *, poll_s: float = 0.5) -> Iterator[list[str]]:
+    """Hold free devices inside the block, the only ones that this process sees.
 
-    Enter it before torch starts CUDA. Waits while every device is taken.
+    Enter it before torch starts CUDA. Waits while too few devices are free, and holds none
+    meanwhile.
 
     Args:
-        n_gpus: 0 for the CPU, 1 for a device.
+        n_gpus: 0 for the CPU, else the number of devices.
         poll_s: seconds between two looks at taken devices.
 
     Yields:
-        The device's name, or None when training runs on the CPU.
+        The devices' names; none when training runs on the CPU.
+
+    Raises:
+        UserError: more devices are asked for than can be seen (but for none, which is the CPU).
     """
     devices = visible_devices() if n_gpus > 0 else []
     if not devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        yield None
+        yield []
         return
+    if n_gpus > len(devices):
+        raise UserError(
+            f"{n_gpus} devices asked for, {len(devices)} visible ({', '.join(devices)}): ask for "
+            "fewer, or make more visible by CUDA_VISIBLE_DEVICES"
+        )
     folder = _lock_folder()
     is_said = False
     while True:
-        for name in devices:
-            descriptor = try_lock(folder / name.replace("/", "_"))
-            if descriptor is None:
-                continue
-            os.environ["CUDA_VISIBLE_DEVICES"] = name
+        held = _try_locks(folder, devices, n_gpus)
+        if held:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(held)
             try:
-                yield name
+                yield list(held)
             finally:
-                os.close(descriptor)
+                for descriptor in held.values():
+                    os.close(descriptor)
             return
         if not is_said:
-            print(f"waiting for one of the devices {', '.join(devices)}", file=sys.stderr)
+            print(f"waiting for {n_gpus} of the devices {', '.join(devices)}", file=sys.stderr)
             is_said = True
         time.sleep(poll_s)
+
+
+def _try_locks(folder: Path, devices: list[str], n: int) -> dict[str, int]:
+    """Lock n devices, or none when too few are free; descriptors by name."""
+    held: dict[str, int] = {}
+    for name in devices:
+        descriptor = try_lock(folder / name.replace("/", "_"))
+        if descriptor is not None:
+            held[name] = descriptor
+        if len(held) == n:
+            return held
+    for descriptor in held.values():
+        os.close(descriptor)
+    return {}
 
 
 @contextmanager

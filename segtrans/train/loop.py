@@ -19,6 +19,8 @@ from segtrans.data.batches import Batch, TrainingBatches, make_loader
 from segtrans.errors import UserError
 from segtrans.evaluate.validation import validate
 from segtrans.methods.base import Method
+from segtrans.processes import joint_mean, n_processes, share
+from segtrans.tasks import VOID
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
 from segtrans.train.terms import TermSums
@@ -84,7 +86,8 @@ class Trainer:
         )
         self.sessions = checkpoint.sessions
         self.mlflow_run_id = checkpoint.mlflow_run_id
-        print(f"resumed at iteration {checkpoint.iteration}", flush=True)
+        if self.fabric.is_global_zero:
+            print(f"resumed at iteration {checkpoint.iteration}", flush=True)
         return self.history.keep_until(checkpoint.iteration)
 
     def run(
@@ -100,8 +103,7 @@ class Trainer:
         self._clock = time.monotonic()
         self._saved_at = self._clock
         if not self.history.path.read_text(encoding="utf-8"):
-            on_record(self._validate(valid))
-            self._save()
+            self._keep(valid, on_record)
         loader = make_loader(
             batches,
             self.progress.iteration,
@@ -114,16 +116,15 @@ class Trainer:
             total=training.iterations,
             initial=self.progress.iteration,
             desc=self.cell.method,
-            disable=None,
+            disable=None if self.fabric.is_global_zero else True,
             unit="it",
         )
         for batch in bar:
             self._step(batch)
             if self.progress.iteration % training.validate_every == 0 or self.is_done:
-                on_record(self._validate(valid))
-                self._save()
+                self._keep(valid, on_record)
             elif time.monotonic() - self._saved_at > self.checkpoint_every_s:
-                self._save()
+                self._keep(None, on_record)
 
     @property
     def is_done(self) -> bool:
@@ -137,16 +138,31 @@ class Trainer:
         if self.cell.augmentation is not None:
             batch = augment_batch(batch, self.cell.augmentation, generator=generator)
         self.method.train()
+        # Every process draws and augments the joint batch, so that it does not depend on their
+        # number, and trains on its share.
+        batch = _share_of(batch)
         terms = self.method.update(
             batch.x_P, batch.x_A, batch.y, engine=self.fabric, generator=generator
         )
+        terms = joint_mean(terms)
         self.progress.iteration += 1
         if terms:
             self.sums.add(self.progress.iteration, terms)
 
+    def _keep(self, valid: Validation | None, on_record: Callable[[Record], None]) -> None:
+        """Write a checkpoint, after a validation if there is something to validate on."""
+        self._check()
+        # Of the processes that share a training the first one keeps the books.
+        if not self.fabric.is_global_zero:
+            if valid is not None:
+                self.sums.means()  # starts the next sums, as the first process does
+            return
+        if valid is not None:
+            on_record(self._validate(valid))
+        self._save()
+
     def _validate(self, valid: Validation) -> Record:
         """Score the validation fold, keep the best weights, write the history's next line."""
-        self._check()
         progress = self.progress
         scores = validate(self.method.eval(), valid)
         record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}
@@ -163,7 +179,6 @@ class Trainer:
         return record
 
     def _save(self) -> None:
-        self._check()
         now = time.monotonic()
         self.progress.seconds += now - self._clock
         self._clock = self._saved_at = now
@@ -194,6 +209,15 @@ class Trainer:
                     "infinite; training stopped, the last good checkpoint is kept; try a lower "
                     "learning rate or fp32"
                 )
+
+
+def _share_of(batch: Batch) -> Batch:
+    """This process's share of a joint batch; every process gets as many masks."""
+    n = n_processes()
+    if n == 1:
+        return batch
+    masks = batch.y.new_full((-len(batch.y) % n, *batch.y.shape[1:]), VOID)
+    return Batch(share(batch.x_P), share(batch.x_A), share(torch.cat([batch.y, masks])))
 
 
 def _seed(init_seed: int, iteration: int) -> int:

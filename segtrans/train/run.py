@@ -4,15 +4,12 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from segtrans.atomic import atomic_path, remove_partials, write_json
 from segtrans.catalogue import METHODS
@@ -22,14 +19,11 @@ from segtrans.data.labels import Labelled, choose_labelled
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
-from segtrans.tracking import RunTracker, describe_run
-from segtrans.train.device import claimed_device, claimed_folder
+from segtrans.tracking import RunDescription, RunTracker, describe_run
+from segtrans.train.history import Record
 from segtrans.train.loop import Trainer
+from segtrans.train.world import claimed_world, device_name, is_first_process, start_fabric
 
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
-    "fp32": "32-true",
-    "bf16": "bf16-mixed",
-}
 MEMORY_LIMIT_BYTES = 8 * 2**30
 _PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
 
@@ -42,34 +36,40 @@ def train_cell(
     checkpoints: Path,
     scale: str,
     n_gpus: int,
+    n_devices: int | None,
     n_threads: int,
     n_workers: int,
     checkpoint_every_s: float,
 ) -> None:
     """Train, or resume, and write the run folder; each of its files appears whole.
 
+    Args:
+        cell: what to train.
+        data_file: the data set.
+        output: run folder.
+        checkpoints: folder to resume from.
+        scale: for tracking.
+        n_gpus: GPUs that share the training, when any can be seen; 0 for the CPU.
+        n_devices: processes that share it, a device each; None for as many as GPUs, else one.
+        n_threads: of each process.
+        n_workers: reading processes, for data that do not fit into memory.
+        checkpoint_every_s: seconds between checkpoints.
+
     Raises:
         UserError: the data does not fit the cell, another training works on the same
-            checkpoints, or a term of the objective became NaN.
+            checkpoints, the batch cannot be shared among the devices, or a term of the objective
+            became NaN.
     """
     for folder in (output, checkpoints):
         _check_writable(folder)
-    with claimed_folder(checkpoints), claimed_device(n_gpus) as device:
-        for folder in (output, checkpoints):
-            remove_partials(folder)
-        torch.set_num_threads(n_threads)
-        # fp32 means fp32: without this, convolutions on recent GPUs round to ten bits.
-        torch.backends.cudnn.allow_tf32 = False
-        if device and not torch.cuda.is_available():
-            print(f"device {device} cannot be used by torch: training on the CPU", file=sys.stderr)
-            device = None
-        fabric = Fabric(
-            accelerator="cuda" if device else "cpu",
-            devices=1,
-            precision=PRECISIONS[cell.training.precision],
-            # A Slurm job's own launcher is not used: one process trains, however it was started.
-            plugins=[LightningEnvironment()],
-        )
+    torch.set_num_threads(n_threads)
+    # fp32 means fp32: without this, convolutions on recent GPUs round to ten bits.
+    torch.backends.cudnn.allow_tf32 = False
+    with claimed_world(checkpoints, n_gpus) as devices:
+        if is_first_process():
+            for folder in (output, checkpoints):
+                remove_partials(folder)
+        fabric = start_fabric(cell.training, devices, n_devices)
         store = _open_store(cell, data_file)
         labelled, batches = _plan_batches(cell, store)
         trainer = Trainer(
@@ -80,16 +80,38 @@ def train_cell(
             data_sha256=store.sha256(),
             checkpoint_every_s=checkpoint_every_s,
         )
-        records = trainer.resume()
+        records = _resume(trainer)
+        if not fabric.is_global_zero:
+            trainer.run(batches, [], n_workers=n_workers, on_record=lambda _: None)
+            return
         if not trainer.is_done:
-            trainer.sessions.append(_session(device, trainer.progress.iteration))
+            trainer.sessions.append(_session(device_name(fabric), trainer.progress.iteration))
         facts = _facts(trainer, store, scale=scale, labelled=labelled)
-        tracker = RunTracker(**describe_run(output, facts), run_id=trainer.mlflow_run_id)
-        trainer.mlflow_run_id = tracker.run_id
-        for record in records:
-            tracker.log(record)
+        tracker = _track(trainer, describe_run(output, facts), records)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
         _write_outputs(trainer, output, labelled=labelled, facts=facts)
+
+
+def _track(trainer: Trainer, description: RunDescription, records: list[Record]) -> RunTracker:
+    """Open the run in MLflow, or that of the checkpoint again, and log what is there already."""
+    tracker = RunTracker(**description, run_id=trainer.mlflow_run_id)
+    trainer.mlflow_run_id = tracker.run_id
+    for record in records:
+        tracker.log(record)
+    return tracker
+
+
+def _resume(trainer: Trainer) -> list[Record]:
+    """Resume in all processes; the first one goes ahead and mends what it finds damaged."""
+    fabric = trainer.fabric
+    if fabric.is_global_zero:
+        records = trainer.resume()
+        fabric.barrier()
+    else:
+        fabric.barrier()
+        records = trainer.resume()
+    fabric.barrier()
+    return records
 
 
 def _open_store(cell: Cell, data_file: Path) -> Store:
@@ -165,10 +187,10 @@ def _facts(trainer: Trainer, store: Store, *, scale: str, labelled: Labelled) ->
     }
 
 
-def _session(device: str | None, iteration: int) -> dict[str, Any]:
+def _session(device: str, iteration: int) -> dict[str, Any]:
     return {
         "from_iteration": iteration,
-        "device": f"cuda:{device}" if device else f"cpu ({platform.machine()})",
+        "device": device,
         "commit": _commit(),
         "versions": {
             "python": platform.python_version(),

@@ -26,6 +26,7 @@ FOUNDATIONS = {
     "cells",
     "runs",
     "catalogue",
+    "processes",
 }
 ALLOWED = {
     "data": set(),

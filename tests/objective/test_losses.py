@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
+from segtrans.tasks import VOID
 
 
 @pytest.fixture
@@ -90,3 +91,14 @@ def test_hinge_is_equation_12(rng):
     loss = hinge_discriminator(torch.from_numpy(real), torch.from_numpy(fake))
     assert loss.item() == pytest.approx(expected)
     assert hinge_generator(torch.from_numpy(fake)).item() == pytest.approx(-fake.mean())
+
+
+def test_void_pixels_count_neither_for_nor_against():
+    generator = torch.Generator().manual_seed(0)
+    y_seg = torch.rand(2, 1, 4, 6, generator=generator)
+    y = (torch.rand(2, 4, 6, generator=generator) > 0.5).to(torch.uint8)
+    void = torch.cat([y, torch.full_like(y, VOID)])
+    padded = torch.cat([y_seg, torch.rand(2, 1, 4, 6, generator=generator)])
+    assert dice_loss(padded, void) == dice_loss(y_seg, y)
+    y[:, :, :3] = VOID
+    assert dice_loss(y_seg, y).item() == pytest.approx(dice_loss(y_seg[..., 3:], y[..., 3:]).item())

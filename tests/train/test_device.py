@@ -1,5 +1,6 @@
 """Device slots: exclusive, freed by death, and honest about the environment."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -9,11 +10,12 @@ import time
 import pytest
 
 from segtrans.errors import UserError
-from segtrans.train.device import claimed_device, claimed_folder, visible_devices
+from segtrans.train.device import claimed_devices, claimed_folder, visible_devices
 
 CLAIM = (
-    "import sys, time; from segtrans.train.device import claimed_device\n"
-    "with claimed_device(1) as name: print(name, flush=True); time.sleep(float(sys.argv[1]))"
+    "import sys, time; from segtrans.train.device import claimed_devices\n"
+    "with claimed_devices(int(sys.argv[2])) as names:\n"
+    "    print(*names, flush=True); time.sleep(float(sys.argv[1]))"
 )
 
 
@@ -24,9 +26,9 @@ def own_locks(tmp_path, monkeypatch):
     monkeypatch.delenv("SEGTRANS_GPUS", raising=False)
 
 
-def claim(seconds):
+def claim(seconds, n=1):
     return subprocess.Popen(
-        [sys.executable, "-c", CLAIM, str(seconds)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CLAIM, str(seconds), str(n)], stdout=subprocess.PIPE, text=True
     )
 
 
@@ -46,6 +48,48 @@ def test_two_devices_are_both_used_never_shared_and_freed_by_death(monkeypatch):
         process.communicate()
 
 
+def test_two_devices_at_once_wait_until_both_are_free_and_hold_none_meanwhile(monkeypatch):
+    monkeypatch.setenv("SEGTRANS_GPUS", "0,1")
+    first = claim(60)
+    assert first.stdout.readline().strip() == "0"
+    both = claim(60, 2)
+    time.sleep(1.5)
+    assert both.poll() is None
+    second = claim(0)  # gets the other one, which waiting does not hold
+    assert second.stdout.readline().strip() == "1"
+    assert second.wait(20) == 0
+    first.kill()
+    assert both.stdout.readline().strip() == "0 1"
+    both.kill()
+    for process in (first, second, both):
+        process.communicate()
+
+
+def test_six_jobs_on_two_devices_never_share_one_and_use_both(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEGTRANS_GPUS", "0,1")
+    code = (
+        "import sys, time; from segtrans.train.device import claimed_devices\n"
+        "with claimed_devices(1, poll_s=0.05) as (name,):\n"
+        "    begin = time.monotonic(); time.sleep(0.5)\n"
+        "    print(name, begin, time.monotonic())"
+    )
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    held = [job.communicate(timeout=60)[0].split() for job in jobs]
+    assert {name for name, _, _ in held} == {"0", "1"}
+    for device in ("0", "1"):
+        times = sorted((float(begin), float(end)) for name, begin, end in held if name == device)
+        assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(times))
+
+
+def test_more_devices_than_there_are_is_one_line(monkeypatch):
+    monkeypatch.setenv("SEGTRANS_GPUS", "0")
+    with pytest.raises(UserError, match="2 devices asked for, 1 visible"), claimed_devices(2):
+        pass
+
+
 @pytest.mark.parametrize(
     ("value", "expected"), [("3,5", ["3", "5"]), ("", []), ("-1", []), ("GPU-ab", ["GPU-ab"])]
 )
@@ -56,11 +100,11 @@ def test_a_preset_cuda_visible_devices_is_the_pool(monkeypatch, value, expected)
 
 def test_without_a_device_or_a_request_the_cpu_is_used(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with claimed_device(1) as name:
-        assert name is None
+    with claimed_devices(1) as names:
+        assert names == []
     monkeypatch.setenv("SEGTRANS_GPUS", "0")
-    with claimed_device(0) as name:
-        assert name is None
+    with claimed_devices(0) as names:
+        assert names == []
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 
 

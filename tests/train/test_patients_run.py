@@ -82,6 +82,7 @@ def train(data, folder, cell=None):
         checkpoints=Path(f"checkpoints-{folder}"),
         scale="test",
         n_gpus=0,
+        n_devices=None,
         n_threads=1,
         n_workers=0,
         checkpoint_every_s=300,

@@ -45,6 +45,7 @@ def train(cell, data, folder="run", checkpoints=None, n_gpus=0):
         checkpoints=Path(checkpoints or f"checkpoints-{folder}"),
         scale="test",
         n_gpus=n_gpus,
+        n_devices=None,
         n_threads=1,
         n_workers=0,
         checkpoint_every_s=300,

@@ -1,0 +1,94 @@
+"""One training shared by two processes, against one process with the joint batch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def train(cell, data, folder, *options):
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json()),
+            *("--data", str(data), "--output", folder, "--checkpoints", f"checkpoints-{folder}"),
+            *("--gpus", "0", *options),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def history(folder):
+    return [json.loads(line) for line in Path(folder, "history.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["translation", "autoencoder"])
+@pytest.mark.parametrize("per_batch", [0, 3])
+def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
+    tiny_data, make_cell, method, per_batch
+):
+    cell = make_cell(method, batch_size=4, iterations=8, validate_every=1)
+    # An odd number of labels, or mostly none, cannot be shared equally.
+    labels = cell.labels.model_copy(update={"per_batch": per_batch})
+    cell = cell.model_copy(update={"labels": labels})
+    for folder, options in (("one", []), ("two", ["--devices", "2"])):
+        answer = train(cell, tiny_data, folder, *options)
+        assert answer.returncode == 0, answer.stderr
+    alone, together = history("one"), history("two")
+    assert [record["iteration"] for record in together] == list(range(9))
+    assert any("seg" in record["train"] for record in alone)
+    for one, two in zip(alone, together, strict=True):
+        assert two["train"] == pytest.approx(one["train"], rel=1e-4, abs=1e-6), one["iteration"]
+        assert two["valid"] == pytest.approx(one["valid"], rel=1e-4, abs=1e-5)
+    assert "2 processes" in json.loads(Path("two/run.json").read_text())["device"]
+
+
+def test_a_batch_that_cannot_be_shared_is_one_line(tiny_data, make_cell):
+    answer = train(make_cell("autoencoder", batch_size=3), tiny_data, "run", "--devices", "2")
+    assert answer.returncode == 1
+    (line,) = answer.stderr.splitlines()
+    assert "training.batch_size = 3" in line
+    assert not Path("run").exists()
+
+
+@pytest.mark.slow
+def test_shared_trainings_resume_together(tiny_data, make_cell):
+    cell = make_cell("translation", batch_size=4, iterations=8, validate_every=2)
+    whole = train(cell, tiny_data, "whole", "--devices", "2")
+    assert whole.returncode == 0, whole.stderr
+    code = (
+        "import sys; from segtrans.train.loop import Trainer; keep = Trainer._keep\n"
+        "def stop(self, *arguments):\n"
+        "    keep(self, *arguments)\n"
+        "    if self.progress.iteration == 4: raise SystemExit(9)\n"
+        "Trainer._keep = stop\n"
+        "from segtrans.cli import main; main()"
+    )
+    Path("stopping.py").write_text(code)
+    broken = subprocess.run(
+        [
+            *(sys.executable, "stopping.py", "train", "--cell", cell.to_json()),
+            *("--data", str(tiny_data), "--output", "broken", "--checkpoints"),
+            *("checkpoints-broken", "--gpus", "0", "--devices", "2"),
+        ],
+        capture_output=True,
+        check=False,
+        timeout=240,
+    )
+    assert broken.returncode != 0
+    again = train(cell, tiny_data, "broken", "--devices", "2")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("resumed at iteration 4") == 1
+    for name in ("history.jsonl", "weights.safetensors", "weights_last.safetensors"):
+        assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes(), name
