@@ -60,14 +60,13 @@ def train_cell(
             checkpoints, the batch cannot be shared among the devices, or a term of the objective
             became NaN.
     """
-    for folder in (output, checkpoints):
+    folders = (output, checkpoints)
+    for folder in folders:
         _check_writable(folder)
     torch.set_num_threads(n_threads)
-    # fp32 means fp32: without this, convolutions on recent GPUs round to ten bits.
-    torch.backends.cudnn.allow_tf32 = False
     with claimed_world(checkpoints, n_gpus) as devices:
         if is_first_process():
-            for folder in (output, checkpoints):
+            for folder in folders:
                 remove_partials(folder)
         fabric = start_fabric(cell.training, devices, n_devices)
         store = _open_store(cell, data_file)
@@ -84,8 +83,6 @@ def train_cell(
         if not fabric.is_global_zero:
             trainer.run(batches, [], n_workers=n_workers, on_record=lambda _: None)
             return
-        if not trainer.is_done:
-            trainer.sessions.append(_session(device_name(fabric), trainer.progress.iteration))
         facts = _facts(trainer, store, scale=scale, labelled=labelled)
         tracker = _track(trainer, describe_run(output, facts), records)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
@@ -102,7 +99,10 @@ def _track(trainer: Trainer, description: RunDescription, records: list[Record])
 
 
 def _resume(trainer: Trainer) -> list[Record]:
-    """Resume in all processes; the first one goes ahead and mends what it finds damaged."""
+    """Resume in all processes; the first one goes ahead and mends what it finds damaged.
+
+    What is left to do is a new session.
+    """
     fabric = trainer.fabric
     if fabric.is_global_zero:
         records = trainer.resume()
@@ -111,6 +111,8 @@ def _resume(trainer: Trainer) -> list[Record]:
         fabric.barrier()
         records = trainer.resume()
     fabric.barrier()
+    if not trainer.is_done:
+        trainer.sessions.append(_session(device_name(fabric), trainer.progress.iteration))
     return records
 
 

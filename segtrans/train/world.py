@@ -71,6 +71,8 @@ def start_fabric(training: TrainingParams, devices: list[str], n_devices: int | 
             f"training.batch_size = {training.batch_size}: cannot be shared equally among {n} "
             "devices; choose a number of devices that divides it"
         )
+    # fp32 means fp32: without this, convolutions on recent GPUs round to ten bits.
+    torch.backends.cudnn.allow_tf32 = False
     fabric = Fabric(
         accelerator="cuda" if devices else "cpu",
         devices=n,
