@@ -1,9 +1,12 @@
-"""Snakemake killed with kill -9, and started twice at once; a stand-in does the jobs."""
+"""Snakemake killed with kill -9, and started twice at once: with real jobs, and with stand-ins."""
 
+import json
 import os
+import random
 import shutil
 import signal
 import subprocess
+import sys
 import sysconfig
 import time
 from pathlib import Path
@@ -97,3 +100,86 @@ def test_a_second_snakemake_is_refused_and_disturbs_nothing(start, tmp_path):
     assert "Traceback" not in refusal
     assert first.returncode == 0, text
     assert (tmp_path / "results/laptop/table.md").exists()
+
+
+def real(folder, *arguments):
+    """Snakemake with the real jobs, in a process group of its own."""
+    config = ["tasks=[mnist48_simple]", "methods=[autoencoder, translation]"]
+    config += ["training={iterations: 60, validate_every: 20, batch_size: 4}"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    command += ["--configfile", "config/smoke.yaml", "--config", *config, *arguments]
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def results(folder):
+    """The bytes of all results but for those that hold times or MLflow's ids."""
+    files = folder.glob("results/smoke/**/*")
+    return {
+        file.relative_to(folder): file.read_bytes()
+        for file in files
+        if file.is_file() and file.name not in ("run.json", "tracked.json")
+    }
+
+
+def test_everything_killed_at_random_moments_ends_with_the_bytes_of_an_undisturbed_run(tmp_path):
+    for name in ("undisturbed", "killed"):
+        for part in ("workflow", "profiles", "config", "segtrans"):
+            shutil.copytree(ROOT / part, tmp_path / name / part)
+        for part in ("Snakefile", "params.yaml"):
+            shutil.copy(ROOT / part, tmp_path / name / part)
+    begun = time.monotonic()
+    undisturbed = real(tmp_path / "undisturbed")
+    text, _ = undisturbed.communicate(timeout=400)
+    assert undisturbed.returncode == 0, text
+    lasts_s = time.monotonic() - begun
+    rng, n_killed, killed = random.Random(5), 0, tmp_path / "killed"
+    for _ in range(5):
+        process = real(killed)
+        time.sleep(rng.uniform(0.1, 0.5) * lasts_s)
+        n_killed += process.poll() is None
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # Snakemake and every job
+        process.communicate()
+        real(killed, "--unlock").communicate(timeout=60)
+    assert n_killed >= 2
+    last = real(killed)
+    text, _ = last.communicate(timeout=400)
+    assert last.returncode == 0, text
+    expected = results(tmp_path / "undisturbed")
+    assert len(expected) > 15
+    assert results(killed) == expected
+    assert not list(killed.glob("results/**/.*.partial.*"))
+    assert not list(killed.glob("data/**/.*.partial.*"))
+    runs = mlflow_runs(killed)
+    assert sorted(name for name, status in runs if status == "FINISHED") == [
+        "autoencoder/seed0",
+        "translation/seed0",
+    ]
+    # A training that was killed before its first checkpoint cannot know its run.
+    assert {status for _, status in runs} <= {"FINISHED", "KILLED"}
+
+
+def mlflow_runs(folder):
+    code = (
+        "import json, sys; from mlflow import MlflowClient\n"
+        "client = MlflowClient(sys.argv[1])\n"
+        "ids = [e.experiment_id for e in client.search_experiments()]\n"
+        "runs = client.search_runs(ids)\n"
+        "print(json.dumps([(r.info.run_name, r.info.status) for r in runs]))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, f"sqlite:///{folder}/mlflow.db"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(answer.stdout)

@@ -1,8 +1,10 @@
 """The Slurm profile, against a real Slurm with two pretend GPUs on loopback."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -58,27 +60,31 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(slurm, project, interpreter):
-    home = project / "environment"
-    shutil.copytree(interpreter.parents[1], home, symlinks=True)
-    with (home / "bin" / "segtrans").open("a") as command:
-        command.write(NOTES)
+def run_on_slurm(slurm, project, python, *arguments):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SEGTRANS_")}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
     environment["SLURM_CONF"] = str(slurm)
-    snakemake = [home / "bin" / "python", "-m", "snakemake", "--profile", "profiles/slurm"]
+    path = [str(ROOT), sysconfig.get_paths()["purelib"]]
+    snakemake = [python, "-m", "snakemake", "--profile", "profiles/slurm"]
     faster = ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5"]
     faster += ["--seconds-between-status-checks", "2"]
-    chosen = ["--config", "tasks=[mnist48_simple]", "methods=[autoencoder, translation]"]
     answer = subprocess.run(
-        [*snakemake, *faster, *chosen],
+        [*snakemake, *faster, *arguments],
         cwd=project,
-        env=environment,
+        env=environment | {"PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
+
+
+def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(slurm, project, interpreter):
+    home = project / "environment"
+    shutil.copytree(interpreter.parents[1], home, symlinks=True)
+    with (home / "bin" / "segtrans").open("a") as command:
+        command.write(NOTES)
+    chosen = ["--config", "tasks=[mnist48_simple]", "methods=[autoencoder, translation]"]
+    run_on_slurm(slurm, project, home / "bin" / "python", *chosen)
     seen = [line.split() for line in (project / "seen.txt").read_text().splitlines()]
     runs = [Path(folder).parts[-2:] for folder, *_ in seen]
     expected = [(m, s) for m in ("autoencoder", "translation") for s in ("seed0", "seed1")]
@@ -87,3 +93,22 @@ def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(slurm, project
     assert {devices for _, _, devices, _ in seen} == {"0", "1"}
     assert len({job for *_, job in seen}) == len(seen)
     assert (project / "results/laptop/table.csv").exists()
+
+
+@pytest.mark.timeout(1200)
+def test_a_training_cut_off_by_the_time_limit_continues_from_its_checkpoint(slurm, project):
+    # More than a minute on any machine, and a minute is the shortest limit that Slurm has.
+    training = "training={iterations: 450, validate_every: 50, batch_size: 8}"
+    run = "results/smoke/mnist48_simple/translation/seed0"
+    run_on_slurm(
+        *(slurm, project, sys.executable, f"{run}/run.json", "--configfile", "config/smoke.yaml"),
+        *("--set-resources", "train:runtime=1", "--retries", "20", "--config", training),
+        *("networks={width: 0.125}", "tasks=[mnist48_simple]", "methods=[translation]"),
+    )
+    facts = json.loads((project / run / "run.json").read_text())
+    starts = [session["from_iteration"] for session in facts["sessions"]]
+    assert len(starts) >= 2
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))
+    lines = (project / run / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == list(range(0, 451, 50))
