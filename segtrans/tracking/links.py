@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 LOCAL_PORT = 5000  # where `mlflow ui` listens
+_VIEW = "&workflowType=machine_learning"  # else MLflow shows its pages for language models
 
 
 def comparison_links(experiments: Iterable[str]) -> list[str]:
@@ -95,8 +96,8 @@ def _links(client: "MlflowClient", name: str, page: str) -> list[str]:
     )
     newest = {run.info.run_name: run.info.run_id for run in runs}
     ids = quote(json.dumps([newest[run] for run in sorted(newest)], separators=(",", ":")))
-    experiments = quote(json.dumps([number]))
+    experiments = quote(json.dumps([number])) + _VIEW
     return [
-        f"  {name}, curves: {page}/#/experiments/{number}/runs?compareRunsMode=CHART",
+        f"  {name}, curves: {page}/#/experiments/{number}/runs?compareRunsMode=CHART{_VIEW}",
         f"  {name}, side by side: {page}/#/compare-runs?runs={ids}&experiments={experiments}",
     ]

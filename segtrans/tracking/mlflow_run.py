@@ -22,6 +22,8 @@ FOLDER_TAG = "segtrans.run_folder"
 _ARTEFACTS_TAG = "segtrans.artefacts"
 _METRICS_PER_BATCH = 1000  # MLflow refuses more
 _CURVES = ("train", "valid")
+# Which of MLflow's views an experiment opens in: that of trainings.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class RunDescription(TypedDict):
@@ -152,7 +154,9 @@ def _experiment_id(client: "MlflowClient", name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifact_location()))
+            return str(
+                client.create_experiment(name, artifact_location=artifact_location(), tags=_KIND)
+            )
         except MlflowException:  # another process may have been faster
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

@@ -30,7 +30,9 @@ def test_the_links_compare_the_newest_finished_run_of_each_name(
     start, curves, compare = comparison_links([EXPERIMENT, "segtrans/smoke/not_there"])
     assert start.startswith(f"MLflow: mlflow ui --backend-store-uri {store} ")
     page = "http://127.0.0.1:5000"
-    assert curves.endswith(f" {page}/#/experiments/{number}/runs?compareRunsMode=CHART")
+    assert curves.endswith(
+        f" {page}/#/experiments/{number}/runs?compareRunsMode=CHART&workflowType=machine_learning"
+    )
     assert f" {page}/#/compare-runs?" in compare
     query = parse_qs(compare.partition("?")[2])
     assert json.loads(query["runs"][0]) == [again, other]

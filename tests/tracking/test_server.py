@@ -1,4 +1,6 @@
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -85,13 +87,14 @@ def test_the_server_of_a_local_store_shows_its_artefacts(
     assert answer.content == b"weights"
 
 
-def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
-    store: str, run_folder: Path, tmp_path: Path
-) -> None:
-    run_id = track_run(run_folder)
+@pytest.fixture
+def pages(store: str, run_folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Address and output of `segtrans ui` on a store with one run."""
+    track_run(run_folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with (tmp_path / "ui.log").open("w") as log:
+    output = tmp_path / "ui.log"
+    with output.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "segtrans", "ui", "--port", str(port)],
             stdout=log,
@@ -100,17 +103,53 @@ def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
         )
     try:
         _wait_until_healthy(f"http://127.0.0.1:{port}", process)
-        asked = {"experiment_ids": ["1"]}
-        page = f"http://127.0.0.1:{port}"
-        answer = requests.post(f"{page}/api/2.0/mlflow/runs/search", json=asked, timeout=30)
+        yield f"http://127.0.0.1:{port}", output
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=60)
+
+
+def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
+    pages: tuple[str, Path],
+) -> None:
+    page, output = pages
+    asked = {"experiment_ids": ["1"]}
+    answer = requests.post(f"{page}/api/2.0/mlflow/runs/search", json=asked, timeout=30)
     (run,) = answer.json()["runs"]
-    assert run["info"]["run_id"] == run_id
     shown = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert shown["test/best/dice_soft_pooled"] == 0.55
-    printed = (tmp_path / "ui.log").read_text()
+    printed = output.read_text()
     assert f"{page}/#/experiments/1/runs?compareRunsMode=CHART" in printed
     assert f"{page}/#/compare-runs?" in printed
-    assert str(run_id) in printed
+    assert run["info"]["run_id"] in printed
+
+
+@pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="no browser: apt-get install chromium chromium-driver",
+)
+def test_the_printed_link_shows_dice_of_every_run_in_a_browser(pages: tuple[str, Path]) -> None:
+    from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    (link,) = re.findall(r"http\S+compareRunsMode=CHART\S*", pages[1].read_text())
+    options = webdriver.ChromeOptions()
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        "--window-size=1500,1100",
+    ):
+        options.add_argument(argument)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    browser = webdriver.Chrome(options=options, service=service)
+    try:
+        browser.get(link)
+
+        def shows(text: str) -> bool:
+            return text in browser.find_element("tag name", "body").text
+
+        wait = WebDriverWait(browser, 90)
+        for text in ("translation/seed3", "test/best", "dice_soft_pooled", "0.55"):
+            wait.until(lambda _, text=text: shows(text), f"{text} is not shown")
+    finally:
+        browser.quit()
