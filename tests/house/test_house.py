@@ -39,6 +39,7 @@ ALLOWED = {
     "registry": {"methods", "evaluate", "tracking"},
     "cli": {"data", "train", "evaluate", "tracking", "registry"},
     "manual": set(),
+    "records": set(),
     "__main__": {"cli"},
 }
 ONLY_IN = {

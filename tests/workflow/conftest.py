@@ -29,7 +29,7 @@ if "--report" in options:
               for name in ("half_slices.png", "report.md", "patients.csv")]
 for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("")
+    path.write_text(" ".join(sys.argv[1:]))  # other arguments, other results
 """
 
 

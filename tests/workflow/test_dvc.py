@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+DATA_RULES = {
+    *("digits", "cluttered_mnist", "phantom", "split", "half_slice_part", "brats", "data"),
+}
 pytestmark = pytest.mark.slow
 
 
@@ -51,10 +55,7 @@ def run(environment):
     return run
 
 
-@pytest.fixture(scope="module")
-def versioned(tmp_path_factory, run):
-    """A repository whose default scale `dvc repro` made, pushed to a folder."""
-    folder = tmp_path_factory.mktemp("versioned")
+def make_repository(folder, run):
     for name in ("workflow", "profiles", "config", "segtrans", ".dvc/plots"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
@@ -62,8 +63,22 @@ def versioned(tmp_path_factory, run):
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)
     run(folder, "git", "init", "--quiet")
-    run(folder, "dvc", "repro")
     run(folder, "dvc", "remote", "add", "--default", "store", str(folder.parent / "remote"))
+    return folder
+
+
+@pytest.fixture
+def empty(tmp_path, run):
+    """A repository in which nothing has run."""
+    (tmp_path / "empty").mkdir()
+    return make_repository(tmp_path / "empty", run)
+
+
+@pytest.fixture(scope="module")
+def versioned(tmp_path_factory, run):
+    """A repository whose default scale `dvc repro` made, pushed to a folder."""
+    folder = make_repository(tmp_path_factory.mktemp("versioned"), run)
+    run(folder, "dvc", "repro")
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "--quiet", "--message", "run")
     run(folder, "dvc", "push")
@@ -138,7 +153,7 @@ def test_after_a_pull_a_changed_parameter_reruns_what_depends_on_it(
 def test_data_alone_can_be_pulled_and_are_not_made_again(versioned, tmp_path, run):
     run(tmp_path, "git", "clone", "--quiet", str(versioned), "clone")
     folder = tmp_path / "clone"
-    run(folder, "dvc", "pull", "data/laptop", ".snakemake/metadata")
+    run(folder, "dvc", "pull", "data/laptop")
     assert (folder / "data/laptop/mnist48_simple.h5").exists()
     assert not (folder / "results").exists()
     plan = run(folder, "snakemake", "--dry-run")
@@ -146,6 +161,27 @@ def test_data_alone_can_be_pulled_and_are_not_made_again(versioned, tmp_path, ru
     assert "train " in plan
     change(folder, "noise_sd: 0.01", "noise_sd: 0.02")
     assert "cluttered_mnist" in run(folder, "snakemake", "--dry-run")
+
+
+def test_data_can_be_versioned_before_any_training(empty, tmp_path, run):
+    run(empty, "dvc", "repro", "data")
+    assert not list(empty.glob("results/laptop/*/*/seed*"))
+    assert "didn't change, skipping" in run(empty, "dvc", "repro", "data")
+    run(empty, "git", "add", ".")
+    run(empty, "git", "commit", "--quiet", "--message", "data")
+    run(empty, "dvc", "push", "data")
+    run(tmp_path, "git", "clone", "--quiet", str(empty), "clone")
+    folder = tmp_path / "clone"
+    run(folder, "dvc", "pull", "data")
+    plan = run(folder, "snakemake", "--dry-run")
+    made = set(re.findall(r"^rule (\w+):", plan, re.MULTILINE)) & DATA_RULES
+    assert made <= {"data"}  # which gathers the records
+    change(folder, "normalisation: per_sequence", "normalisation: joint")
+    plan = run(folder, "snakemake", "--dry-run")
+    made = set(re.findall(r"^rule (\w+):", plan, re.MULTILINE)) & DATA_RULES
+    assert made == {"half_slice_part", "brats", "data"}
+    run(folder, "dvc", "repro", "data")
+    assert "up to date" in run(folder, "dvc", "status", "data")
 
 
 @pytest.mark.parametrize("where", [[], ["--temp"]])

@@ -60,7 +60,7 @@ def planned(interpreter, folder, *arguments):
         return {}
     table = text[text.rindex("Job stats:") :]
     counts = {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
-    return {name: n for name, n in counts.items() if name not in ("all", "total")}
+    return {name: n for name, n in counts.items() if name not in ("all", "data", "total")}
 
 
 def replace(folder, file, old, new):

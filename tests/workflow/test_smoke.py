@@ -82,7 +82,7 @@ def test_every_run_leaves_its_files_and_its_weights_load(project):
 
 
 def test_half_slices_are_reported_and_their_parts_are_gone(project):
-    report = project / "results/smoke/half_slices"
+    report = project / "data/smoke/brats_report"
     assert "phantoms" in (report / "report.md").read_text()
     assert pd.read_csv(report / "patients.csv")["fold"].tolist() == ["train", "valid", "test"]
     assert (report / "half_slices.png").read_bytes().startswith(b"\x89PNG")

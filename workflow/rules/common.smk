@@ -10,6 +10,7 @@ from snakemake.resources import Resource
 from segtrans.cells import resolve_cell
 from segtrans.errors import UserError
 from segtrans.params import load_params
+from segtrans.records import restore_records, save_records
 from segtrans.tasks import TASKS
 from segtrans.train.device import visible_devices
 from segtrans.versions import (
@@ -54,6 +55,9 @@ TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
 TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
 JOBS = range(PARAMS.brats.n_jobs)
+DATA_RECORDS = f"data/{SCALE}/records.json"
+
+restore_records(Path(DATA_RECORDS))
 
 
 wildcard_constraints:
@@ -153,7 +157,7 @@ def get_task_results(wildcards):
 def get_final_output():
     """The table, the figures of every task, and the tracked runs."""
     return (
-        [f"results/{SCALE}/table.md", f"results/{SCALE}/table.csv"]
+        [DATA_RECORDS, f"results/{SCALE}/table.md", f"results/{SCALE}/table.csv"]
         + expand(
             "results/{scale}/figures/{task}/{figure}",
             scale=SCALE,

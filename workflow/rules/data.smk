@@ -1,3 +1,14 @@
+# `snakemake data`: the data sets alone.
+rule data:
+    input:
+        expand("data/{scale}/{task}.h5", scale=SCALE, task=PARAMS.tasks),
+    output:
+        DATA_RECORDS,
+    localrule: True
+    run:
+        save_records(Path("data", SCALE), Path(output[0]))
+
+
 rule digits:
     input:
         get_idx_files,
@@ -134,7 +145,7 @@ rule brats:
     output:
         data="data/{scale}/brats.h5",
         report=report(
-            expand("results/{{scale}}/half_slices/{file}", file=HALF_SLICE_REPORT),
+            expand("data/{{scale}}/brats_report/{file}", file=HALF_SLICE_REPORT),
             category="Half-slices",
             caption="../report/half_slices.rst",
         ),
@@ -144,4 +155,4 @@ rule brats:
         "logs/{scale}/brats.benchmark.tsv"
     shell:
         "segtrans merge-half-slices --split {input.split:q} --output {output.data:q}"
-        " --report results/{wildcards.scale:q}/half_slices {input.parts:q} 2> {log:q}"
+        " --report data/{wildcards.scale:q}/brats_report {input.parts:q} 2> {log:q}"
