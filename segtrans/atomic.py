@@ -23,7 +23,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         OSError: the folder cannot be made or written, or the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
+    remove_leftovers(target)
     temporary = target.with_name(f".{os.getpid()}.partial.{target.name}")
     try:
         yield temporary
@@ -32,6 +32,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         _remove(temporary)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what killed processes left half-written of `target`: each may be as large as it."""
+    for path in target.parent.glob(f".*.partial.{glob.escape(target.name)}"):
+        number = path.name.split(".")[1]
+        if number.isdecimal() and not _is_running(int(number)):
+            _remove(path)
 
 
 def remove_partials(folder: Path) -> None:
@@ -49,13 +57,6 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, content: Any) -> None:
     """Write `content` as indented JSON with sorted keys, atomically; NaN is refused."""
     write_text(target, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def _remove_leftovers(target: Path) -> None:
-    for path in target.parent.glob(f".*.partial.{glob.escape(target.name)}"):
-        number = path.name.split(".")[1]
-        if number.isdecimal() and not _is_running(int(number)):
-            _remove(path)
 
 
 def _is_running(process: int) -> bool:

@@ -4,7 +4,6 @@ The rules are stricter than those of tarfile's "data" filter (PEP 706): nothing 
 archive with one bad member is refused as a whole.
 """
 
-import glob
 import os
 import shutil
 import tarfile
@@ -14,7 +13,7 @@ from typing import IO, cast
 
 from tqdm import tqdm
 
-from segtrans.atomic import atomic_path
+from segtrans.atomic import atomic_path, remove_leftovers
 from segtrans.data.fetch import check_space
 from segtrans.errors import UserError
 
@@ -51,7 +50,7 @@ def extract(
             holds nothing that is wanted, or has a member that is anything but a plain file or
             folder inside of its folder; the disk has too little space or cannot be written.
     """
-    _remove_leftovers(folder)
+    remove_leftovers(folder)
     try:
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder}: holds something already; move it away, or name another")
@@ -72,12 +71,6 @@ def extract(
             f"{archive}: cannot be unpacked into {folder} ({error.filename or 'the disk'}: "
             f"{error.strerror}); nothing was left half-written; mend that and run again"
         ) from error
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left of `folder`: each as large as the whole."""
-    for leftover in folder.parent.glob(f".*.partial.{glob.escape(folder.name)}"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _wanted_files(

@@ -117,9 +117,6 @@ def _in_grid(volume: NDArray[Stored], box: Box) -> NDArray[Stored]:
 
 
 def _write_case(folder: Path, volumes: Mapping[str, NDArray[np.integer]]) -> None:
-    # What a killed job left behind.
-    for killed in folder.parent.glob(f".*.partial.{folder.name}"):
-        shutil.rmtree(killed)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         for name, volume in volumes.items():

@@ -251,7 +251,9 @@ def test_a_folder_of_a_killed_job_is_written_again(quick, tmp_path):
     case_folder = tmp_path / "HGG" / "phantom_0000"
     case_folder.mkdir(parents=True)
     (case_folder / "phantom_0000_t1.nii.gz").write_bytes(b"half")
-    killed = tmp_path / "HGG" / ".123.partial.phantom_0000"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    killed = tmp_path / "HGG" / f".{ended.pid}.partial.phantom_0000"
     killed.mkdir()
     (killed / "phantom_0000_t1.nii.gz").write_bytes(b"half")
     write_phantoms(tmp_path, first=0, last=1, n_patients=1, data_seed=0)
