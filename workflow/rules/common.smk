@@ -13,6 +13,7 @@ from segtrans.params import load_params
 from segtrans.records import restore_records, save_records
 from segtrans.tasks import TASKS
 from segtrans.train.device import visible_devices
+from segtrans.train.memory import training_memory_mb
 from segtrans.versions import (
     CLUTTER_VERSION,
     EVALUATION_VERSION,
@@ -73,16 +74,30 @@ wildcard_constraints:
 if "gpu" not in workflow.global_resources:
     n_devices = len(visible_devices())
     workflow.global_resources["gpu"] = Resource("gpu", n_devices)
+# And who forgets the memory gets this machine's.
+if "mem_mb" not in workflow.global_resources:
+    n_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    workflow.global_resources["mem_mb"] = Resource("mem_mb", n_bytes // 10**6)
 
 
-def get_cell(wildcards):
-    """The resolved science of one training run, as JSON: a change of it, and only that, retrains."""
+def resolve(wildcards):
+    """The cell of one training run."""
     return resolve_cell(
         PARAMS,
         task=wildcards.task,
         method=wildcards.method,
         init_seed=int(wildcards.seed),
-    ).to_json()
+    )
+
+
+def get_cell(wildcards):
+    """The resolved science of one training run, as JSON: a change of it, and only that, retrains."""
+    return resolve(wildcards).to_json()
+
+
+def get_memory_mb(wildcards):
+    """What a training is expected to need at most."""
+    return training_memory_mb(resolve(wildcards), PARAMS)
 
 
 def get_digits_source(wildcards):

@@ -10,6 +10,7 @@ rule train:
     threads: 1
     resources:
         gpu=1,
+        mem_mb=get_memory_mb,
     params:
         cell=get_cell,
     shell:

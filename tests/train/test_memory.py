@@ -1,0 +1,32 @@
+"""The estimate of a training's memory, against peaks that were measured."""
+
+from pathlib import Path
+
+import pytest
+
+from segtrans.cells import resolve_cell
+from segtrans.params import load_params
+from segtrans.train.memory import training_memory_mb
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("task", "measured_mb"),
+    # Largest resident memory of the whole process at the laptop scale.
+    [("mnist48_simple", 758), ("brats", 1303)],
+)
+def test_the_estimate_is_above_the_peak_and_not_far(task, measured_mb):
+    params = load_params(ROOT / "params.yaml")
+    cell = resolve_cell(params, task=task, method="translation_separate", init_seed=0)
+    assert measured_mb <= training_memory_mb(cell, params) <= 1.5 * measured_mb
+
+
+def test_a_wider_network_or_a_larger_batch_needs_more():
+    def estimate(**overlay):
+        params = load_params(ROOT / "params.yaml", overlay=overlay)
+        cell = resolve_cell(params, task="mnist48_simple", method="translation", init_seed=0)
+        return training_memory_mb(cell, params)
+
+    assert estimate() < estimate(networks={"width": 1.0}) < 3000
+    assert estimate() < estimate(training={"batch_size": 40})
