@@ -194,3 +194,21 @@ def test_an_experiment_retrains_and_is_recorded(clone, run, where):
     run(clone, "dvc", "exp", "apply", revision["name"])
     assert "0.002" in run(clone, "dvc", "params", "diff", "HEAD")
     assert "Nothing to be done" in run(clone, "snakemake", "--dry-run")
+
+
+def test_metrics_and_plots_tell_methods_and_runs_apart(clone, run):
+    results = clone / "results" / "laptop"
+    dice = {"mnist48_simple": {"translation": {"dice_soft_pooled_test": 0.75}}}
+    (results / "dice.json").write_text(json.dumps(dice))
+    rows = "task,method,dice_soft_pooled_test_best_mean\nmnist48_simple,translation,0.75\n"
+    (results / "table.csv").write_text(rows)
+    for task in ("mnist48_simple", "brats"):
+        curves = results / "figures" / task / "learning_curves.csv"
+        curves.write_text("run,iteration,dice_soft_pooled\ntranslation/seed0,100,0.5\n")
+    shown = json.loads(run(clone, "dvc", "metrics", "show", "--json"))
+    assert shown[""]["data"]["results/laptop/dice.json"]["data"] == dice
+    run(clone, "dvc", "plots", "show", "--out", "plots")
+    page = (clone / "plots" / "index.html").read_text()
+    for words in ("test Dice per method", "learning curves, mnist48_simple", "translation/seed0"):
+        assert words in page, words
+    assert '"field": "run"' in page  # a line for each run
