@@ -1,11 +1,15 @@
 """A stand-in for the command that the rules call, so that a whole pipeline ends in seconds."""
 
+import os
+import shutil
 import stat
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 STAND_IN = """\
 #!{python}
 import pathlib, sys
@@ -43,3 +47,39 @@ def interpreter(tmp_path_factory):
     command.write_text(STAND_IN.format(python=sys.executable))
     command.chmod(command.stat().st_mode | stat.S_IEXEC)
     return home / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def search_path():
+    """PYTHONPATH for an interpreter that is not the environment's own."""
+    return os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
+
+
+@pytest.fixture(scope="session")
+def copy_project():
+    """A function that copies what the pipeline consists of into a folder, and returns that."""
+
+    def copy_project(folder):
+        for name in ("workflow", "profiles", "config", "segtrans"):
+            unwanted = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
+        for name in ("Snakefile", "params.yaml"):
+            shutil.copy(ROOT / name, folder / name)
+        return folder
+
+    return copy_project
+
+
+@pytest.fixture
+def interpreter_with(interpreter, tmp_path):
+    """A function: an interpreter whose stand-in does more, before it writes or after."""
+
+    def interpreter_with(before="", after=""):
+        home = tmp_path / "environment"
+        shutil.copytree(interpreter.parents[1], home, symlinks=True)
+        command = home / "bin" / "segtrans"
+        start, rest = command.read_text().split("for path in paths:\n")
+        command.write_text(f"{start}{before}\nfor path in paths:\n{rest}{after}")
+        return home / "bin" / "python"
+
+    return interpreter_with

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def environment(interpreter, tmp_path_factory):
+def environment(interpreter, search_path, tmp_path_factory):
     """The stand-in's programs first on PATH, and a home without anyone's configuration."""
     home = tmp_path_factory.mktemp("home")
     program = interpreter.with_name("snakemake")
@@ -32,7 +31,7 @@ def environment(interpreter, tmp_path_factory):
         | {
             "HOME": str(home),
             "PATH": f"{interpreter.parent}:{os.environ['PATH']}",
-            "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]]),
+            "PYTHONPATH": search_path,
             "SEGTRANS_GPUS": "",
             "DVC_NO_ANALYTICS": "1",
         }
@@ -56,9 +55,8 @@ def run(environment):
 
 
 def make_repository(folder, run):
-    for name in ("workflow", "profiles", "config", "segtrans", ".dvc/plots"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)
@@ -68,16 +66,15 @@ def make_repository(folder, run):
 
 
 @pytest.fixture
-def empty(tmp_path, run):
+def empty(tmp_path, copy_project, run):
     """A repository in which nothing has run."""
-    (tmp_path / "empty").mkdir()
-    return make_repository(tmp_path / "empty", run)
+    return make_repository(copy_project(tmp_path / "empty"), run)
 
 
 @pytest.fixture(scope="module")
-def versioned(tmp_path_factory, run):
+def versioned(tmp_path_factory, copy_project, run):
     """A repository whose default scale `dvc repro` made, pushed to a folder."""
-    folder = make_repository(tmp_path_factory.mktemp("versioned"), run)
+    folder = make_repository(copy_project(tmp_path_factory.mktemp("versioned")), run)
     run(folder, "dvc", "repro")
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "--quiet", "--message", "run")

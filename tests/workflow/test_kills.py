@@ -3,17 +3,13 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 # Added to the stand-in: a training that lasts, and says that it has begun.
 SLOWLY = """
@@ -26,26 +22,15 @@ if verb == "train":
 
 
 @pytest.fixture
-def start(tmp_path, interpreter):
+def start(tmp_path, copy_project, interpreter_with, search_path):
     """A function that starts Snakemake in a copy of the project."""
-    for name in ("workflow", "profiles", "config", "segtrans"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("Snakefile", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    home = tmp_path / "environment"
-    shutil.copytree(interpreter.parents[1], home, symlinks=True)
-    command = home / "bin" / "segtrans"
-    # It sleeps before it writes: what it writes comes last.
-    verb, rest = command.read_text().split("for path in paths:\n")
-    command.write_text(f"{verb}{SLOWLY}\nfor path in paths:\n{rest}")
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]]),
-        "SEGTRANS_GPUS": "",
-    }
+    copy_project(tmp_path)
+    python = interpreter_with(before=SLOWLY)
+    environment = os.environ | {"PYTHONPATH": search_path, "SEGTRANS_GPUS": ""}
 
     def start(*arguments):
         return subprocess.Popen(
-            [home / "bin" / "python", "-m", "snakemake", "--cores", "2", *arguments],
+            [python, "-m", "snakemake", "--cores", "2", *arguments],
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,
@@ -130,18 +115,16 @@ def results(folder):
     }
 
 
-def test_everything_killed_at_random_moments_ends_with_the_bytes_of_an_undisturbed_run(tmp_path):
-    for name in ("undisturbed", "killed"):
-        for part in ("workflow", "profiles", "config", "segtrans"):
-            shutil.copytree(ROOT / part, tmp_path / name / part)
-        for part in ("Snakefile", "params.yaml"):
-            shutil.copy(ROOT / part, tmp_path / name / part)
+def test_everything_killed_at_random_moments_ends_with_the_bytes_of_an_undisturbed_run(
+    tmp_path, copy_project
+):
+    killed = copy_project(tmp_path / "killed")
     begun = time.monotonic()
-    undisturbed = real(tmp_path / "undisturbed")
+    undisturbed = real(copy_project(tmp_path / "undisturbed"))
     text, _ = undisturbed.communicate(timeout=400)
     assert undisturbed.returncode == 0, text
     lasts_s = time.monotonic() - begun
-    rng, n_killed, killed = random.Random(5), 0, tmp_path / "killed"
+    rng, n_killed = random.Random(5), 0
     for _ in range(5):
         process = real(killed)
         time.sleep(rng.uniform(0.1, 0.5) * lasts_s)

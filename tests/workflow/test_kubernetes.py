@@ -7,17 +7,21 @@ checks what can be checked of them, and runs their commands on this machine.
 import json
 import os
 import re
-import shutil
 import subprocess
-import sysconfig
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
+# Added to the stand-in: the first training is killed.
+KILL = """
+import os
+tried = pathlib.Path("tried")
+if verb == "train" and not tried.exists():
+    tried.touch()
+    os.kill(os.getpid(), 9)
+"""
 
 
 class Cluster(ThreadingHTTPServer):
@@ -87,22 +91,10 @@ def cluster(tmp_path):
 
 
 def test_jobs_become_kubernetes_jobs_and_a_killed_training_is_tried_again(
-    cluster, tmp_path, interpreter
+    cluster, tmp_path, copy_project, interpreter_with, search_path
 ):
-    project = tmp_path / "project"
-    for name in ("workflow", "profiles", "config", "segtrans"):
-        shutil.copytree(ROOT / name, project / name)
-    for name in ("Snakefile", "params.yaml"):
-        shutil.copy(ROOT / name, project / name)
-    home = tmp_path / "environment"
-    shutil.copytree(interpreter.parents[1], home, symlinks=True)
-    with (home / "bin" / "segtrans").open("a") as command:
-        command.write(
-            "import os\n"
-            "tried = pathlib.Path('tried')\n"
-            "if verb == 'train' and not tried.exists():\n"
-            "    tried.touch(); os.kill(os.getpid(), 9)\n"
-        )
+    project = copy_project(tmp_path / "project")
+    python = interpreter_with(after=KILL)
     configuration = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -114,14 +106,13 @@ def test_jobs_become_kubernetes_jobs_and_a_killed_training_is_tried_again(
         "current-context": "x",
     }
     (tmp_path / "kubeconfig").write_text(json.dumps(configuration))
-    path = [str(ROOT), sysconfig.get_paths()["purelib"]]
     cluster.environment |= {
-        "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(path),
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": search_path,
     }
     answer = subprocess.run(
         [
-            *(home / "bin" / "python", "-m", "snakemake", "--profile", "profiles/kubernetes"),
+            *(python, "-m", "snakemake", "--profile", "profiles/kubernetes"),
             *("--seconds-between-status-checks", "1", "--latency-wait", "5"),
             *("--config", "tasks=[mnist48_simple]", "methods=[translation]", "init_seeds=[0]"),
         ],

@@ -18,13 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, interpreter):
+def finished(tmp_path_factory, copy_project, interpreter):
     """A project folder in which the whole default pipeline has run."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("workflow", "profiles", "config"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("Snakefile", "params.yaml"):
-        shutil.copy(ROOT / name, folder / name)
+    folder = copy_project(tmp_path_factory.mktemp("project"))
     answer = snakemake(interpreter, folder)
     assert answer.returncode == 0, answer.stderr
     return folder
@@ -136,8 +132,7 @@ def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
     ],
 )
 def test_a_raised_stage_number_reruns_its_stage(interpreter, project, number, expected):
-    # The package is copied beside the Snakefile, where python looks first.
-    shutil.copytree(ROOT / "segtrans", project / "segtrans")
+    # In the copy beside the Snakefile, where python looks first.
     replace(project, "segtrans/versions.py", f"{number} = ", f"{number} = 1")
     assert planned(interpreter, project) == expected
 

@@ -2,14 +2,10 @@
 
 import itertools
 import os
-import shutil
 import subprocess
-import sysconfig
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 # Added to the stand-in: a training that claims its device as the real one does, and lasts.
 NOTES = """
@@ -26,23 +22,16 @@ SIX = ["tasks=[mnist48_simple]", "methods=[autoencoder, translation]", "init_see
 
 
 @pytest.fixture
-def run(tmp_path, interpreter):
+def run(tmp_path, copy_project, interpreter_with, search_path):
     """A function that runs six trainings, and returns each one's device, begin and end."""
-    for name in ("workflow", "profiles", "config", "segtrans"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("Snakefile", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    home = tmp_path / "environment"
-    shutil.copytree(interpreter.parents[1], home, symlinks=True)
-    with (home / "bin" / "segtrans").open("a") as command:
-        command.write(NOTES)
+    copy_project(tmp_path)
+    python = interpreter_with(after=NOTES)
 
     def run(*arguments, **environment):
         kept = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
-        path = [str(ROOT), sysconfig.get_paths()["purelib"]]
-        own = {"PYTHONPATH": os.pathsep.join(path), "SEGTRANS_LOCK_DIR": str(tmp_path / "locks")}
+        own = {"PYTHONPATH": search_path, "SEGTRANS_LOCK_DIR": str(tmp_path / "locks")}
         answer = subprocess.run(
-            [home / "bin" / "python", "-m", "snakemake", *arguments, "--config", *SIX],
+            [python, "-m", "snakemake", *arguments, "--config", *SIX],
             cwd=tmp_path,
             env=kept | own | environment,
             capture_output=True,

@@ -5,12 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 SLURM = Path(__file__).with_name("slurm_local.sh")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue")
 MISSING = [name for name in PROGRAMS if shutil.which(name, path="/usr/sbin:/usr/bin") is None]
@@ -52,25 +50,20 @@ def slurm(tmp_path_factory):
 
 
 @pytest.fixture
-def project(tmp_path):
-    for name in ("workflow", "profiles", "config", "segtrans"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("Snakefile", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
+def project(tmp_path, copy_project):
+    return copy_project(tmp_path / "project")
 
 
-def run_on_slurm(slurm, project, python, *arguments):
+def run_on_slurm(slurm, project, search_path, python, *arguments):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SEGTRANS_")}
     environment["SLURM_CONF"] = str(slurm)
-    path = [str(ROOT), sysconfig.get_paths()["purelib"]]
     snakemake = [python, "-m", "snakemake", "--profile", "profiles/slurm"]
     faster = ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5"]
     faster += ["--seconds-between-status-checks", "2"]
     answer = subprocess.run(
         [*snakemake, *faster, *arguments],
         cwd=project,
-        env=environment | {"PYTHONPATH": os.pathsep.join(path)},
+        env=environment | {"PYTHONPATH": search_path},
         capture_output=True,
         text=True,
         check=False,
@@ -78,13 +71,11 @@ def run_on_slurm(slurm, project, python, *arguments):
     assert answer.returncode == 0, answer.stderr
 
 
-def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(slurm, project, interpreter):
-    home = project / "environment"
-    shutil.copytree(interpreter.parents[1], home, symlinks=True)
-    with (home / "bin" / "segtrans").open("a") as command:
-        command.write(NOTES)
+def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(
+    slurm, project, interpreter_with, search_path
+):
     chosen = ["--config", "tasks=[mnist48_simple]", "methods=[autoencoder, translation]"]
-    run_on_slurm(slurm, project, home / "bin" / "python", *chosen)
+    run_on_slurm(slurm, project, search_path, interpreter_with(after=NOTES), *chosen)
     seen = [line.split() for line in (project / "seen.txt").read_text().splitlines()]
     runs = [Path(folder).parts[-2:] for folder, *_ in seen]
     expected = [(m, s) for m in ("autoencoder", "translation") for s in ("seed0", "seed1")]
@@ -96,12 +87,15 @@ def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(slurm, project
 
 
 @pytest.mark.timeout(1200)
-def test_a_training_cut_off_by_the_time_limit_continues_from_its_checkpoint(slurm, project):
+def test_a_training_cut_off_by_the_time_limit_continues_from_its_checkpoint(
+    slurm, project, search_path
+):
     # More than a minute on any machine, and a minute is the shortest limit that Slurm has.
     training = "training={iterations: 450, validate_every: 50, batch_size: 8}"
     run = "results/smoke/mnist48_simple/translation/seed0"
     run_on_slurm(
-        *(slurm, project, sys.executable, f"{run}/run.json", "--configfile", "config/smoke.yaml"),
+        *(slurm, project, search_path, sys.executable, f"{run}/run.json"),
+        *("--configfile", "config/smoke.yaml"),
         *("--set-resources", "train:runtime=1", "--retries", "20", "--config", training),
         *("networks={width: 0.125}", "tasks=[mnist48_simple]", "methods=[translation]"),
     )

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -25,12 +24,8 @@ TASKS = ["mnist48_simple", "brats"]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("smoke")
-    for name in ("workflow", "profiles", "config", "segtrans"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("Snakefile", "params.yaml"):
-        shutil.copy(ROOT / name, folder / name)
+def project(tmp_path_factory, copy_project):
+    folder = copy_project(tmp_path_factory.mktemp("smoke"))
     answer = snakemake(folder)
     logs = "\n".join(path.read_text() for path in sorted(folder.glob("logs/**/*.log")))
     assert answer.returncode == 0, answer.stderr + logs
