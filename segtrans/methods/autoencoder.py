@@ -11,6 +11,7 @@ from segtrans.nets.encoder import Encoder
 from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
+from segtrans.precision import at_least_single
 from segtrans.stages import TrainingParams
 
 
@@ -80,7 +81,7 @@ class Autoencoder(Method):
 
     def _reconstruct(self, code: Tensor, skips: list[Tensor]) -> Tensor:
         raw: Tensor = self.reconstruction_decoder(code, skips)
-        return raw.float().tanh()
+        return at_least_single(raw).tanh()
 
 
 def build(cell: Cell, generator: torch.Generator) -> Autoencoder:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from segtrans.precision import at_least_single
 from segtrans.processes import average_gradients
 from segtrans.stages import TrainingParams
 
@@ -85,7 +86,7 @@ def amsgrad(
 
 def probabilities(logits: Tensor) -> Tensor:
     """Sigmoid for one class, softmax over (N, K, H, W) for more, in float32."""
-    logits = logits.float()
+    logits = at_least_single(logits)
     return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
 
 

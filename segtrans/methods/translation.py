@@ -12,14 +12,15 @@ from torch.optim import Optimizer
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
+from segtrans.nets.convolution import SharedWeights
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder
 from segtrans.nets.residual_decoder import ResidualDecoder
-from segtrans.nets.spectral import normalised_weights
 from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
 from segtrans.objective.terms import weighted_total
+from segtrans.precision import at_least_single
 from segtrans.processes import n_processes, share
 from segtrans.stages import TrainingParams
 
@@ -105,12 +106,12 @@ class Generator(nn.Module):
     def common(self, codes: Codes) -> Tensor:
         """g_com of equation 2: images in [-1, 1] without the target, (N, C, H, W) float32."""
         raw: Tensor = self.common_decoder(codes.c, codes.skips)
-        return raw.float().tanh()
+        return at_least_single(raw).tanh()
 
     def residual(self, codes: Codes) -> Tensor:
         """g_res of equation 3: changes in [-1, 1] that add the target, (N, C, H, W) float32."""
         code = torch.cat([codes.c, codes.u], dim=1)
-        return self.residual_decoder.translate(code, codes.skips).float().tanh()
+        return at_least_single(self.residual_decoder.translate(code, codes.skips)).tanh()
 
     def segment(self, codes: Codes) -> Tensor:
         """Equations 4 and 5: probabilities (N, K, H, W)."""
@@ -143,12 +144,12 @@ class Translation(Method):
         self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
     ) -> Terms:
         """One discriminator step, then one generator step on the same translations."""
-        with normalised_weights(self.generator, update=True):
+        with self.generator_weights.normalised(update=True):
             with engine.autocast():
                 terms, images = self._translate(x_P, x_A, y, generator)
             losses_D = self._update_discriminators(x_P, x_A, images, engine)
             self.discriminators.requires_grad_(False)  # nobody reads those gradients
-            with normalised_weights(self.discriminators, update=False), engine.autocast():
+            with self.discriminator_weights.normalised(update=False), engine.autocast():
                 terms["adv_A"] = hinge_generator(self.discriminators["A"](images.x_PA))  # eq. 12
                 terms["adv_P"] = hinge_generator(self.discriminators["P"](images.x_AP))
             self.discriminators.requires_grad_(True)
@@ -177,6 +178,12 @@ class Translation(Method):
     def sample_u(self, x_A: Tensor, generator: torch.Generator) -> Tensor:
         """Unique codes from the prior N(0, I) for images x_A: (N, unique, h, w)."""
         return _sample_u(self.generator.encode(x_A).u, generator)
+
+    def prepare(self, training: TrainingParams) -> None:
+        """Make the optimisers and what shares weights, once the networks are on their device."""
+        super().prepare(training)
+        self.generator_weights = SharedWeights(self.generator)
+        self.discriminator_weights = SharedWeights(self.discriminators)
 
     def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
         """One for the generator, one for both discriminators with a rate of its own."""
@@ -231,17 +238,21 @@ class Translation(Method):
         self, x_P: Tensor, x_A: Tensor, images: Images, engine: Engine
     ) -> Terms:
         """D_A judges x_A and x_PA, D_P judges x_P and x_AP (equation 12)."""
-        with normalised_weights(self.discriminators, update=True), engine.autocast():
-            D_A, D_P = self.discriminators["A"], self.discriminators["P"]
+        with self.discriminator_weights.normalised(update=True), engine.autocast():
             losses = {
-                "disc_A": hinge_discriminator(D_A(x_A), D_A(images.x_PA.detach())),
-                "disc_P": hinge_discriminator(D_P(x_P), D_P(images.x_AP.detach())),
+                "disc_A": self._judge("A", x_A, images.x_PA),
+                "disc_P": self._judge("P", x_P, images.x_AP),
             }
         optimiser = self.optimisers["discriminators"]
         optimiser.zero_grad()
         engine.backward(losses["disc_A"] + losses["disc_P"])
         optimiser.step()
         return losses
+
+    def _judge(self, domain: str, real: Tensor, fake: Tensor) -> Tensor:
+        """A discriminator's loss, real and translated images in one pass."""
+        scores = self.discriminators[domain](torch.cat([real, fake.detach()]))
+        return hinge_discriminator(*torch.split(scores, [len(real), len(fake)]))
 
 
 def build(cell: Cell, generator: torch.Generator) -> Translation:

@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segtrans.nets.spectral import Convolution
+from segtrans.nets.convolution import Convolution, channels_last
+from segtrans.nets.upsampling import upsample, upsampled_convolution
 
+_FEW_CHANNELS = 16
 LONG_SKIPS = ("compress", "concat", "sum", "none")
 
 
@@ -25,21 +27,11 @@ def adaptive_instance_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     return F.group_norm(maps, n * c, gain.flatten(), bias.flatten()).view_as(x)
 
 
-def upsample(x: Tensor, size: torch.Size) -> Tensor:
-    """Repeat rows and columns of (N, C, h, w) twice, then crop to `size` (figure 9).
-
-    Args:
-        x: maps.
-        size: (H, W) with H in {2h - 1, 2h} and W likewise; for these the nearest neighbour of
-            row i is row i // 2, so that repetition and crop are one operation.
-    """
-    return F.interpolate(x, size=size, mode="nearest")
-
-
 class LayerNorm(nn.Module):
     """Layer norm over C, H, W of each sample, then a gain (1) and a bias (0) per channel.
 
-    It is group norm with one group; eps is 1e-5.
+    eps is 1e-5. It is group norm with one group; with few channels, side by side in memory, torch's
+    layer norm is five times faster.
     """
 
     def __init__(self, channels: int) -> None:
@@ -49,7 +41,12 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W)."""
-        return F.group_norm(x, 1, self.gain, self.bias)
+        if x.shape[1] >= _FEW_CHANNELS:
+            return F.group_norm(x, 1, self.gain, self.bias)
+        maps = x.permute(0, 2, 3, 1)
+        shape = maps.shape[1:]
+        y = F.layer_norm(maps, shape, self.gain.expand(shape), self.bias.expand(shape))
+        return y.permute(0, 3, 1, 2)
 
 
 class ConvBlock(nn.Module):
@@ -80,13 +77,13 @@ class ConvBlock(nn.Module):
             spectral_norm=spectral_norm,
             generator=generator,
         )
+        self.stride = stride
         self.short_skip: nn.Module | None = None
         if short_skip and (in_channels != out_channels or stride != 1):
             self.short_skip = Convolution(
                 in_channels,
                 out_channels,
                 1,
-                stride=stride,
                 spectral_norm=spectral_norm,
                 generator=generator,
             )
@@ -101,9 +98,16 @@ class ConvBlock(nn.Module):
             rectified: x after norm and ReLU, same shape.
             size: upsample to it before the convolution (decoders), see `upsample`.
         """
-        y: Tensor = self.convolution(rectified if size is None else upsample(rectified, size))
+        if size is None:
+            y: Tensor = self.convolution(rectified)
+        else:
+            y = upsampled_convolution(self.convolution, rectified, size)
         if self.short_skip is None:
             return y
+        if self.stride > 1:
+            # Leaving out pixels is faster than a stride of the 1 x 1 convolution; and oneDNN's own
+            # with a stride corrupts memory for channels-last maps of one or two channels.
+            x = x[:, :, :: self.stride, :: self.stride]
         skipped: Tensor = self.short_skip(x)
         return y + (skipped if size is None else upsample(skipped, size))
 
@@ -145,7 +149,13 @@ class LongSkip(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Merge (N, channels, H, W) and (N, skip_channels, H, W)."""
         if self.kind == "compress":
-            return torch.cat([x, self.compress(skip)], dim=1)
+            compressed = self._compress(skip).to(x.dtype)  # it may be single in mixed precision
+            return torch.cat([x, channels_last(compressed)], dim=1)
         if self.kind == "concat":
-            return torch.cat([x, skip], dim=1)
+            return torch.cat([x, channels_last(skip)], dim=1)
         return x + skip if self.kind == "sum" else x
+
+    def _compress(self, skip: Tensor) -> Tensor:
+        """The 1 x 1 convolution to one map as what it is, a weighted sum: a fifth of the time."""
+        weighted = skip * self.compress.current_weight()
+        return weighted.sum(1, keepdim=True) + self.compress.get_parameter("bias")

@@ -6,9 +6,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from segtrans.nets.blocks import ConvBlock, LayerNorm, LongSkip, upsample
-from segtrans.nets.spectral import Convolution
+from segtrans.nets.blocks import ConvBlock, LayerNorm, LongSkip
+from segtrans.nets.convolution import Convolution, channels_last
 from segtrans.nets.tables import Architecture
+from segtrans.nets.upsampling import upsampled_convolution
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -160,11 +161,11 @@ class Trunk(nn.Module):
             norms: what normalises before each conv block, and at the end.
         """
         deepest, *rest = reversed(skips)
-        x = self.first(upsample(code, deepest.shape[-2:]))
+        x = upsampled_convolution(self.first, channels_last(code), deepest.shape[-2:])
         x = self.long_skips[0](x, deepest)
         for block, long_skip, norm, skip in zip(
             self.blocks, self.long_skips[1:], norms[:-1], rest, strict=True
         ):
-            x = block(x, norm(x).relu(), skip.shape[-2:])
+            x = block(x, norm(x).relu_(), skip.shape[-2:])
             x = long_skip(x, skip)
-        return norms[-1](x).relu()
+        return norms[-1](x).relu_()

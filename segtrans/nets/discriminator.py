@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from segtrans.errors import UserError
 from segtrans.nets.blocks import LayerNorm
-from segtrans.nets.spectral import Convolution
+from segtrans.nets.convolution import Convolution
+from segtrans.precision import at_least_single
 
 _KERNEL_SIZE = 4
 _SLOPE = 0.2  # of the leaky ReLU
@@ -72,12 +73,23 @@ class ScaleDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.first = Convolution(
-            in_channels, channels[0], _KERNEL_SIZE, spectral_norm=True, generator=generator
+            in_channels,
+            channels[0],
+            _KERNEL_SIZE,
+            spectral_norm=True,
+            reads_channels_last=True,
+            generator=generator,
         )
         self.norms = nn.ModuleList(map(LayerNorm, channels[:-1]))
         self.convolutions = nn.ModuleList(
             Convolution(
-                before, after, _KERNEL_SIZE, stride=2, spectral_norm=True, generator=generator
+                before,
+                after,
+                _KERNEL_SIZE,
+                stride=2,
+                spectral_norm=True,
+                reads_channels_last=True,
+                generator=generator,
             )
             for before, after in pairwise(channels)
         )
@@ -87,6 +99,8 @@ class ScaleDiscriminator(nn.Module):
         """Scores (N,) of images (N, C, H, W)."""
         x = self.first(x)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            x = convolution(F.leaky_relu(norm(x), _SLOPE))
-        scores: Tensor = self.last(x).float().mean(dim=(1, 2, 3))
-        return scores
+            x = convolution(F.leaky_relu_(norm(x), _SLOPE))
+        # The mean of a 1 x 1 convolution is that of the mean.
+        means = at_least_single(x).mean(dim=(2, 3))
+        weight, bias = self.last.current_weight(), self.last.get_parameter("bias")
+        return torch.addmv(bias, means, weight.flatten())

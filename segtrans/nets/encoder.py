@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from segtrans.errors import UserError
 from segtrans.nets.blocks import ConvBlock, instance_norm
-from segtrans.nets.spectral import Convolution
+from segtrans.nets.convolution import Convolution
 from segtrans.nets.tables import Architecture
 
 _KERNEL_SIZE = 3
@@ -34,7 +34,12 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.first = Convolution(
-            in_channels, channels[0], _KERNEL_SIZE, spectral_norm=spectral_norm, generator=generator
+            in_channels,
+            channels[0],
+            _KERNEL_SIZE,
+            spectral_norm=spectral_norm,
+            reads_channels_last=True,
+            generator=generator,
         )
         self.blocks = nn.ModuleList(
             ConvBlock(
@@ -78,13 +83,13 @@ class Encoder(nn.Module):
             UserError: the image is smaller.
         """
         self._check_size(x)
-        x = self.first(x)
+        x = self.first(x).contiguous()
         skips = []
         for block in self.blocks:
             skip = instance_norm(x)
             skips.append(skip)
             x = block(x, skip.relu())
-        return instance_norm(x).relu(), skips
+        return instance_norm(x).relu_(), skips
 
     def _check_size(self, x: Tensor) -> None:
         # Then the code has 2 pixels a side, which instance norm needs to vary at all, and the

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from segtrans.errors import UserError
 from segtrans.nets.blocks import LayerNorm, adaptive_instance_norm
+from segtrans.nets.convolution import Convolution
 from segtrans.nets.decoder import Norm, Trunk
-from segtrans.nets.spectral import Convolution
 
 
 class ResidualDecoder(nn.Module):

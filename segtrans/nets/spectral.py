@@ -1,119 +1,113 @@
-"""The one convolution of all networks, and spectral normalisation (reference 30 of the paper)."""
+"""Spectral normalisation (reference 30 of the paper), of many weights in few operations."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-# Enough for u and v to point the right way before the first training step; torch's number too.
-_INITIAL_POWER_ITERATIONS = 15
+_SMALLEST_NORM = 1e-12
 
 
-@contextmanager
-def normalised_weights(module: nn.Module, *, update: bool) -> Iterator[None]:
-    """Normalise every weight of `module` once; all forward passes inside the block share them.
+class Spectrum:
+    """The weights of some convolutions, and the largest singular value sigma of each.
 
-    Gradients flow through the weights, those in sigma included; u and v are constants, as in
-    `torch.nn.utils.parametrizations.spectral_norm`. Outside of a block each forward pass
-    normalises for itself and never updates u and v. Networks without spectral norm are untouched.
+    It holds views of the tensors, so it must be made anew when these move to another device.
 
     Args:
-        module: network, or several in one module.
-        update: first improve u and v by one power iteration, in place (once per training step).
-
-    Raises:
-        RuntimeError: `module` is inside such a block already.
-    """
-    convolutions = [m for m in module.modules() if isinstance(m, Convolution) and m.spectral_norm]
-    if any(convolution.shared_weight is not None for convolution in convolutions):
-        raise RuntimeError("normalised_weights: the module's weights are normalised already")
-    try:
-        for convolution in convolutions:
-            convolution.shared_weight = convolution.normalised_weight(update=update)
-        yield
-    finally:
-        for convolution in convolutions:
-            convolution.shared_weight = None
-
-
-class Convolution(nn.Conv2d):
-    """Reflection-padded convolution with Kaiming-normal weights and zero biases (appendix A).
-
-    An image side of n pixels becomes n at stride 1 and, at stride 2, n / 2 rounded up for odd
-    kernels and down for even ones. Even kernels at stride 1 are padded by one pixel less before
-    than after.
-
-    Attributes:
-        u: left singular vector of the flattened weight, estimated, (out_channels,); absent
-            without spectral norm.
-        v: right singular vector, (in_channels * kernel_size ** 2,); likewise.
-        shared_weight: weight / sigma while inside `normalised_weights`.
+        weights: (out, in, k, k) each; as matrix W it is (out, in * k * k), the columns in the order
+            in which they lie in memory.
+        us: left singular vectors, estimated, (out,) each.
+        vs: right singular vectors, (in * k * k,) each.
     """
 
-    u: Tensor
-    v: Tensor
-    shared_weight: Tensor | None
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        stride: int = 1,
-        spectral_norm: bool,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding="same" if stride == 1 else (kernel_size - 1) // 2,
-            # Padding a 1 x 1 convolution by nothing "by reflection" would copy its input.
-            padding_mode="zeros" if kernel_size == 1 else "reflect",
-        )
-        self.spectral_norm = spectral_norm
-        self.shared_weight = None
-        with torch.no_grad():
-            nn.init.kaiming_normal_(self.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(self.get_parameter("bias"))
-            if spectral_norm:
-                self._start_power_iteration(generator)
-
-    def reset_parameters(self) -> None:
-        """Left to __init__: torch's own would draw from the global generator."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve images (N, in_channels, H, W)."""
-        weight = self.weight
-        if self.shared_weight is not None:
-            weight = self.shared_weight
-        elif self.spectral_norm:
-            weight = self.normalised_weight(update=False)
-        y: Tensor = self._conv_forward(x, weight, self.bias)
-        return y
-
-    def normalised_weight(self, *, update: bool) -> Tensor:
-        """The weight divided by its largest singular value sigma = u' W v, in its own precision."""
-        # Autocast would estimate sigma to three digits.
-        with torch.autocast(self.weight.device.type, enabled=False):
-            if update:
-                self._iterate()
-            sigma = torch.dot(self.u, self.weight.flatten(1).mv(self.v))
-            return self.weight * sigma.reciprocal()
-
-    def _start_power_iteration(self, generator: torch.Generator) -> None:
-        n_rows, n_columns = self.weight.flatten(1).shape
-        self.register_buffer("u", self.weight.new_zeros(n_rows))
-        self.register_buffer("v", torch.randn(n_columns, generator=generator))
-        for _ in range(_INITIAL_POWER_ITERATIONS):
-            self._iterate()
+    def __init__(self, weights: list[Tensor], us: list[Tensor], vs: list[Tensor]) -> None:
+        self.weights, self.us, self.vs = weights, us, vs
+        self._matrices = [_as_it_lies(weight.detach()).flatten(1) for weight in weights]
+        self._transposed = [matrix.t() for matrix in self._matrices]
+        self._columns = [u.view(-1, 1, 1, 1) for u in us]
+        self._rows = [_rows_like(v, weight) for v, weight in zip(vs, weights, strict=True)]
 
     @torch.no_grad()
-    def _iterate(self) -> None:
-        matrix = self.weight.flatten(1)
-        self.u.copy_(F.normalize(matrix.mv(self.v), dim=0))
-        self.v.copy_(F.normalize(matrix.t().mv(self.u), dim=0))
+    def improve(self) -> list[Tensor]:
+        """One power iteration: u = W v / |W v|, then v = W' u / |W' u|, in place.
+
+        Returns:
+            sigma = u' W v of each, 0-d: the norm of W' u.
+        """
+        pairs = zip(self._matrices, self.vs, strict=True)
+        _set_directions(self.us, [matrix.mv(v) for matrix, v in pairs])
+        pairs = zip(self._transposed, self.us, strict=True)
+        return _set_directions(self.vs, [matrix.mv(u) for matrix, u in pairs])
+
+    @torch.no_grad()
+    def sigmas(self) -> list[Tensor]:
+        """U' W v of each, 0-d, u and v as they are."""
+        triples = zip(self.us, self._matrices, self.vs, strict=True)
+        return [torch.dot(u, matrix.mv(v)) for u, matrix, v in triples]
+
+    def normalised(self, *, update: bool) -> list[Tensor]:
+        """Each weight divided by its sigma, in its own precision.
+
+        Gradients flow through the weights, those in sigma included; u and v are constants, as in
+        `torch.nn.utils.parametrizations.spectral_norm`.
+
+        Args:
+            update: improve u and v first.
+        """
+        if not self.weights:
+            return []
+        # Autocast would estimate sigma to three digits.
+        with torch.autocast(self.weights[0].device.type, enabled=False):
+            sigmas = self.improve() if update else self.sigmas()
+            divided: tuple[Tensor, ...] = _Divide.apply(
+                *self.weights, *self._columns, *self._rows, *sigmas
+            )  # type: ignore[no-untyped-call]
+        return list(divided)
+
+
+class _Divide(torch.autograd.Function):
+    """W / sigma, its gradient by hand: a step's graph would hold a dozen operations for each of 60.
+
+    Takes all W, all u (out, 1, 1, 1), all v (1, in, k, k) and all sigma, in this order.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        n = len(tensors) // 4
+        return tuple(torch._foreach_div(tensors[:n], tensors[3 * n :]))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        """(G - <G, W> / sigma u v') / sigma for the gradient G of W / sigma."""
+        n = len(gradients)
+        saved = [ctx.saved_tensors[i * n : (i + 1) * n] for i in range(4)]
+        asked = [i for i, gradient in enumerate(gradients) if gradient is not None]
+        of_weights: list[Tensor | None] = [None] * n
+        if asked:
+            given = [gradient for gradient in gradients if gradient is not None]
+            weights, us, vs, sigmas = ([tensors[i] for i in asked] for tensors in saved)
+            inner = [product.sum() for product in torch._foreach_mul(given, weights)]
+            scaled = torch._foreach_mul(us, torch._foreach_div(inner, sigmas))
+            results = torch._foreach_addcmul(given, scaled, vs, value=-1)
+            torch._foreach_div_(results, sigmas)
+            for i, result in zip(asked, results, strict=True):
+                of_weights[i] = result
+        return (*of_weights, *(None,) * (3 * n))
+
+
+def _as_it_lies(weight: Tensor) -> Tensor:
+    return weight if weight.is_contiguous() else weight.permute(0, 2, 3, 1)
+
+
+def _rows_like(v: Tensor, weight: Tensor) -> Tensor:
+    rows = v.view(1, *_as_it_lies(weight).shape[1:])
+    return rows if weight.is_contiguous() else rows.permute(0, 3, 1, 2)
+
+
+def _set_directions(targets: list[Tensor], vectors: list[Tensor]) -> list[Tensor]:
+    norms = list(torch._foreach_norm(vectors))
+    torch._foreach_clamp_min_(norms, _SMALLEST_NORM)
+    torch._foreach_copy_(targets, torch._foreach_div(vectors, norms))
+    return norms

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segtrans.precision import at_least_single
 from segtrans.processes import joint_sum
 from segtrans.tasks import VOID
 
@@ -23,7 +24,7 @@ def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
     Returns:
         The loss, in [0, 1].
     """
-    p, truth = y_seg.float(), _foreground(y, y_seg.shape[1])
+    p, truth = at_least_single(y_seg), _foreground(y, y_seg.shape[1])
     # Without the background of several classes.
     p = p[:, -truth.shape[1] :] * (y != VOID).unsqueeze(1)
     over = (0, 2, 3)
@@ -35,7 +36,7 @@ def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
     """Mean absolute difference of tensors of one shape (equations 9 to 11)."""
-    return F.l1_loss(a.float(), b.float())
+    return F.l1_loss(at_least_single(a), at_least_single(b))
 
 
 def hinge_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ def norm(x):
 def convolve(x, module, stride, before, after):
     pad = [(0, 0), (0, 0), (before, after), (before, after)]
     padded = torch.from_numpy(np.pad(x.numpy(), pad, mode="reflect"))
-    sigma = module.u @ module.weight.flatten(1) @ module.v
+    sigma = module.u @ module.weight.permute(0, 2, 3, 1).flatten(1) @ module.v
     return F.conv2d(padded, module.weight / sigma, module.bias, stride=stride)
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from segtrans.nets.convolution import SharedWeights
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder
 from segtrans.nets.residual_decoder import ResidualDecoder
-from segtrans.nets.spectral import normalised_weights
 from segtrans.nets.tables import ARCHITECTURES
 
 CASES = [
@@ -93,7 +93,7 @@ def test_outputs_have_the_images_size(case, long_skip):
 @pytest.mark.parametrize("case", [CASES[1], CASES[4]])
 def test_every_parameter_gets_a_gradient(case, long_skip):
     networks = Networks(case, long_skip=long_skip)
-    with normalised_weights(networks, update=True):
+    with SharedWeights(networks).normalised(update=True):
         sum(output.float().square().mean() for output in networks(images(case))).backward()
     for name, parameter in networks.named_parameters():
         assert parameter.grad is not None, name
@@ -106,9 +106,9 @@ def test_every_parameter_gets_a_gradient(case, long_skip):
 def test_bf16_autocast_stays_close_to_float32(case):
     networks = Networks(case)
     x = images(case)
-    with torch.no_grad(), normalised_weights(networks, update=False):
+    with torch.no_grad(), SharedWeights(networks).normalised(update=False):
         expected = networks(x)
-    with normalised_weights(networks, update=False):
+    with SharedWeights(networks).normalised(update=False):
         with torch.autocast("cpu", torch.bfloat16):
             outputs = networks(x)
         sum(output.float().square().mean() for output in outputs).backward()
@@ -127,8 +127,9 @@ def test_state_dict_round_trip():
     case = CASES[0]
     networks, other = Networks(case, seed=0), Networks(case, seed=1)
     x = images(case)
-    with normalised_weights(networks, update=True):
-        expected = networks(x)
+    with SharedWeights(networks).normalised(update=True):
+        networks(x)
+    expected = networks(x)
     assert not torch.equal(other(x)[0], expected[0])
     other.load_state_dict(copy.deepcopy(networks.state_dict()))
     for output, reference in zip(other(x), expected, strict=True):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from segtrans.nets.spectral import Convolution, normalised_weights
+from segtrans.nets.convolution import Convolution, SharedWeights
 
 
 def torch_twin(convolution):
@@ -67,8 +67,8 @@ def test_equals_torchs_parametrisation_over_steps(generator):
     twin = torch_twin(convolution).train()
     upstream = torch.randn(5, 3, 3, 3, generator=generator, dtype=torch.float64)
     for _ in range(3):
-        with normalised_weights(convolution, update=True):
-            ours = convolution.shared_weight
+        with SharedWeights(convolution).normalised(update=True):
+            ours = convolution.current_weight()
             theirs = twin.weight  # one access is one power iteration
             torch.testing.assert_close(ours, theirs)
             for module, weight in ((convolution, ours), (twin, theirs)):
@@ -88,7 +88,7 @@ def test_outside_of_a_block_u_and_v_stay(generator):
     x = torch.randn(2, 3, 6, 6, generator=generator)
     expected = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), twin.weight)
     torch.testing.assert_close(convolution(x), expected)
-    with normalised_weights(convolution, update=False):
+    with SharedWeights(convolution).normalised(update=False):
         torch.testing.assert_close(convolution(x), expected)
     for name, value in convolution.state_dict().items():
         assert torch.equal(value, state[name]), name
@@ -97,8 +97,8 @@ def test_outside_of_a_block_u_and_v_stay(generator):
 def test_power_iteration_finds_the_largest_singular_value(generator):
     convolution = Convolution(4, 6, 3, spectral_norm=True, generator=generator)
     for _ in range(100):
-        with normalised_weights(convolution, update=True):
-            weight = convolution.shared_weight.detach()
+        with SharedWeights(convolution).normalised(update=True):
+            weight = convolution.current_weight().detach()
     assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-4)
 
 
@@ -108,38 +108,38 @@ def test_all_forward_passes_of_a_block_share_one_weight(generator):
         Convolution(4, 1, 3, spectral_norm=True, generator=generator),
     )
     x = torch.randn(1, 1, 5, 5, generator=generator)
-    with normalised_weights(network, update=True):
-        weight = network[0].shared_weight
+    with SharedWeights(network).normalised(update=True):
+        weight = network[0].current_weight()
         first = network(x)
-        assert network[0].shared_weight is weight
+        assert network[0].current_weight() is weight
         assert torch.equal(first, network(x))
-    assert network[0].shared_weight is None
+    assert network[0].shared is None
 
 
 def test_a_block_ends_also_by_an_exception(generator):
     convolution = Convolution(1, 4, 3, spectral_norm=True, generator=generator)
-    with pytest.raises(KeyError), normalised_weights(convolution, update=False):
+    with pytest.raises(KeyError), SharedWeights(convolution).normalised(update=False):
         raise KeyError
-    assert convolution.shared_weight is None
+    assert convolution.shared is None
 
 
 def test_blocks_of_one_module_do_not_nest(generator):
     convolution = Convolution(1, 4, 3, spectral_norm=True, generator=generator)
-    with normalised_weights(convolution, update=True):
+    with SharedWeights(convolution).normalised(update=True):
         with pytest.raises(RuntimeError, match="already"):
-            normalised_weights(convolution, update=True).__enter__()
-        assert convolution.shared_weight is not None
+            SharedWeights(convolution).normalised(update=True).__enter__()
+        assert convolution.shared is not None
 
 
 def test_without_spectral_norm_nothing_is_kept(generator):
     convolution = Convolution(1, 4, 3, spectral_norm=False, generator=generator)
     assert set(convolution.state_dict()) == {"weight", "bias"}
-    with normalised_weights(convolution, update=True):
-        assert convolution.shared_weight is None
+    with SharedWeights(convolution).normalised(update=True):
+        assert convolution.shared is None
 
 
 def test_sigma_is_not_rounded_by_autocast(generator):
     convolution = Convolution(3, 5, 3, spectral_norm=True, generator=generator)
-    expected = convolution.normalised_weight(update=False)
-    with torch.autocast("cpu", torch.bfloat16), normalised_weights(convolution, update=False):
-        assert torch.equal(convolution.shared_weight, expected)
+    expected = convolution.current_weight()
+    with torch.autocast("cpu", torch.bfloat16), SharedWeights(convolution).normalised(update=False):
+        assert torch.equal(convolution.current_weight(), expected)

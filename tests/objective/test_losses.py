@@ -70,7 +70,7 @@ def test_l1(rng):
     a, b = rng.standard_normal((2, 3, 4, 5))
     loss = l1(torch.from_numpy(a), torch.from_numpy(b))
     assert loss.item() == pytest.approx(np.abs(a - b).mean())
-    assert loss.dtype == torch.float32
+    assert loss.dtype == torch.float64
 
 
 def test_l1_of_half_precision_is_summed_in_float32():
