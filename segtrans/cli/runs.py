@@ -81,7 +81,7 @@ def evaluate(
     threshold: Threshold = 0.5,
 ) -> None:
     """Score a run on the validation and test folds, and draw examples of it."""
-    from segtrans.evaluate.figures import write_panel
+    from segtrans.evaluate.panels import write_panel
     from segtrans.evaluate.score import score_run
 
     score_run(run, data, threshold=threshold)

@@ -1,18 +1,15 @@
-"""A few test images of each domain, the same for every run on the same data."""
+"""A few test images of each domain, the same for every run on the same data. Imports no torch."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from segtrans.data.batches import read_images
 from segtrans.data.store import Store
 from segtrans.evaluate.image_rows import Row
 
+FOLD = "test"
 _N_WITHOUT_CLASSES = 10
-_FOLD = "test"
 
 
 @dataclass(frozen=True)
@@ -26,28 +23,27 @@ class Examples:
         channels: C names.
     """
 
-    x_P: Tensor
+    x_P: NDArray[np.float32]
     y: NDArray[np.float32]
-    x_A: Tensor
+    x_A: NDArray[np.float32]
     channels: tuple[str, ...]
 
     @property
     def limits(self) -> tuple[float, float]:
         """Black and white: the darkest and the brightest value of the inputs."""
-        both = torch.cat([self.x_P.flatten(), self.x_A.flatten()])
-        return float(both.min()), float(both.max())
+        both = (self.x_P, self.x_A)
+        return float(min(x.min() for x in both)), float(max(x.max() for x in both))
 
-    def rows(self, label: str, x: Tensor) -> list[Row]:
+    def rows(self, label: str, x: NDArray[np.float32]) -> list[Row]:
         """A row per channel of images (n, C, H, W), in the inputs' black and white."""
         return [
-            Row(name, array_of(x[:, i]), limits=self.limits)
-            for i, name in enumerate(self._labels(label))
+            Row(name, x[:, i], limits=self.limits) for i, name in enumerate(self._labels(label))
         ]
 
-    def residual_rows(self, label: str, delta: Tensor, largest: float) -> list[Row]:
+    def residual_rows(self, label: str, delta: NDArray[np.float32], largest: float) -> list[Row]:
         """A row per channel of residuals (n, C, H, W), in colours from -largest to largest."""
         return [
-            Row(name, array_of(delta[:, i]), limits=(-largest, largest), is_residual=True)
+            Row(name, delta[:, i], limits=(-largest, largest), is_residual=True)
             for i, name in enumerate(self._labels(label))
         ]
 
@@ -62,22 +58,27 @@ def choose_examples(store: Store) -> Examples:
 
     Data without classes give their first ten.
     """
-    digit = store.provenance(_FOLD, "present").get("digit")
+    digit = store.provenance(FOLD, "present").get("digit")
     if digit is None:
-        present = np.arange(min(_N_WITHOUT_CLASSES, store.n(_FOLD, "present")))
+        present = np.arange(min(_N_WITHOUT_CLASSES, store.n(FOLD, "present")))
     else:
         present = np.unique(digit, return_index=True)[1]
-    absent = np.arange(min(len(present), store.n(_FOLD, "absent")), dtype=np.int64)
+    absent = np.arange(min(len(present), store.n(FOLD, "absent")), dtype=np.int64)
     present = present[: len(absent)].astype(np.int64)
     return Examples(
-        x_P=read_images(store, _FOLD, "present", present),
-        y=(store.masks(_FOLD, present) > 0).astype(np.float32),
-        x_A=read_images(store, _FOLD, "absent", absent),
+        x_P=read_shown(store, "present", present),
+        y=(store.masks(FOLD, present) > 0).astype(np.float32),
+        x_A=read_shown(store, "absent", absent),
         channels=store.header.channels,
     )
 
 
-def array_of(x: Tensor) -> NDArray[np.float32]:
-    """A tensor of any device as a float32 array."""
-    array: NDArray[np.float32] = x.float().cpu().numpy()
-    return array
+def read_shown(store: Store, domain: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Images (n, C, H, W) of the test fold, the very values of `segtrans.data.batches.read_images`.
+
+    Raises:
+        UserError: the file is damaged there.
+    """
+    stored = store.images(FOLD, domain, indices)
+    images: NDArray[np.float32] = stored.astype(np.float32) * np.float32(store.scale(FOLD, domain))
+    return images.clip(-1, 1)

@@ -22,9 +22,10 @@ from segtrans.evaluate.metrics import (
     split_scores,
 )
 from segtrans.evaluate.patients import COLUMNS, score_patients
+from segtrans.evaluate.run_data import check_data
 from segtrans.evaluate.segmentation import lesion_probability
 from segtrans.methods.weights import WEIGHTS, load_method
-from segtrans.runs import Run, read_run
+from segtrans.runs import read_run
 from segtrans.tasks import TASKS
 
 SCORED_FOLDS = ("valid", "test")
@@ -91,20 +92,6 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     for name, table in tables.items():
         with atomic_path(run_folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-
-
-def check_data(run: Run, store: Store) -> None:
-    """Check that a run was trained on this data set.
-
-    Raises:
-        UserError: it was trained on another one.
-    """
-    expected, found = run.facts["data"]["sha256"], store.sha256()
-    if found != expected:
-        raise UserError(
-            f"{store.path}: not the data of {run.folder}: its SHA-256 is {found:.12}..., the run "
-            f"was trained on {expected:.12}...; give that file, or train again on this one"
-        )
 
 
 def score_method(method: nn.Module, store: Store, *, threshold: float) -> dict[str, FoldSums]:

@@ -1,9 +1,15 @@
 """Run a trained method on images, whatever its kind and device."""
 
+from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+# Which codes are sampled for the drawn A to P translations; no result depends on it.
+_PRIOR_SEED = 0
 
 
 class Segments(Protocol):
@@ -40,6 +46,68 @@ class Reconstructs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Translation:
+    """Both directions: images and residuals, (n, C, H, W) float32.
+
+    Attributes:
+        x_PA: translation of the images of P.
+        delta_PA: what it took away.
+        x_AP: translation of the images of A, with codes from the prior.
+        delta_AP: what it added.
+    """
+
+    x_PA: NDArray[np.float32]
+    delta_PA: NDArray[np.float32]
+    x_AP: NDArray[np.float32]
+    delta_AP: NDArray[np.float32]
+
+    @property
+    def largest(self) -> float:
+        """The largest size of a residual's value; 1 when all are zero.
+
+        One scale for both directions, or a faint residual would look as strong as the other.
+        """
+        return max(float(np.abs(delta).max()) for delta in (self.delta_PA, self.delta_AP)) or 1.0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a method makes of images, to be drawn.
+
+    Attributes:
+        y_seg: (n, H, W) float32 in [0, 1], probability of a lesion in the images of P.
+        translation: None when the method does not translate.
+        reconstruction: of the images of P, (n, C, H, W) float32; None when the method translates,
+            or does not reconstruct.
+    """
+
+    y_seg: NDArray[np.float32]
+    translation: Translation | None = None
+    reconstruction: NDArray[np.float32] | None = None
+
+
+def outputs_of(method: nn.Module, x_P: NDArray[np.float32], x_A: NDArray[np.float32]) -> Outputs:
+    """Run a method on images (n, C, H, W) of both domains.
+
+    Args:
+        method: in evaluation mode.
+        x_P: of presence.
+        x_A: of absence, unrelated to x_P.
+    """
+    device = device_of(method)
+    present, absent = (torch.from_numpy(x).to(device) for x in (x_P, x_A))
+    translation = reconstruction = None
+    with torch.no_grad():
+        if isinstance(method, Translates):
+            u_prior = method.sample_u(absent, torch.Generator(device).manual_seed(_PRIOR_SEED))
+            tensors = (*method.remove(present), *method.insert(absent, u_prior))
+            translation = Translation(*map(_array_of, tensors))
+        elif isinstance(method, Reconstructs):
+            reconstruction = _array_of(method.reconstruct(present))
+    return Outputs(_array_of(lesion_probability(method, present)), translation, reconstruction)
+
+
 def lesion_probability(method: nn.Module, x: Tensor) -> Tensor:
     """Probability that a pixel belongs to a lesion of any class.
 
@@ -59,3 +127,8 @@ def lesion_probability(method: nn.Module, x: Tensor) -> Tensor:
 def device_of(method: nn.Module) -> torch.device:
     """Where the method's weights are."""
     return next(method.parameters()).device
+
+
+def _array_of(x: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = x.float().cpu().numpy()
+    return array

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
-from segtrans.evaluate.examples import choose_examples
+from segtrans.data.batches import read_images
+from segtrans.evaluate.examples import choose_examples, read_shown
 
 
 def test_the_first_image_of_each_digit_is_chosen(make_store):
@@ -10,11 +12,9 @@ def test_the_first_image_of_each_digit_is_chosen(make_store):
     chosen = [2, 4, 0, 1]
     np.testing.assert_array_equal(examples.y, store.masks("test")[chosen])
     np.testing.assert_allclose(
-        examples.x_P.numpy(), store.images("test", "present")[chosen] / 255, rtol=1e-6
+        examples.x_P, store.images("test", "present")[chosen] / 255, rtol=1e-6
     )
-    np.testing.assert_allclose(
-        examples.x_A.numpy(), store.images("test", "absent")[:4] / 255, rtol=1e-6
-    )
+    np.testing.assert_allclose(examples.x_A, store.images("test", "absent")[:4] / 255, rtol=1e-6)
 
 
 def test_data_without_classes_give_the_first_images(make_store):
@@ -37,3 +37,10 @@ def test_residuals_are_drawn_symmetrically(make_store):
     assert row.label == "residual"
     assert row.limits == (-0.4, 0.4)
     assert row.is_residual
+
+
+@pytest.mark.parametrize("domain", ["present", "absent"])
+def test_what_is_drawn_is_what_networks_see(make_store, domain):
+    store, indices = make_store(), np.array([4, 0, 3])
+    seen = read_images(store, "test", domain, indices).numpy()
+    np.testing.assert_array_equal(read_shown(store, domain, indices), seen)

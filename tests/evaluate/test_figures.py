@@ -5,8 +5,9 @@ from matplotlib.image import imread
 from torch import nn
 
 from segtrans.errors import UserError
-from segtrans.evaluate import figures
-from segtrans.evaluate.figures import panel_figure, samples_figure, write_figures, write_panel
+from segtrans.evaluate import figures, panels
+from segtrans.evaluate.figures import samples_figure, write_figures
+from segtrans.evaluate.panels import panel_figure, write_panel
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.runs import read_run
 
@@ -41,9 +42,12 @@ def blocks_of(monkeypatch):
     """The blocks of rows that a figure consists of."""
     drawn = []
     draw = figures.rows_figure
-    monkeypatch.setattr(
-        figures, "rows_figure", lambda blocks, output: (drawn.append(blocks), draw(blocks, output))
-    )
+    for module in (figures, panels):
+        monkeypatch.setattr(
+            module,
+            "rows_figure",
+            lambda blocks, output: (drawn.append(blocks), draw(blocks, output)),
+        )
 
     def blocks(function, *arguments, **named):
         function(*arguments, **named)

@@ -9,7 +9,8 @@ from torch import nn
 
 from segtrans.errors import UserError
 from segtrans.evaluate import score
-from segtrans.evaluate.score import check_data, per_image, score_method, score_run
+from segtrans.evaluate.run_data import check_data
+from segtrans.evaluate.score import per_image, score_method, score_run
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.runs import read_metrics, read_run
 

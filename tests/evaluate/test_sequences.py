@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
-from segtrans.evaluate import sequences
-from segtrans.evaluate.sequences import sequence_panel, sequence_samples
+from segtrans.evaluate import panels, sequences
+from segtrans.evaluate.panels import sequence_panel
+from segtrans.evaluate.sequences import sequence_samples
 
 NAMES = ("t1", "t2", "t1c", "flair")
 
@@ -74,7 +75,8 @@ def drawn(monkeypatch):
         seen.append(blocks)
         draw(blocks, output)
 
-    monkeypatch.setattr(sequences, "rows_figure", keep)
+    for module in (panels, sequences):
+        monkeypatch.setattr(module, "rows_figure", keep)
     return seen
 
 

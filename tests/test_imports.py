@@ -1,0 +1,128 @@
+"""What takes long to import is imported where it is used, and nowhere else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from segtrans.cli import app
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {
+    *("torch", "lightning_fabric", "mlflow", "pandas", "matplotlib"),
+    *("monai", "nibabel", "nilearn", "sklearn", "h5py"),
+}
+# What each verb is given, so that it stops as soon as it has imported what it needs, and which of
+# HEAVY it may have imported by then.
+VERBS = {
+    "digits": ("--source nowhere --output x", set()),
+    "cluttered-mnist": ("--task mnist128 --digits nowhere --output x", {"h5py"}),
+    "phantom": ("--n-patients 1 --job 1 --output x", {"nibabel"}),
+    # An output that is there is not downloaded.
+    "decathlon": ("--output /dev/null --downloads x", set()),
+    "split": ("--source nowhere --output x", {"h5py", "nibabel"}),
+    "half-slice-part": (
+        "--source nowhere --split nowhere --job 0 --n-jobs 1 --output x",
+        {"h5py", "nibabel"},
+    ),
+    "merge-half-slices": (
+        "nowhere --split nowhere --output x --report x",
+        {"h5py", "nibabel", "matplotlib", "pandas"},
+    ),
+    "half-slices": (
+        "--source nowhere --output x --report x",
+        {"h5py", "nibabel", "matplotlib", "pandas"},
+    ),
+    "cell": ("--task mnist128 --method nowhere", set()),
+    "train": (
+        "--cell nowhere --data x --output x --checkpoints x",
+        {"h5py", "torch", "lightning_fabric"},
+    ),
+    "evaluate": ("nowhere --data x", {"h5py", "torch", "pandas", "matplotlib"}),
+    "predict": ("--weights nowhere --case x --output x", {"nibabel", "torch", "matplotlib"}),
+    "table": ("nowhere --output-csv x --output-md x --output-json x", {"pandas"}),
+    "figures": ("nowhere --data x --output x", {"h5py", "pandas", "matplotlib"}),
+    "track": ("nowhere", {"torch"}),
+    "ui": ("", set()),
+    "trace": ("nowhere", {"h5py"}),
+    "summary": ("nowhere", set()),
+}
+LOADED = f"""
+def loaded():
+    return {{module.partition(".")[0] for module in sys.modules}} & {HEAVY!r}
+"""
+# The arguments are those of one call of the command line.
+CALL = f"""
+import sys
+from segtrans.cli import main
+{LOADED}
+try:
+    main()
+except SystemExit as end:
+    code = end.code
+print(code, *sorted(loaded()), file=sys.stderr)
+"""
+HELP = f"""
+import sys
+from segtrans.cli import main
+{LOADED}
+for verb in {[[], *([verb] for verb in VERBS)]!r}:
+    sys.argv = ["segtrans", *verb, "--help"]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, verb
+    assert not loaded(), (verb, loaded())
+"""
+# What Snakemake and its plugins import for themselves is not counted.
+PARSE = f"""
+import sys
+from snakemake import cli
+{LOADED}
+cli.get_argument_parser()
+before = loaded()
+try:
+    cli.main()
+except SystemExit as end:
+    assert end.code == 0
+print(*sorted(loaded() - before))
+"""
+
+
+def python(code, *arguments, cwd):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_every_verb_is_in_the_table():
+    assert set(typer.main.get_command(app).commands) == set(VERBS)
+
+
+def test_no_help_imports_anything_heavy(tmp_path):
+    answer = python(HELP, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "--checkpoints" in answer.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_imports_what_it_uses_and_nothing_else(verb, tmp_path):
+    options, allowed = VERBS[verb]
+    answer = python(CALL, verb, *options.split(), cwd=tmp_path)
+    code, *loaded = answer.stderr.splitlines()[-1].split()
+    assert code == "1", answer.stderr
+    assert set(loaded) == allowed
+
+
+def test_the_plan_of_the_paper_imports_nothing_heavy(tmp_path):
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    answer = python(
+        PARSE,
+        *("--dry-run", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path),
+        *("--configfile", ROOT / "config" / "paper.yaml"),
+        cwd=tmp_path,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "segtrans train" in answer.stdout
+    assert answer.stdout.splitlines()[-1] == ""
