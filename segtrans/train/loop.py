@@ -109,7 +109,6 @@ class Trainer:
             self.progress.iteration,
             training.iterations,
             n_workers=n_workers,
-            pin=self.fabric.device.type == "cuda",
         )
         bar = tqdm(
             loader,
@@ -132,7 +131,6 @@ class Trainer:
         return self.progress.iteration == self.cell.training.iterations
 
     def _step(self, batch: Batch) -> None:
-        batch = batch.to(self.fabric.device)
         generator = torch.Generator(self.fabric.device)
         generator.manual_seed(_seed(self.cell.init_seed, self.progress.iteration))
         if self.cell.augmentation is not None:

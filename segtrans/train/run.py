@@ -14,17 +14,17 @@ import torch
 from segtrans.atomic import atomic_path, remove_partials, write_json
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
-from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold
+from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
 from segtrans.data.labels import Labelled, choose_labelled
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.tracking import RunDescription, RunTracker, describe_run
+from segtrans.train.arena import keep_freed_memory
 from segtrans.train.history import Record
 from segtrans.train.loop import Trainer
 from segtrans.train.world import claimed_world, device_name, is_first_process, start_fabric
 
-MEMORY_LIMIT_BYTES = 8 * 2**30
 _PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
 
 
@@ -64,13 +64,14 @@ def train_cell(
     for folder in folders:
         _check_writable(folder)
     torch.set_num_threads(n_threads)
+    keep_freed_memory()
     with claimed_world(checkpoints, n_gpus) as devices:
         if is_first_process():
             for folder in folders:
                 remove_partials(folder)
         fabric = start_fabric(cell.training, devices, n_devices)
         store = _open_store(cell, data_file)
-        labelled, batches = _plan_batches(cell, store)
+        labelled, batches = _plan_batches(cell, store, fabric.device)
         trainer = Trainer(
             cell,
             build_method(cell),
@@ -129,7 +130,9 @@ def _open_store(cell: Cell, data_file: Path) -> Store:
     return store
 
 
-def _plan_batches(cell: Cell, store: Store) -> tuple[Labelled, TrainingBatches]:
+def _plan_batches(
+    cell: Cell, store: Store, device: torch.device
+) -> tuple[Labelled, TrainingBatches]:
     labelled = choose_labelled(
         store.provenance("train", "present"), cell.labels, data_seed=cell.data_seed
     )
@@ -141,9 +144,11 @@ def _plan_batches(cell: Cell, store: Store) -> tuple[Labelled, TrainingBatches]:
         batch_size=cell.training.batch_size,
         labelled_per_batch=cell.labels.per_batch,
         only_labelled=METHODS[cell.method].only_labelled,
+        n_iterations=cell.training.iterations,
         seed=cell.init_seed,
     )
-    return labelled, TrainingBatches(store, plan, memory_limit_bytes=MEMORY_LIMIT_BYTES)
+    limit = memory_for_data(device)
+    return labelled, TrainingBatches(store, plan, device=device, memory_limit_bytes=limit)
 
 
 def _train_tracked(

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import segtrans.data.batches as data_batches
 from segtrans.data.batches import (
@@ -13,16 +14,28 @@ from segtrans.data.batches import (
     TrainingBatches,
     iterate_fold,
     make_loader,
+    memory_for_data,
 )
 from segtrans.data.store import DOMAINS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
+from segtrans.tasks import VOID
 
 SIZES = {"train": 23, "valid": 7, "test": 3}
 SHAPE = (2, 40, 30)  # 27 samples of uint8 to a chunk
 HUGE = 2**40
+CPU = torch.device("cpu")
 
 
-def plan(labelled=(4, 9, 11), n=23, n_absent=19, size=6, quota=0, only_labelled=False, seed=0):
+def plan(
+    labelled=(4, 9, 11),
+    n=23,
+    n_absent=19,
+    size=6,
+    quota=0,
+    only_labelled=False,
+    n_iterations=30,
+    seed=0,
+):
     labelled = np.array(labelled, np.int64)
     return BatchPlan(
         labelled=labelled,
@@ -31,6 +44,7 @@ def plan(labelled=(4, 9, 11), n=23, n_absent=19, size=6, quota=0, only_labelled=
         batch_size=size,
         labelled_per_batch=quota,
         only_labelled=only_labelled,
+        n_iterations=n_iterations,
         seed=seed,
     )
 
@@ -115,6 +129,25 @@ def test_epochs_differ_in_order():
     assert sorted(absent[:12]) == sorted(absent[12:])
 
 
+@given(
+    n=st.integers(2, 40),
+    n_labelled=st.integers(1, 40),
+    size=st.integers(1, 50),
+    n_iterations=st.integers(1, 60),
+    seed=st.integers(0, 2**32),
+)
+def test_slots_are_the_most_labelled_images_of_any_batch(n, n_labelled, size, n_iterations, seed):
+    labelled = np.random.default_rng(seed).permutation(n)[:n_labelled]
+    batches = plan(labelled, n=n, size=size, n_iterations=n_iterations, seed=seed)
+    assert batches.n_slots == max(batches.at(iteration)[2] for iteration in range(n_iterations))
+
+
+def test_slots_of_a_quota_and_of_labelled_images_alone():
+    assert plan(quota=2).n_slots == 2
+    assert plan(only_labelled=True).n_slots == plan(range(23), quota=2).n_slots == 6
+    assert plan(labelled=()).n_slots == 0
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -152,15 +185,19 @@ def store(tmp_path):
     return make_store(tmp_path / "data.h5")
 
 
+def training(store, batch_plan, *, limit=HUGE, device=CPU):
+    return TrainingBatches(store, batch_plan, device=device, memory_limit_bytes=limit)
+
+
 def assert_equal(batch, other):
     for name in ("x_P", "x_A", "y"):
         torch.testing.assert_close(getattr(batch, name), getattr(other, name), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("memory_limit_bytes", [HUGE, 0])
+@pytest.mark.parametrize("limit", [HUGE, 0])
 @pytest.mark.parametrize("quota", [0, 2, 6])
-def test_a_batch_holds_the_planned_samples(store, memory_limit_bytes, quota):
-    batches = TrainingBatches(store, plan(quota=quota), memory_limit_bytes=memory_limit_bytes)
+def test_a_batch_holds_the_planned_samples(store, limit, quota):
+    batches = training(store, plan(quota=quota), limit=limit)
     images = {domain: store.images("train", domain) for domain in DOMAINS}
     for iteration in (0, 3, 11):
         p, a, n_labelled = plan(quota=quota).at(iteration)
@@ -169,38 +206,86 @@ def test_a_batch_holds_the_planned_samples(store, memory_limit_bytes, quota):
         assert batch.y.dtype == torch.uint8
         np.testing.assert_allclose(batch.x_P, images["present"][p] / 255, rtol=1e-6)
         np.testing.assert_allclose(batch.x_A, images["absent"][a] / 255, rtol=1e-6)
-        np.testing.assert_array_equal(batch.y, store.masks("train")[p[:n_labelled]])
+        np.testing.assert_array_equal(batch.y[:n_labelled], store.masks("train")[p[:n_labelled]])
+        assert (batch.y[n_labelled:] == VOID).all()
+
+
+@pytest.mark.parametrize("limit", [HUGE, 0])
+def test_masks_have_one_shape_or_are_none(store, limit):
+    paper = plan(labelled=(4, 9), size=2, n_iterations=60)
+    batches = training(store, paper, limit=limit)
+    n_labelled = [paper.at(iteration)[2] for iteration in range(60)]
+    assert set(n_labelled) == {0, 1, 2}
+    for iteration, n in enumerate(n_labelled):
+        assert batches[iteration].y.shape == (2 if n else 0, *SHAPE[1:])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float16", "float32"])
+def test_memory_and_file_give_the_same_bits(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(data_batches, "_READ_BYTES", 5 * 2 * 40 * 30 * np.dtype(dtype).itemsize)
+    store = make_store(tmp_path / "data.h5", dtype, 0.2)
+    held, read = (training(store, plan(), limit=limit) for limit in (HUGE, 0))
+    assert (held.is_held, read.is_held) == (True, False)
+    for iteration in range(8):
+        assert_equal(held[iteration], read[iteration])
+        p = plan().at(iteration)[0]
+        expected = torch.from_numpy(store.images("train", "present")[p]).float() * 0.2
+        torch.testing.assert_close(held[iteration].x_P, expected, rtol=0, atol=0)
 
 
 def test_the_limit_decides_between_memory_and_file(store):
     n_bytes = 2 * 23 * 2 * 40 * 30 + 23 * 40 * 30
-    fits = TrainingBatches(store, plan(), memory_limit_bytes=n_bytes)
-    exceeds = TrainingBatches(store, plan(), memory_limit_bytes=n_bytes - 1)
-    assert (fits.in_memory, exceeds.in_memory) == (True, False)
+    assert training(store, plan(), limit=n_bytes).is_held
+    assert not training(store, plan(), limit=n_bytes - 1).is_held
+    assert memory_for_data(CPU) == 8 * 2**30
 
 
 def test_a_batch_without_labelled_images(store):
-    batch = TrainingBatches(store, plan(labelled=()), memory_limit_bytes=HUGE)[0]
+    batch = training(store, plan(labelled=()))[0]
     assert batch.y.shape == (0, 40, 30)
     assert batch.x_P.shape == (6, *SHAPE)
 
 
 @pytest.mark.parametrize(("limit", "n_workers"), [(HUGE, 2), (0, 0), (0, 2)])
 def test_the_loader_gives_the_same_batches_in_order_from_anywhere(store, limit, n_workers):
-    batches = TrainingBatches(store, plan(quota=1), memory_limit_bytes=limit)
-    loaded = list(make_loader(batches, 5, 17, n_workers=n_workers, pin=False))
-    in_memory = TrainingBatches(store, plan(quota=1), memory_limit_bytes=HUGE)
+    batches = training(store, plan(), limit=limit)
+    loaded = list(make_loader(batches, 5, 17, n_workers=n_workers))
+    in_memory = training(store, plan())
     assert len(loaded) == 12
     for iteration, batch in enumerate(loaded, start=5):
         assert isinstance(batch, Batch)
         assert_equal(batch, in_memory[iteration])
 
 
-def test_a_batch_moves_as_a_whole(store):
-    batch = TrainingBatches(store, plan(quota=1), memory_limit_bytes=HUGE)[0]
-    assert_equal(batch.to(torch.device("cpu")), batch)
-    moved = batch.to(torch.device("meta"))
-    assert {moved.x_P.device.type, moved.x_A.device.type, moved.y.device.type} == {"meta"}
+@pytest.mark.parametrize("limit", [HUGE, 0])
+def test_batches_come_on_their_device(store, limit):
+    """The device `meta` has shapes and no values: whatever waited for one would fail."""
+    batches = training(store, plan(quota=1), limit=limit, device=torch.device("meta"))
+    (batch,) = make_loader(batches, 0, 1, n_workers=0)
+    assert {batch.x_P.device.type, batch.x_A.device.type, batch.y.device.type} == {"meta"}
+    assert (batch.x_P.shape, batch.y.shape) == ((6, *SHAPE), (1, *SHAPE[1:]))
+
+
+class Sent(TorchDispatchMode):
+    """Notes what leaves the processor's memory, and refuses to read a value back."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default
+        result = function(*args, **(kwargs or {}))
+        if function is torch.ops.aten._to_copy.default and args[0].device != result.device:
+            self.bytes += args[0].nbytes
+        return result
+
+
+def test_a_batch_of_a_fold_on_the_device_sends_indices_alone(store):
+    batches = training(store, plan(quota=1), device=torch.device("meta"))
+    with Sent() as sent:
+        batches[3]
+    assert sent.bytes == 12 * 8
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
@@ -224,8 +309,8 @@ def test_a_fold_is_passed_once_and_in_order(store, batch_size, monkeypatch):
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_value_that_is_not_finite_names_file_fold_and_image(tmp_path, value, limit, domain):
     store = make_store(tmp_path / "data.h5", "float16", 1.0, ("train", domain, 13, value))
-    batches = TrainingBatches(store, plan(quota=1), memory_limit_bytes=limit)
     with pytest.raises(UserError) as refusal:
+        batches = training(store, plan(quota=1), limit=limit)
         for iteration in range(23):
             batches[iteration]
     message = str(refusal.value)

@@ -1,0 +1,97 @@
+"""What reaches an update: two shapes of masks, the same objective, from memory or from the file."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import torch
+
+import segtrans.data.batches as data_batches
+from segtrans.methods.autoencoder import Autoencoder
+from segtrans.methods.weights import build_method
+from segtrans.tasks import VOID
+from segtrans.train.run import train_cell
+
+
+class Engine:
+    autocast = staticmethod(contextlib.nullcontext)
+
+    @staticmethod
+    def backward(tensor):
+        tensor.backward()
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens
+
+
+def train(cell, data, folder):
+    train_cell(
+        cell,
+        data_file=data,
+        output=Path(folder),
+        checkpoints=Path(f"checkpoints-{folder}"),
+        scale="test",
+        n_gpus=0,
+        n_devices=None,
+        n_threads=1,
+        n_workers=1,
+        checkpoint_every_s=300,
+    )
+
+
+@pytest.fixture
+def paper_cell(make_cell):
+    """Three of 60 images are labelled, in batches of 12 as the draw has it."""
+    cell = make_cell("autoencoder", batch_size=12, iterations=30)
+    return cell.model_copy(update={"labels": cell.labels.model_copy(update={"per_batch": 0})})
+
+
+def test_a_training_sees_at_most_two_shapes(tiny_data, paper_cell, monkeypatch):
+    original, shapes, n_labelled = Autoencoder.update, [], []
+
+    def watched(self, x_P, x_A, y, **keywords):
+        shapes.append((x_P.shape, x_A.shape, y.shape))
+        n_labelled.append(int((y != VOID).flatten(1).any(1).sum()) if len(y) else 0)
+        return original(self, x_P, x_A, y, **keywords)
+
+    monkeypatch.setattr(Autoencoder, "update", watched)
+    train(paper_cell, tiny_data, "run")
+    assert len(set(n_labelled)) > 2
+    assert {shape[2][0] for shape in shapes} == {0, max(n_labelled)}
+    assert len(set(shapes)) == 2
+
+
+def test_training_from_the_file_ends_with_the_same_bytes(tiny_data, paper_cell, monkeypatch):
+    train(paper_cell, tiny_data, "memory")
+    monkeypatch.setattr(data_batches, "_CPU_BYTES", 0)
+    train(paper_cell, tiny_data, "file")
+    for name in ("history.jsonl", "weights.safetensors", "weights_last.safetensors"):
+        assert Path("memory", name).read_bytes() == Path("file", name).read_bytes(), name
+
+
+@pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
+def test_empty_slots_change_neither_losses_nor_gradients(make_cell, name):
+    generator = torch.Generator().manual_seed(0)
+    x_P, x_A = (torch.rand(4, 1, 48, 48, generator=generator) for _ in range(2))
+    exact = (x_P[:1, 0] > 0.7).to(torch.uint8)
+    padded = torch.cat([exact, torch.full((2, 48, 48), VOID, dtype=torch.uint8)])
+    cell = make_cell(name)
+    outcomes = []
+    for y in (exact, padded):
+        method = build_method(cell)
+        method.prepare(cell.training)
+        terms = method.update(
+            x_P, x_A, y, engine=Engine(), generator=torch.Generator().manual_seed(1)
+        )
+        gradients = {key: p.grad for key, p in method.named_parameters() if p.grad is not None}
+        outcomes.append((terms, gradients))
+    (terms, gradients), (terms_padded, gradients_padded) = outcomes
+    assert terms.keys() == terms_padded.keys() > {"seg"}
+    assert gradients.keys() == gradients_padded.keys()
+    torch.testing.assert_close(terms_padded, terms, rtol=1e-5, atol=1e-6)
+    # Some gradients are zero but for rounding: biases before a normalisation.
+    largest = max(float(gradient.abs().max()) for gradient in gradients.values())
+    torch.testing.assert_close(gradients_padded, gradients, rtol=1e-4, atol=1e-6 * largest)
