@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch.profiler import ProfilerActivity, profile
 
 from segtrans.catalogue import METHODS
 from segtrans.cells import resolve_cell
@@ -40,9 +41,9 @@ class Engine:
         tensor.backward()
 
 
-def make(name, **training):
+def make(name, *, width=1 / 32, **training):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["networks"]["width"] = 1 / 32
+    content["networks"]["width"] = width
     content["training"] |= training
     params = parse_params(content, origin="test")
     cell = resolve_cell(params, task="mnist48_simple", method=name, init_seed=3)
@@ -221,15 +222,33 @@ def test_bf16_autocast_gives_nearly_the_same_terms(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_no_value_is_read_back_inside_an_update(name):
-    """On a GPU each read-back would stall the device (no hidden synchronisation)."""
+def test_no_value_is_read_back_and_nothing_changes_devices_inside_an_update(name):
+    """On a GPU each would stall the device (no hidden synchronisation)."""
 
     class NoReadBack(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             assert "_local_scalar_dense" not in str(function), "a value is read back"
+            if str(function) == "aten._to_copy.default":
+                assert (kwargs or {}).get("device") in (None, args[0].device), "another device"
             return function(*args, **(kwargs or {}))
 
     method = make(name)
-    update(method, batch())
+    update(method, batch(n=8))
     with NoReadBack():
-        update(method, batch())
+        update(method, batch(n=8))
+
+
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_an_update_dispatches_at_most_2500_operations(name):
+    method = make(name, width=1 / 8)  # below 16 channels layer norm is several operations
+    data = batch(n=8)
+    update(method, data)
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        update(method, data)
+    operations = [event for event in profiler.events() if event.name.startswith("aten::")]
+    outermost = [
+        event
+        for event in operations
+        if event.cpu_parent is None or not event.cpu_parent.name.startswith("aten::")
+    ]
+    assert 500 < len(outermost) <= 2500

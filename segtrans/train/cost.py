@@ -1,0 +1,93 @@
+"""What one iteration of a training costs, found by going through it without any data."""
+
+import contextlib
+import math
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from segtrans.cells import Cell
+from segtrans.methods.weights import build_method
+
+
+@dataclass(frozen=True)
+class IterationCost:
+    """One iteration in single precision.
+
+    Attributes:
+        flops: of convolutions and matrix products, a multiplication and an addition each counted.
+        peak_bytes: of all tensors that live at once: weights, gradients, moments, activations. What
+            libraries take for themselves comes on top.
+    """
+
+    flops: int
+    peak_bytes: int
+
+
+def iteration_cost(cell: Cell) -> IterationCost:
+    """The cost of a full batch with its labelled images (the quota, or what the fraction gives).
+
+    The update itself runs on tensors that have shapes but no values, so the figures are those of
+    the code as it is, for any method.
+    """
+    task, size = cell.task_facts, cell.training.batch_size
+    n_labelled = cell.labels.per_batch or max(1, math.ceil(cell.labels.fraction * size))
+    with FakeTensorMode(allow_non_fake_inputs=True), _LiveBytes() as live:
+        method = build_method(cell)
+        method.prepare(cell.training)
+        x = torch.rand(size, len(task.channels), task.height, task.width)
+        y = torch.zeros(min(n_labelled, size), task.height, task.width, dtype=torch.uint8)
+        flops = 0
+        for _ in range(2):  # the moments of the optimiser appear in the first one
+            with FlopCounterMode(display=False) as counter:
+                method.update(x, x, y, engine=_Engine(), generator=torch.Generator())
+            flops = counter.get_total_flops()
+    return IterationCost(flops, live.peak)
+
+
+class _Engine:
+    """Single precision, no device."""
+
+    autocast = staticmethod(contextlib.nullcontext)
+
+    @staticmethod
+    def backward(tensor: Tensor) -> None:
+        """Accumulate gradients."""
+        tensor.backward()  # type: ignore[no-untyped-call]
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the storages of all tensors made inside, until they are freed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = self.peak = 0
+        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor):
+                self._add(leaf.untyped_storage())
+        return output
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._known:
+            return
+        self._known.add(storage)
+        n_bytes = storage.nbytes()
+        self.live += n_bytes
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, n_bytes)
+
+    def _free(self, n_bytes: int) -> None:
+        self.live -= n_bytes

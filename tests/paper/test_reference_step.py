@@ -1,0 +1,109 @@
+"""The fast training step against the plain one: every term and every gradient, in float64."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from segtrans import cells
+from segtrans.catalogue import METHODS
+from segtrans.cells import resolve_cell
+from segtrans.methods.translation import Translation
+from segtrans.params import load_params
+from segtrans.tasks import TASKS, VOID
+from tests.paper.reference_step import Step
+
+ROOT = Path(__file__).parents[2]
+TRANSLATIONS = [name for name, entry in METHODS.items() if entry.module == "translation"]
+
+
+class Engine:
+    autocast = staticmethod(contextlib.nullcontext)
+
+    @staticmethod
+    def backward(tensor):
+        tensor.backward()
+
+
+def build(monkeypatch, task, method, size, width):
+    if size is not None:
+        sized = dataclasses.replace(TASKS[task], height=size[0], width=size[1])
+        monkeypatch.setitem(cells.TASKS, task, sized)
+    overlay = {"overrides": {task: {"networks": {"width": width, "unique_fraction": 0.25}}}}
+    params = load_params(ROOT / "params.yaml", overlay=overlay)
+    cell = resolve_cell(params, task=task, method=method, init_seed=1)
+    model = Translation(cell, torch.Generator().manual_seed(4)).double()
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():  # biases, gains and moments that are zero or one hide mistakes
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter += 0.1 * torch.randn(len(parameter), generator=generator).double()
+    model.prepare(cell.training)
+    return cell, model
+
+
+def batch(cell, n, n_labelled, n_void):
+    task, generator = cell.task_facts, torch.Generator().manual_seed(6)
+    shape = (n, len(task.channels), task.height, task.width)
+    x_P, x_A = (2 * torch.rand(shape, generator=generator).double() - 1 for _ in range(2))
+    y = (x_P[:n_labelled, 0] > 0.5).to(torch.uint8)
+    y[n_labelled - n_void :] = VOID
+    return x_P, x_A, y
+
+
+def assert_same_step(cell, model, x_P, x_A, y):
+    step = Step(
+        model.state_dict(),
+        weights=cell.weights,
+        rate=cell.training.discriminator_learning_rate,
+        weight_decay=cell.training.weight_decay,
+        unique=model.generator.n_unique,
+        long_skip=METHODS[cell.method].options["long_skip"],
+    )
+    u_prior = model.sample_u(x_A, torch.Generator().manual_seed(7)).double()
+    expected, gradients = step.run(x_P, x_A, y, u_prior)
+    terms = model.update(x_P, x_A, y, engine=Engine(), generator=torch.Generator().manual_seed(7))
+    assert set(terms) == set(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value.detach(), rtol=1e-9, atol=1e-9, msg=name)
+    parameters = dict(model.named_parameters())
+    assert set(parameters) == set(gradients)
+    for name, gradient in gradients.items():
+        if gradient is None:  # segmentation, when nothing is labelled
+            assert parameters[name].grad is None, name
+            continue
+        scale = max(1.0, float(gradient.abs().max()))
+        difference = float((parameters[name].grad - gradient).abs().max())
+        assert difference <= 1e-9 * scale, name
+    for stem, (u, v, _) in step.uv.items():
+        buffers = model.state_dict()
+        torch.testing.assert_close(buffers[f"{stem}.u"], u, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(buffers[f"{stem}.v"], v, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", TRANSLATIONS)
+def test_every_translation_at_48(monkeypatch, method):
+    width = 1 / 16
+    cell, model = build(monkeypatch, "mnist48_simple", method, None, width)
+    assert_same_step(cell, model, *batch(cell, n=8, n_labelled=3, n_void=1))
+
+
+@pytest.mark.parametrize(
+    ("task", "size", "n"),
+    [
+        ("mnist48_simple", (49, 51), 8),  # odd: upsampling crops
+        ("mnist128", None, 4),  # 8 images in all: the low-resolution way
+        ("brats", (75, 102), 4),
+        ("brats", (96, 64), 4),
+    ],
+)
+def test_other_sizes(monkeypatch, task, size, n):
+    cell, model = build(monkeypatch, task, "translation", size, 1 / 16)
+    assert_same_step(cell, model, *batch(cell, n=n, n_labelled=2, n_void=0))
+
+
+def test_a_batch_without_labels(monkeypatch):
+    cell, model = build(monkeypatch, "mnist48_simple", "translation", None, 1 / 16)
+    assert_same_step(cell, model, *batch(cell, n=4, n_labelled=0, n_void=0))
