@@ -36,6 +36,7 @@ VERBS = {
         {"h5py", "nibabel", "matplotlib", "pandas"},
     ),
     "cell": ("--task mnist128 --method nowhere", set()),
+    "plan": ("--params nowhere", {"torch"}),
     "train": (
         "--cell nowhere --data x --output x --checkpoints x",
         {"h5py", "torch", "lightning_fabric"},

@@ -31,6 +31,32 @@ def cell(
 
 
 @verbs.command()
+def plan(
+    params: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Parameter files, each over the ones before.", show_default="params.yaml"
+        ),
+    ] = None,
+    tflops: Annotated[
+        float,
+        typer.Option(min=1e-3, help="10^12 operations a second that your device does in training."),
+    ] = 10.0,
+) -> None:
+    """Print what the trainings of a scale cost: operations, hours, memory."""
+    from segtrans.params import load_params
+    from segtrans.train.plan import plan_runs, plan_table
+
+    print(plan_table(plan_runs(load_params(*(params or [Path("params.yaml")]))), tflops))
+    print(
+        f"\nHours at {tflops:g} TFLOP/s, an assumption: a device does its GFLOP each over the"
+        "\nseconds of an iteration. CPU MB: the whole process, as the scheduler is told."
+        "\nTensors MB: what lives at once, in fp32; a GPU needs these, 1 GB or more for"
+        "\nlibraries, and the data."
+    )
+
+
+@verbs.command()
 def train(
     cell: Annotated[str, typer.Option(help="JSON of `segtrans cell`, or a file with it.")],
     data: Data,

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from segtrans.nets.decoder import Trunk
+from segtrans.nets.discriminator import MultiScaleDiscriminator
+from segtrans.nets.encoder import Encoder
 from segtrans.precision import at_least_single
 from segtrans.processes import average_gradients
 from segtrans.stages import TrainingParams
@@ -62,6 +65,12 @@ class Method(nn.Module, ABC):
     def prepare(self, training: TrainingParams) -> None:
         """Make the optimisers, once the networks are on their device."""
         self.optimisers = self.make_optimisers(training)
+
+    def compile_networks(self, backend: str = "inductor") -> None:
+        """Let `torch.compile` make the forward passes of encoder, decoders and discriminators."""
+        for module in self.modules():
+            if isinstance(module, Encoder | Trunk | MultiScaleDiscriminator):
+                module.compile(backend=backend, dynamic=False)
 
 
 def amsgrad(

@@ -119,3 +119,9 @@ def _borders(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 def _places(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
     at_x = torch.tensor([n - 2, 1, n - 1, 0], device=device)
     return at_x, torch.tensor([2 * n - 1, 0], device=device)
+
+
+def forget_constants() -> None:
+    """Empty the caches of index and weight tensors, when those in it may be without values."""
+    _spreading.cache_clear()
+    _places.cache_clear()

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segtrans.cells import Cell
 from segtrans.methods.weights import build_method
+from segtrans.nets.upsampling import forget_constants
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,21 @@ def iteration_cost(cell: Cell) -> IterationCost:
     The update itself runs on tensors that have shapes but no values, so the figures are those of
     the code as it is, for any method.
     """
-    task, size = cell.task_facts, cell.training.batch_size
+    size = cell.training.batch_size
     n_labelled = cell.labels.per_batch or max(1, math.ceil(cell.labels.fraction * size))
+    try:
+        return _measured(cell, min(n_labelled, size))
+    finally:
+        forget_constants()
+
+
+def _measured(cell: Cell, n_labelled: int) -> IterationCost:
+    task, size = cell.task_facts, cell.training.batch_size
     with FakeTensorMode(allow_non_fake_inputs=True), _LiveBytes() as live:
         method = build_method(cell)
         method.prepare(cell.training)
         x = torch.rand(size, len(task.channels), task.height, task.width)
-        y = torch.zeros(min(n_labelled, size), task.height, task.width, dtype=torch.uint8)
+        y = torch.zeros(n_labelled, task.height, task.width, dtype=torch.uint8)
         flops = 0
         for _ in range(2):  # the moments of the optimiser appear in the first one
             with FlopCounterMode(display=False) as counter:

@@ -57,6 +57,8 @@ class Trainer:
         self.fabric = fabric
         self.method = method.to(fabric.device)
         self.method.prepare(cell.training)
+        if cell.training.compile and fabric.device.type != "cpu":
+            self.method.compile_networks()
         self.checkpoints = CheckpointFolder(folder)
         self.history = History(folder / "history.jsonl")
         self.data_sha256 = data_sha256

@@ -4,10 +4,12 @@ from segtrans.cells import Cell
 from segtrans.params import Params
 
 # Measured on a CPU in fp32 with the translation, the largest method: widths 1/16 to 1 of the three
-# networks, at 48 x 48, 128 x 128 and 240 x 120.
+# networks, at 48 x 48, 128 x 128 and 240 x 120 (benchmarks/memory.py).
 _PROCESS_MB = 600
 _WEIGHTS_MB = 650  # at full width, with gradients and the optimisers' three moments
-_ACTIVATIONS_KB = (0.7, 33.0)  # per pixel of the batch: fixed, and at full width
+# Per pixel of the batch: at any width, and at full width by `Task.architecture`.
+_ACTIVATIONS_KB = 0.7
+_ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.0}
 # Of P and A together, as stored: masks, and half-slices (two bytes) of about 200 of each patient.
 _PATIENT_MB = 25
 _IN_MEMORY_MB = 8192  # larger data are read from the file
@@ -22,8 +24,8 @@ def training_memory_mb(cell: Cell, params: Params) -> int:
     """
     task, width = cell.task_facts, cell.networks.width
     pixels = task.height * task.width
-    fixed, at_full_width = _ACTIVATIONS_KB
-    activations = cell.training.batch_size * pixels * (fixed + at_full_width * width) / 1000
+    per_pixel = _ACTIVATIONS_KB + _ACTIVATIONS_AT_FULL_WIDTH_KB[task.architecture] * width
+    activations = cell.training.batch_size * pixels * per_pixel / 1000
     memory = _PROCESS_MB + _WEIGHTS_MB * width**2 + activations + _data_mb(cell, params, pixels)
     return round(memory)
 

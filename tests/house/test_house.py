@@ -33,7 +33,7 @@ ALLOWED = {
     "objective": set(),
     "methods": {"nets", "objective"},
     "evaluate": {"methods", "data", "tracking"},
-    "train": {"methods", "data", "evaluate", "tracking"},
+    "train": {"methods", "nets", "data", "evaluate", "tracking"},
     "tracking": set(),
     "registry": {"methods", "evaluate", "tracking"},
     "cli": {"data", "train", "evaluate", "tracking", "registry"},

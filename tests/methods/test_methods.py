@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch._dynamo
 import yaml
 from torch.profiler import ProfilerActivity, profile
 
@@ -252,3 +253,32 @@ def test_an_update_dispatches_at_most_2500_operations(name):
         if event.cpu_parent is None or not event.cpu_parent.name.startswith("aten::")
     ]
     assert 500 < len(outermost) <= 2500
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "translation"])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of tracing itself
+def test_compiled_networks_are_whole_graphs_and_train_the_same(name):
+    torch._dynamo.reset()
+    plain, compiled = make(name), make(name)
+    compiled.compile_networks(backend="eager")  # traces as every backend, needs no C++ compiler
+    for step in range(2):
+        expected, terms = (update(m, batch(n=8, seed=step)) for m in (plain, compiled))
+        for key, value in expected.items():
+            assert torch.equal(terms[key], value), key
+    counters = torch._dynamo.utils.counters
+    n_graphs = counters["stats"]["unique_graphs"]
+    update(compiled, batch(n=8, seed=2))
+    assert counters["stats"]["unique_graphs"] == n_graphs > 0  # nothing is traced again
+    assert not counters["graph_break"]
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
+def test_bf16_autocast_trains_to_nearly_the_same_loss(name):
+    """Over 30 updates the objective ends within 10 % of that in fp32."""
+    exact, rounded = make(name, learning_rate=0.001), make(name, learning_rate=0.001)
+    for step in range(30):
+        data = batch(n=4, seed=step % 4)
+        loss = update(exact, data, seed=step)["total"]
+        near = update(rounded, data, Engine("bf16"), seed=step)["total"]
+    assert float(near) == pytest.approx(float(loss), rel=0.1)

@@ -30,3 +30,10 @@ def test_a_wider_network_or_a_larger_batch_needs_more():
 
     assert estimate() < estimate(networks={"width": 1.0}) < 3000
     assert estimate() < estimate(training={"batch_size": 40})
+
+
+def test_the_papers_scale_on_brats_fits_into_24_gib():
+    params = load_params(ROOT / "params.yaml", ROOT / "config" / "paper.yaml")
+    cell = resolve_cell(params, task="brats", method="translation", init_seed=0)
+    assert (cell.training.batch_size, cell.networks.width) == (20, 1.0)
+    assert training_memory_mb(cell, params) * 1e6 < 24 * 2**30

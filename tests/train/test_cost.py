@@ -1,0 +1,69 @@
+"""What an iteration costs by going through it without data, against counting by hand."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.plain_flops import translation_flops
+from segtrans.cells import resolve_cell
+from segtrans.methods.weights import build_method
+from segtrans.params import load_params
+from segtrans.train.cost import iteration_cost
+from segtrans.train.plan import plan_runs, plan_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_cell(method, *, batch_size, per_batch=2, width=0.125, task="mnist48_simple"):
+    overlay = {
+        "networks": {"width": width},
+        "training": {"batch_size": batch_size},
+        "labels": {"per_batch": per_batch},
+    }
+    params = load_params(ROOT / "params.yaml", overlay={"overrides": {task: overlay}})
+    return resolve_cell(params, task=task, method=method, init_seed=0)
+
+
+@pytest.mark.parametrize("task", ["mnist48_simple", "brats"])
+def test_few_images_cost_what_the_tables_say(task):
+    """With three images of each domain no layer takes the way with fewer operations."""
+    cell = make_cell("translation", batch_size=3, task=task)
+    expected = translation_flops(cell, n_labelled=2)
+    assert iteration_cost(cell).flops == pytest.approx(expected, rel=0.01)
+
+
+def test_the_rewritten_upsampling_saves_operations():
+    cell = make_cell("translation", batch_size=20)
+    assert iteration_cost(cell).flops < 0.95 * translation_flops(cell, n_labelled=2)
+
+
+def test_the_peak_holds_weights_gradients_and_moments():
+    cell = make_cell("segmentation_only", batch_size=2, width=0.5)
+    n_bytes = sum(parameter.nbytes for parameter in build_method(cell).parameters())
+    peak = iteration_cost(cell).peak_bytes
+    assert 5 * n_bytes < peak < 12 * n_bytes  # weight, gradient, three moments; and activations
+    wider = iteration_cost(make_cell("segmentation_only", batch_size=4, per_batch=4, width=0.5))
+    assert wider.peak_bytes > peak
+
+
+def test_going_through_it_leaves_no_values_behind():
+    before = torch.get_rng_state()
+    iteration_cost(make_cell("autoencoder", batch_size=2))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_plan_adds_up_and_shares_what_costs_the_same():
+    overlay = {
+        "tasks": ["mnist48_simple", "mnist48_hard"],
+        "methods": ["segmentation_only"],
+        "init_seeds": [0, 1, 2],
+        "training": {"iterations": 3600},
+    }
+    params = load_params(ROOT / "params.yaml", overlay=overlay)
+    planned = plan_runs(params)
+    assert [runs.n_runs for runs in planned] == [3, 3]
+    assert planned[0].cost is planned[1].cost
+    tflops = planned[0].cost.flops * 3600 / 3600 / 1e12  # one run an hour
+    assert planned[0].hours(tflops) == pytest.approx(1)
+    assert plan_table(planned, tflops).splitlines()[-1].split() == ["all", "6", "6.0"]
