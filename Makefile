@@ -47,11 +47,8 @@ test-slow: $(STAMP)  ## the slow tests
 docs: $(STAMP)  ## write config/README.md anew from the parameter models
 	$(BIN)/python -m segtrans.manual > config/README.md
 
-bench: $(STAMP)  ## the benchmarks
-	$(BIN)/python benchmarks/clutter.py
-	$(BIN)/python benchmarks/phantom.py
-	$(BIN)/python benchmarks/half_slices.py
-	$(BIN)/python benchmarks/augment.py
+bench: $(STAMP)  ## measure speed and memory; results/bench.json
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and caches; data and results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

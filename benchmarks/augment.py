@@ -1,18 +1,19 @@
-"""How many half-slices are augmented a second, beside a plain loop and what memory allows.
+"""Half-slices augmented a second: a batch of 20 P with their masks and 20 A.
 
-Run `python benchmarks/augment.py`. A batch is 20 P with their masks and 20 A.
+The plain loop is SciPy's `map_coordinates`, an image and a channel after the other, on one core.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.interpolate import CubicSpline
-from tabulate import tabulate
 
+from benchmarks.floors import COPIED_BYTES
+from benchmarks.lines import Line, best_seconds
 from segtrans.data.augment import augment_batch
 from segtrans.data.batches import Batch
 from segtrans.stages import AugmentationParams
@@ -20,49 +21,56 @@ from segtrans.stages import AugmentationParams
 PAPER = AugmentationParams(warp_sd=5.0, rotation_deg=3.0, zoom=0.1, intensity=0.1, flips=True)
 BATCH_SIZE = 20  # of each domain
 N_SEQUENCES, HEIGHT, WIDTH = 4, 240, 120
-COPIED_BYTES = 2**28
 REPEATS = 20
 
 
-def main() -> None:
-    """Print the table."""
+def lines() -> Iterator[Line]:
+    """The plain loop, then ours with one thread and with two."""
+    batch = make_batch()
+    n = len(batch.x_P) + len(batch.x_A)
+    n_bytes = sum(tensor.nbytes for tensor in (batch.x_P, batch.x_A, batch.y))
+    line = partial(
+        Line, part="augment", unit="half-slices/s", floor_is="images and masks copied once"
+    )
+    torch.set_num_threads(1)
+    yield line(
+        case="plain loop",
+        value=n / best_seconds(lambda: plain_batch(batch), repeats=3),
+        floor=n * copied_at_best(n_bytes),
+    )
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        generator = torch.Generator().manual_seed(0)
+        ours = partial(augment_batch, batch, PAPER, generator=generator)
+        yield line(
+            case=f"ours, {n_threads} thread{'s' * (n_threads > 1)}",
+            value=n / best_seconds(ours, repeats=REPEATS),
+            floor=n * copied_at_best(n_bytes),
+        )
+
+
+def make_batch() -> Batch:
+    """Half-slices of noise with some background and a square lesion."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2 * BATCH_SIZE, N_SEQUENCES, HEIGHT, WIDTH, generator=generator) / 5
     x[..., : HEIGHT // 6, :] = 0  # background
     y = torch.zeros(BATCH_SIZE, HEIGHT, WIDTH, dtype=torch.uint8)
     y[:, 100:140, 40:80] = 1
-    batch = Batch(x[:BATCH_SIZE], x[BATCH_SIZE:], y)
-    plain_rate = 2 * BATCH_SIZE / seconds(lambda: plain_batch(batch), repeats=5)
-    rows = [measure(batch, generator, n_threads, plain_rate) for n_threads in (1, 2)]
-    headers = ["threads", "plain loop, half-slices/s", "ours", "ratio", "copied once"]
-    print(tabulate(rows, headers=headers, floatfmt=",.0f", tablefmt="github"))
+    return Batch(x[:BATCH_SIZE], x[BATCH_SIZE:], y)
 
 
-def measure(
-    batch: Batch, generator: torch.Generator, n_threads: int, plain_rate: float
-) -> tuple[int, float, float, str, float]:
-    """One row of the table; the plain loop has one thread in both."""
-    torch.set_num_threads(n_threads)
-    n = 2 * BATCH_SIZE
-    rate = n / seconds(lambda: augment_batch(batch, PAPER, generator=generator))
-    tensors = (batch.x_P, batch.x_A, batch.y)
-    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    return n_threads, plain_rate, rate, f"{rate / plain_rate:.0f} x", n * copy_rate() / n_bytes
-
-
-def copy_rate() -> float:
-    """Bytes that are copied a second: each is read and written, as an augmented one must be."""
+def copied_at_best(n_bytes: int) -> float:
+    """Batches of this size a second that torch's threads copy in memory."""
     source = torch.ones(COPIED_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
-    return COPIED_BYTES / seconds(lambda: target.copy_(source))
+    return COPIED_BYTES / best_seconds(lambda: target.copy_(source), repeats=5) / n_bytes
 
 
 def plain_batch(batch: Batch) -> None:
     """The same changes as one would first write them: an image and a channel after the other."""
     rng = np.random.default_rng(0)
     for x in batch.x_A.numpy():
-        at = plain_lookup(rng)
-        plain_image(rng, x, at)
+        plain_image(rng, x, plain_lookup(rng))
     for x, y in zip(batch.x_P.numpy(), batch.y.numpy(), strict=True):
         at = plain_lookup(rng)
         plain_image(rng, x, at)
@@ -92,22 +100,9 @@ def plain_spline(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 
 def plain_image(
     rng: np.random.Generator, x: NDArray[np.float32], at: NDArray[np.float64]
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating]:
     """Resample every sequence, shift its brain, clip."""
     moved = np.stack([ndimage.map_coordinates(c, at, order=1, mode="mirror") for c in x])
     shift = rng.uniform(-PAPER.intensity, PAPER.intensity, (len(x), 1, 1))
-    return np.clip(moved + shift * (moved != 0).any(0), -1, 1)
-
-
-def seconds(function: Callable[[], object], repeats: int = REPEATS) -> float:
-    """The best of several runs: the one that other programs held up least."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-if __name__ == "__main__":
-    main()
+    changed: NDArray[np.floating] = np.clip(moved + shift * (moved != 0).any(0), -1, 1)
+    return changed

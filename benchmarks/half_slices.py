@@ -1,84 +1,106 @@
-"""Seconds from one patient's NIfTI files to the store, on one core, step by step.
-
-The floor is reading the files: decompressing them with nibabel and nothing else.
-"""
+"""Seconds from one patient's NIfTI files to the store, on one core, step by step."""
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is imported
 
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
-from segtrans.data.brats import merge_parts, write_part, write_split
-from segtrans.data.cases import find_cases
-from segtrans.data.half_slices import HalfSliceRules, make_half_slices
-from segtrans.data.phantom import write_phantoms
+from benchmarks.floors import DEFLATED, copied_bytes_per_second, deflating_seconds
+from benchmarks.lines import Line, best_seconds, use_one_core
+from benchmarks.samples import N_PATIENTS, RULES, split_patients, write_patients
+from segtrans.data.brats import merge_parts, write_part
+from segtrans.data.cases import CaseFiles, find_cases
+from segtrans.data.half_slices import make_half_slices
+from segtrans.data.store import DOMAINS, FOLDS, Store
 from segtrans.data.volumes import read_case
 
-N_PATIENTS = 4
-RULES = HalfSliceRules(
-    min_brain_fraction=0.25,
-    min_lesion_fraction=0.01,
-    normalisation="per_sequence",
-    mirror_right=False,
-)
+REPEATS = 3
+READ = "nibabel unpacks the files and does nothing else"
 
 
-def main() -> None:
-    """Measure on phantoms, or on the cases of a folder given as the only argument."""
+def lines() -> Iterator[Line]:
+    """Each step on made-up patients, then the whole chain."""
+    use_one_core()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        source = Path(sys.argv[1]) if len(sys.argv) > 1 else folder / "phantoms"
-        if len(sys.argv) == 1:
-            write_phantoms(source, first=0, last=N_PATIENTS, n_patients=N_PATIENTS, data_seed=0)
-        measure(source, folder)
+        source = Path(name) / "patients"
+        write_patients(source)
+        line = partial(Line, part="half_slices", unit="s a patient")
+        cases = find_cases(source)
+        reading = per_patient(lambda: read_plainly(cases))
+        yield line(
+            case="read and check a case",
+            value=per_patient(lambda: [read_case(files, with_mask=True) for files in cases]),
+            floor=reading,
+            floor_is=READ,
+        )
+        yield line(
+            case="normalise, cut and sort half-slices",
+            value=per_patient(cutting(cases)),
+            floor=bytes_of_volumes(cases[0]) / copied_bytes_per_second(),
+            floor_is="the four volumes copied once",
+        )
+        preparing, merging, deflating = chain(source, Path(name))
+        yield line(
+            case="a part: both, hashed and written", value=preparing, floor=reading, floor_is=READ
+        )
+        yield line(case="merge into the store", value=merging, floor=deflating, floor_is=DEFLATED)
+        yield line(
+            case="the whole chain",
+            value=preparing + merging,
+            floor=reading + deflating,
+            floor_is=f"{READ}, and {DEFLATED}",
+        )
 
 
-def measure(source: Path, folder: Path) -> None:
-    """Print seconds per patient; each step is the best of three."""
-    cases = find_cases(source)
-    loaded = [read_case(files, with_mask=True) for files in cases]
-    split, part, store = (folder / name for name in ("split.json", "part.npz", "store.h5"))
-    write_split(source, split, valid_fraction=0.2, test_fraction=0.2, rotation=0, data_seed=0)
-    steps: dict[str, Callable[[], object]] = {
-        "floor: nibabel reads the files": lambda: [
+def per_patient(step: Callable[[], object]) -> float:
+    """Seconds of the best of some runs, for each patient."""
+    return best_seconds(step, repeats=REPEATS) / N_PATIENTS
+
+
+def read_plainly(cases: list[CaseFiles]) -> None:
+    """Every voxel of every file."""
+    for files in cases:
+        for path in {*files.sequences.values(), files.mask}:
             np.asanyarray(nib.load(path).dataobj)
-            for files in cases
-            for path in {*files.sequences.values(), files.mask}
-        ],
-        "read_case": lambda: [read_case(files, with_mask=True) for files in cases],
-        "make_half_slices": lambda: [
+
+
+def cutting(cases: list[CaseFiles]) -> Callable[[], None]:
+    """A step that makes half-slices of cases read beforehand."""
+    loaded = [read_case(files, with_mask=True) for files in cases]
+
+    def cut() -> None:
+        for case in loaded:
+            assert case.mask is not None
             make_half_slices(case.sequences, case.mask, RULES, case_id=case.files.case_id)
-            for case in loaded
-        ],
-        "part, reading and hashing included": lambda: write_part(
-            source, split, part, rules=RULES, job=0, n_jobs=1
-        ),
-        "merge into the store": lambda: merge_parts([part], split, store),
-    }
-    seconds = {name: best_of_three(step) / len(cases) for name, step in steps.items()}
-    for name, value in seconds.items():
-        print(f"{name:38} {value:6.3f} s per patient")
-    whole = seconds["part, reading and hashing included"] + seconds["merge into the store"]
-    print(f"{'whole chain':38} {whole:6.3f} s per patient, {1.9 / whole:.1f} times 1.9 s")
+
+    return cut
 
 
-def best_of_three(step: Callable[[], object]) -> float:
-    """Seconds of the fastest of three runs."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def bytes_of_volumes(files: CaseFiles) -> int:
+    """Of a case's sequences in memory."""
+    return sum(volume.nbytes for volume in read_case(files, with_mask=True).sequences.values())
 
 
-if __name__ == "__main__":
-    main()
+def chain(source: Path, folder: Path) -> tuple[float, float, float]:
+    """Seconds a patient of a part, of merging it, and of compressing what the store then holds."""
+    split, part, store = (folder / name for name in ("split.json", "part.npz", "store.h5"))
+    split_patients(source, split)
+    preparing = per_patient(lambda: write_part(source, split, part, rules=RULES, job=0, n_jobs=1))
+    merging = per_patient(lambda: merge_parts([part], split, store))
+    return preparing, merging, deflating_seconds(stored_arrays(store)) / N_PATIENTS
+
+
+def stored_arrays(path: Path) -> list[NDArray[Any]]:
+    """Images and masks of every fold."""
+    store = Store(path)
+    images = [store.images(fold, domain) for fold in FOLDS for domain in DOMAINS]
+    return [*images, *(store.masks(fold) for fold in FOLDS)]

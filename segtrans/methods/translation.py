@@ -251,7 +251,7 @@ class Translation(Method):
 
     def _judge(self, domain: str, real: Tensor, fake: Tensor) -> Tensor:
         """A discriminator's loss, real and translated images in one pass."""
-        scores = self.discriminators[domain](torch.cat([real, fake.detach()]))
+        scores = self.discriminators[domain](torch.cat([real, fake.detach()]), n_sets=2)
         return hinge_discriminator(*torch.split(scores, [len(real), len(fake)]))
 
 

@@ -45,8 +45,14 @@ class MultiScaleDiscriminator(nn.Module):
         smallest_map = max(3, 2 ** (len(channels) - 1))
         self.smallest = (smallest_map - 1) * 2 ** (n_scales - 1) + 1
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, n_sets: int = 1) -> Tensor:
         """Scores (N,) in float32 of images (N, in_channels, H, W); high means real (equation 12).
+
+        Args:
+            x: images.
+            n_sets: equal sets of images, one after the other in x. The last bias is added to each
+                by itself: while the hinge is inactive, its gradients of real and of translated
+                images cancel exactly, and rounding would be a direction for AMSGrad.
 
         Raises:
             UserError: the image is too small for its smallest scale.
@@ -62,7 +68,11 @@ class MultiScaleDiscriminator(nn.Module):
             if i > 0:
                 x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
             scores.append(scale(x))
-        return torch.stack(scores).mean(dim=0)
+        biases: list[Tensor] = [scale.get_parameter("last.bias") for scale in self.scales]
+        mean_scores, bias = torch.stack(scores).mean(dim=0), torch.cat(biases).mean()
+        if n_sets == 1:
+            return mean_scores + bias
+        return torch.cat([scores_of_set + bias for scores_of_set in mean_scores.chunk(n_sets)])
 
 
 class ScaleDiscriminator(nn.Module):
@@ -96,11 +106,10 @@ class ScaleDiscriminator(nn.Module):
         self.last = Convolution(channels[-1], 1, 1, spectral_norm=True, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores (N,) of images (N, C, H, W)."""
+        """Scores (N,) of images (N, C, H, W), without the last bias."""
         x = self.first(x)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             x = convolution(F.leaky_relu_(norm(x), _SLOPE))
         # The mean of a 1 x 1 convolution is that of the mean.
         means = at_least_single(x).mean(dim=(2, 3))
-        weight, bias = self.last.current_weight(), self.last.get_parameter("bias")
-        return torch.addmv(bias, means, weight.flatten())
+        return means.mv(self.last.current_weight().flatten())

