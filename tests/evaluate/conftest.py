@@ -45,6 +45,7 @@ def make_cell(*, task, method, init_seed):
             "weight_decay": 0.0001,
             "validate_every": 100,
             "precision": "fp32",
+            "compile": False,
         },
         "training_version": 1,
     }
