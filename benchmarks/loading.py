@@ -37,16 +37,16 @@ def lines() -> Iterator[Line]:
     with tempfile.TemporaryDirectory() as folder:
         digits = digit_store(Path(folder) / "digits.h5", n_pairs=N_PAIRS)
         brats = half_slice_store(Path(folder) / "brats.h5")
-        yield from batches_alone(brats, "half-slices 240 x 120", n_steps=3)
-        yield from batches_alone(digits, "digits 48 x 48", n_steps=N_STEPS)
+        yield from batches_alone(brats, "half-slices 240 x 120")
+        yield from batches_alone(digits, "digits 48 x 48")
         yield from fed_steps(digits, "digits 48 x 48")
 
 
-def batches_alone(store: Store, images: str, *, n_steps: int) -> Iterator[Line]:
+def batches_alone(store: Store, images: str) -> Iterator[Line]:
     """Getting a batch, nothing else going on, in percent of a step."""
     held, read = batches_of(store)
-    batch = held[0]
-    seconds = seconds_a_step(make_translation(store), repeat(batch, n_steps))
+    method, batch = make_translation(store), held[0]
+    seconds = best_seconds(lambda: step(method, batch), repeats=6)
     n_bytes = sum(tensor.nbytes for tensor in (batch.x_P, batch.x_A, batch.y))
     for case, batches in (("memory", held), ("the file, by one process", read)):
         yield Line(
