@@ -5,8 +5,8 @@ A batch is 20 P, of which 3 are labelled, and 20 A.
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from itertools import repeat
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -17,7 +17,7 @@ from benchmarks.floors import copied_bytes_per_second
 from benchmarks.lines import Line, best_seconds
 from benchmarks.samples import digit_store, half_slice_store
 from benchmarks.steps import make_cell, make_method, step
-from segtrans.data.batches import Batch, BatchPlan, TrainingBatches, make_loader
+from segtrans.data.batches import BatchPlan, TrainingBatches, make_loader
 from segtrans.data.store import Store
 from segtrans.methods.base import Method
 from segtrans.train.arena import keep_freed_memory
@@ -25,56 +25,40 @@ from segtrans.train.arena import keep_freed_memory
 BATCH_SIZE = 20  # of each domain
 N_LABELLED = 3
 N_PAIRS = 8000
-N_STEPS = 12
+N_STEPS = 8
 N_WORKERS = 2
 N_DRAWN = 20
 
 
 def lines() -> Iterator[Line]:
-    """Batches alone, as a share of a step; then steps fed from memory and from the file."""
+    """Of small digits and of half-slices, from memory and from the file."""
     torch.set_num_threads(2)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         digits = digit_store(Path(folder) / "digits.h5", n_pairs=N_PAIRS)
         brats = half_slice_store(Path(folder) / "brats.h5")
-        yield from batches_alone(brats, "half-slices 240 x 120")
-        yield from batches_alone(digits, "digits 48 x 48")
-        yield from fed_steps(digits, "digits 48 x 48")
+        yield from costs(digits, "digits 48 x 48")
+        yield from costs(brats, "half-slices 240 x 120")
 
 
-def batches_alone(store: Store, images: str) -> Iterator[Line]:
-    """Getting a batch, nothing else going on, in percent of a step."""
+def costs(store: Store, images: str) -> Iterator[Line]:
+    """Getting a batch in percent of a step: with nothing else going on, and while training."""
     held, read = batches_of(store)
     method, batch = make_translation(store), held[0]
-    seconds = best_seconds(lambda: step(method, batch), repeats=6)
+    step_s = best_seconds(lambda: step(method, batch), repeats=6)
     n_bytes = sum(tensor.nbytes for tensor in (batch.x_P, batch.x_A, batch.y))
+    line = partial(Line, part="loading", unit="% of a step")
     for case, batches in (("memory", held), ("the file, by one process", read)):
-        yield Line(
-            part="loading",
-            case=f"{images}: a batch from {case}; a step takes {seconds:.2f} s",
-            value=100 * seconds_a_batch(batches) / seconds,
-            unit="% of a step",
-            floor=100 * n_bytes / copied_bytes_per_second() / seconds,
+        yield line(
+            case=f"{images}, a step of {step_s:.2f} s: a batch from {case}",
+            value=100 * seconds_a_batch(batches) / step_s,
+            floor=100 * n_bytes / copied_bytes_per_second() / step_s,
             floor_is="the batch copied once",
         )
-
-
-def fed_steps(store: Store, images: str) -> Iterator[Line]:
-    """Steps with what feeds them; reading processes share the cores with the step's threads."""
-    held, read = batches_of(store)
-    method = make_translation(store)
-    for case, batches in (("memory", held), (f"the file, {N_WORKERS} workers", read)):
-        before = seconds_a_step(method, repeat(held[0], N_STEPS))
-        fed = seconds_a_step(method, make_loader(batches, 0, N_STEPS, n_workers=N_WORKERS))
-        after = seconds_a_step(method, repeat(held[0], N_STEPS))
-        yield Line(
-            part="loading",
-            case=f"{images}: a step fed from {case}",
-            value=fed,
-            unit="s",
-            floor=(before + after) / 2,
-            floor_is="the same step on one batch again and again",
-        )
+    yield line(
+        case=f"{images}: waiting for a batch that {N_WORKERS} processes read while training",
+        value=100 * seconds_waited(method, read) / step_s,
+    )
 
 
 def batches_of(store: Store) -> tuple[TrainingBatches, TrainingBatches]:
@@ -113,13 +97,13 @@ def seconds_a_batch(batches: TrainingBatches) -> float:
     return best_seconds(draw, repeats=3) / N_DRAWN
 
 
-def seconds_a_step(method: Method, batches: Iterable[Batch]) -> float:
-    """The median over steps, each from one batch to the next; the first one warms up."""
-    times = []
-    start = time.perf_counter()
-    for batch in batches:
+def seconds_waited(method: Method, batches: TrainingBatches) -> float:
+    """The median over steps, but for the first, which waits for the processes to start."""
+    loader = make_loader(batches, 0, N_STEPS, n_workers=N_WORKERS)
+    waits = []
+    for _ in range(N_STEPS):
+        start = time.perf_counter()
+        batch = next(loader)
+        waits.append(time.perf_counter() - start)
         step(method, batch)
-        stop = time.perf_counter()
-        times.append(stop - start)
-        start = stop
-    return median(times[1:])
+    return median(waits[1:])
