@@ -8,7 +8,8 @@ a method's state_dict and nothing else of the package.
 import torch
 from torch.nn import functional as F
 
-BETA_1, EPSILON = 0.5, 1e-8  # of AMSGrad (appendix A)
+EPSILON = 1e-8  # of AMSGrad
+RESIDUAL = "generator.residual_decoder"  # the one network without short skips
 
 
 class Step:
@@ -92,8 +93,9 @@ class Step:
         blocks = self.children(f"{stem}.trunk.blocks")
         for i, (block, skip) in enumerate(zip(blocks, rest, strict=True)):
             y = self.same(repeated(norms[i](x).relu(), skip), f"{block}.convolution")
-            if f"{block}.short_skip.weight" in self.p:
-                y = y + repeated(self.conv(x, f"{block}.short_skip"), skip)
+            if stem != RESIDUAL:
+                fits = f"{block}.short_skip.weight" not in self.p
+                y = y + repeated(x if fits else self.conv(x, f"{block}.short_skip"), skip)
             x = self.merge(y, skip, f"{stem}.trunk.long_skips.{i + 1}")
         return norms[-1](x).relu()
 
@@ -118,10 +120,10 @@ class Step:
         return self.decode("generator.common_decoder", c, skips).tanh()
 
     def residual(self, c, u, skips):
-        return self.decode("generator.residual_decoder", torch.cat([c, u], 1), skips).tanh()
+        return self.decode(RESIDUAL, torch.cat([c, u], 1), skips).tanh()
 
     def segment(self, c, u, skips):
-        code, R = torch.cat([c, u], 1), "generator.residual_decoder"
+        code, R = torch.cat([c, u], 1), RESIDUAL
         if "generator.segmentation_decoder.last.weight" in self.p:
             return self.decode("generator.segmentation_decoder", code, skips).sigmoid()
         if f"{R}.segmentation_norms.mlp.1.weight" not in self.p:
