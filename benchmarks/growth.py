@@ -50,19 +50,18 @@ def lines() -> Iterator[Line]:
 
 def draw(bench: Path, picture: Path) -> None:
     """Seconds of a step against its operations, one curve per series, from the JSON of a bench."""
-    from matplotlib.figure import Figure
+    from segtrans.evaluate.style import saved_figure
 
     measured = [line for line in json.loads(bench.read_text())["lines"] if line["part"] == "growth"]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for series in SERIES:
-        points = [line for line in measured if line["case"].startswith(f"{series}: ")]
-        gflops = [float(line["case"].split(", ")[-1].split()[0]) for line in points]
-        axes.loglog(gflops, [line["value"] for line in points], marker="o", label=series)
-    axes.set_xlabel("operations of the plain algorithm, GFLOP")
-    axes.set_ylabel("seconds of a training step")
-    axes.legend(title="what grows")
-    figure.savefig(picture, dpi=120)
+    with saved_figure(picture, width_in=4, height_in=2.7) as figure:
+        axes = figure.subplots()
+        for series in SERIES:
+            points = [line for line in measured if line["case"].startswith(f"{series}: ")]
+            gflops = [float(line["case"].split(", ")[-1].split()[0]) for line in points]
+            axes.loglog(gflops, [line["value"] for line in points], marker="o", label=series)
+        axes.set_xlabel("operations of the plain algorithm, GFLOP")
+        axes.set_ylabel("seconds of a training step")
+        axes.legend(title="what grows")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,5 @@
 """Seconds from one patient's NIfTI files to the store, on one core, step by step."""
 
-import os
-
-os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is imported
-
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial

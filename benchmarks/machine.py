@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 
-ROOT = Path(__file__).parents[1]
+from segtrans.train.commit import checked_out_commit
 
 
 def describe_machine() -> dict[str, Any]:
@@ -27,7 +26,7 @@ def describe_machine() -> dict[str, Any]:
         # Other programs slow the figures down: a load near 0 before the first part is best.
         "load_before": round(os.getloadavg()[0], 2),
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": checked_out_commit(),
     }
 
 
@@ -38,14 +37,3 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        answer = subprocess.run(
-            [*command, "--exclude=*"], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None

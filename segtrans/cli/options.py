@@ -10,6 +10,15 @@ Data = Annotated[
     Path, typer.Option(help="Data set, an HDF5 file made by `cluttered-mnist` or `half-slices`.")
 ]
 DataSeed = Annotated[int, typer.Option(min=0, help="Seed of the data: split and content.")]
+ParamFiles = Annotated[
+    list[Path],
+    typer.Option(
+        "--params",
+        help="Parameter files, each over the ones before.",
+        default_factory=lambda: [Path("params.yaml")],
+        show_default="params.yaml",
+    ),
+]
 Runs = Annotated[list[Path], typer.Argument(help="Run folders.")]
 Triple = tuple[int, int, int]
 Threshold = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segtrans.cli.options import Data, Runs, Threshold
+from segtrans.cli.options import Data, ParamFiles, Runs, Threshold
 
 verbs = typer.Typer()
 
@@ -14,30 +14,20 @@ verbs = typer.Typer()
 def cell(
     task: Annotated[str, typer.Option(help="Data set, a column of the table.")],
     method: Annotated[str, typer.Option(help="Method, a row of the table.")],
+    params: ParamFiles,
     seed: Annotated[int, typer.Option(min=0, help="Initial seed.")] = 0,
-    params: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Parameter files, each over the ones before.", show_default="params.yaml"
-        ),
-    ] = None,
 ) -> None:
     """Print the resolved parameters of one training run, as `train --cell` takes them."""
     from segtrans.cells import resolve_cell
     from segtrans.params import load_params
 
-    resolved = load_params(*(params or [Path("params.yaml")]))
-    print(resolve_cell(resolved, task=task, method=method, init_seed=seed).to_json())
+    resolved = resolve_cell(load_params(*params), task=task, method=method, init_seed=seed)
+    print(resolved.to_json())
 
 
 @verbs.command()
 def plan(
-    params: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Parameter files, each over the ones before.", show_default="params.yaml"
-        ),
-    ] = None,
+    params: ParamFiles,
     tflops: Annotated[
         float,
         typer.Option(min=1e-3, help="10^12 operations a second that your device does in training."),
@@ -47,7 +37,7 @@ def plan(
     from segtrans.params import load_params
     from segtrans.train.plan import plan_runs, plan_table
 
-    print(plan_table(plan_runs(load_params(*(params or [Path("params.yaml")]))), tflops))
+    print(plan_table(plan_runs(load_params(*params)), tflops))
     print(
         f"\nHours at {tflops:g} TFLOP/s, an assumption: a device does its GFLOP each over the"
         "\nseconds of an iteration. CPU MB: the whole process, as the scheduler is told."

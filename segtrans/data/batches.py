@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from segtrans.data.images import read_images, read_stored
 from segtrans.data.store import Store
-from segtrans.errors import UserError
 from segtrans.tasks import VOID
 
 Indices = NDArray[np.int64]
@@ -212,9 +211,7 @@ class TrainingBatches(Dataset[Batch]):
         return tensor.to(self.device, non_blocking=True)
 
     def _read_images(self, domain: str, indices: Indices) -> Tensor:
-        images = self.store.images("train", domain, indices)
-        _check_finite(images, f"{self.store.path}: /train/{domain}/image", indices)
-        return torch.from_numpy(images)
+        return torch.from_numpy(read_stored(self.store, "train", domain, indices))
 
     def _read_masks(self, indices: Indices) -> Tensor:
         return torch.from_numpy(self.store.masks("train", indices))
@@ -264,26 +261,4 @@ def iterate_fold(store: Store, fold: str, domain: str) -> Iterator[tuple[Tensor,
     for start in range(0, n, batch_size):
         indices = np.arange(start, min(n, start + batch_size))
         masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
-        yield read_images(store, fold, domain, indices), masks
-
-
-def read_images(store: Store, fold: str, domain: str, indices: Indices) -> Tensor:
-    """Images (n, C, H, W) float32 as networks see them: clipped to [-1, 1], not augmented.
-
-    Raises:
-        UserError: an image holds NaN or an infinite value, or the file is damaged there.
-    """
-    images = store.images(fold, domain, indices)
-    _check_finite(images, f"{store.path}: /{fold}/{domain}/image", indices)
-    return (torch.from_numpy(images).float() * store.scale(fold, domain)).clamp_(-1, 1)
-
-
-def _check_finite(images: NDArray[Any], place: str, indices: Indices) -> None:
-    if images.dtype.kind != "f":  # whole numbers are always finite
-        return
-    is_finite = np.isfinite(images).all(axis=(1, 2, 3))
-    if not is_finite.all():
-        raise UserError(
-            f"{place}: image {indices[np.argmin(is_finite)]} holds NaN or an infinite value; "
-            "make the data set again"
-        )
+        yield torch.from_numpy(read_images(store, fold, domain, indices)), masks

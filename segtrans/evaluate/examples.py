@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.images import read_images
 from segtrans.data.store import Store
 from segtrans.evaluate.image_rows import Row
 
@@ -66,19 +67,8 @@ def choose_examples(store: Store) -> Examples:
     absent = np.arange(min(len(present), store.n(FOLD, "absent")), dtype=np.int64)
     present = present[: len(absent)].astype(np.int64)
     return Examples(
-        x_P=read_shown(store, "present", present),
+        x_P=read_images(store, FOLD, "present", present),
         y=(store.masks(FOLD, present) > 0).astype(np.float32),
-        x_A=read_shown(store, "absent", absent),
+        x_A=read_images(store, FOLD, "absent", absent),
         channels=store.header.channels,
     )
-
-
-def read_shown(store: Store, domain: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Images (n, C, H, W) of the test fold, the very values of `segtrans.data.batches.read_images`.
-
-    Raises:
-        UserError: the file is damaged there.
-    """
-    stored = store.images(FOLD, domain, indices)
-    images: NDArray[np.float32] = stored.astype(np.float32) * np.float32(store.scale(FOLD, domain))
-    return images.clip(-1, 1)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.images import read_images
 from segtrans.data.store import Store
-from segtrans.evaluate.examples import FOLD, read_shown
+from segtrans.evaluate.examples import FOLD
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
 from segtrans.evaluate.style import SEQUENCE_TITLES
 
@@ -82,7 +83,7 @@ def choose_half_slices(store: Store, domain: str) -> HalfSlices:
     # Of a single patient the last half-slice beside it.
     chosen = [*chosen, len(case_id) - 1][:_N_EXAMPLES]
     indices = np.array(chosen, dtype=np.int64)
-    x = read_shown(store, domain, indices)
+    x = read_images(store, FOLD, domain, indices)
     y = np.zeros((len(x), *x.shape[2:]), np.float32)
     if masks is not None:
         y = (masks[indices] > 0).astype(np.float32)

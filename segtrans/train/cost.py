@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
@@ -33,15 +34,17 @@ class IterationCost:
 
 
 def iteration_cost(cell: Cell) -> IterationCost:
-    """The cost of a full batch with its labelled images (the quota, or what the fraction gives).
+    """The cost of a full batch with its labelled images: all, the quota or what the fraction gives.
 
     The update itself runs on tensors that have shapes but no values, so the figures are those of
     the code as it is, for any method.
     """
     size = cell.training.batch_size
-    n_labelled = cell.labels.per_batch or max(1, math.ceil(cell.labels.fraction * size))
+    n_labelled = cell.labels.per_batch or math.ceil(cell.labels.fraction * size)
+    if METHODS[cell.method].only_labelled:
+        n_labelled = size
     try:
-        return _measured(cell, min(n_labelled, size))
+        return _measured(cell, n_labelled)
     finally:
         forget_constants()
 

@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.tracking import RunDescription, RunTracker, describe_run
 from segtrans.train.arena import keep_freed_memory
+from segtrans.train.commit import checked_out_commit
 from segtrans.train.history import Record
 from segtrans.train.loop import Trainer
 from segtrans.train.world import claimed_world, device_name, is_first_process, start_fabric
@@ -198,7 +198,7 @@ def _session(device: str, iteration: int) -> dict[str, Any]:
     return {
         "from_iteration": iteration,
         "device": device,
-        "commit": _commit(),
+        "commit": checked_out_commit(),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
@@ -233,14 +233,3 @@ def _write_outputs(
             "mlflow_run_id": trainer.mlflow_run_id,
         },
     )
-
-
-def _commit() -> str | None:
-    """The checked-out commit of the package's own repository, if it runs from one.
-
-    "-dirty" follows it where tracked files differ from it.
-    """
-    folder = Path(__file__).resolve().parents[2]
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
-    answer = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True, check=False)
-    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,8 +1,6 @@
 import numpy as np
-import pytest
 
-from segtrans.data.batches import read_images
-from segtrans.evaluate.examples import choose_examples, read_shown
+from segtrans.evaluate.examples import choose_examples
 
 
 def test_the_first_image_of_each_digit_is_chosen(make_store):
@@ -37,10 +35,3 @@ def test_residuals_are_drawn_symmetrically(make_store):
     assert row.label == "residual"
     assert row.limits == (-0.4, 0.4)
     assert row.is_residual
-
-
-@pytest.mark.parametrize("domain", ["present", "absent"])
-def test_what_is_drawn_is_what_networks_see(make_store, domain):
-    store, indices = make_store(), np.array([4, 0, 3])
-    seen = read_images(store, "test", domain, indices).numpy()
-    np.testing.assert_array_equal(read_shown(store, domain, indices), seen)

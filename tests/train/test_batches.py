@@ -10,7 +10,7 @@ import segtrans.data.batches as data_batches
 from segtrans.methods.autoencoder import Autoencoder
 from segtrans.methods.weights import build_method
 from segtrans.tasks import VOID
-from segtrans.train.run import train_cell
+from tests.train.training import train
 
 
 class Engine:
@@ -25,21 +25,6 @@ class Engine:
 def own_world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens
-
-
-def train(cell, data, folder):
-    train_cell(
-        cell,
-        data_file=data,
-        output=Path(folder),
-        checkpoints=Path(f"checkpoints-{folder}"),
-        scale="test",
-        n_gpus=0,
-        n_devices=None,
-        n_threads=1,
-        n_workers=1,
-        checkpoint_every_s=300,
-    )
 
 
 @pytest.fixture
@@ -67,7 +52,7 @@ def test_a_training_sees_at_most_two_shapes(tiny_data, paper_cell, monkeypatch):
 def test_training_from_the_file_ends_with_the_same_bytes(tiny_data, paper_cell, monkeypatch):
     train(paper_cell, tiny_data, "memory")
     monkeypatch.setattr(data_batches, "_CPU_BYTES", 0)
-    train(paper_cell, tiny_data, "file")
+    train(paper_cell, tiny_data, "file", n_workers=1)
     for name in ("history.jsonl", "weights.safetensors", "weights_last.safetensors"):
         assert Path("memory", name).read_bytes() == Path("file", name).read_bytes(), name
 

@@ -8,6 +8,7 @@ import torch
 from benchmarks.plain_flops import translation_flops
 from segtrans.cells import resolve_cell
 from segtrans.methods.weights import build_method
+from segtrans.nets.upsampling import forget_constants
 from segtrans.params import load_params
 from segtrans.train.cost import iteration_cost
 from segtrans.train.plan import plan_runs, plan_table
@@ -47,10 +48,19 @@ def test_the_peak_holds_weights_gradients_and_moments():
     assert wider.peak_bytes > peak
 
 
-def test_going_through_it_leaves_no_values_behind():
+def test_a_method_that_draws_labelled_images_alone_pays_for_a_full_batch():
+    few, all_ = (make_cell("segmentation_only", batch_size=4, per_batch=n) for n in (1, 4))
+    assert iteration_cost(few) == iteration_cost(all_)
+
+
+def test_going_through_it_leaves_nothing_behind():
+    forget_constants()
     before = torch.get_rng_state()
-    iteration_cost(make_cell("autoencoder", batch_size=2))
+    cell = make_cell("autoencoder", batch_size=8)
+    iteration_cost(cell)
     assert torch.equal(torch.get_rng_state(), before)
+    # What is kept from convolution to convolution has values again.
+    assert build_method(cell).segment(torch.zeros(8, 1, 48, 48)).isfinite().all()
 
 
 def test_the_plan_adds_up_and_shares_what_costs_the_same():

@@ -13,7 +13,7 @@ from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.evaluate.score import score_run
 from segtrans.params import parse_params
 from segtrans.train import loop
-from segtrans.train.run import train_cell
+from tests.train.training import train
 
 ROOT = Path(__file__).parents[2]
 PATIENTS = {"train": ["a", "a", "b", "b"], "valid": ["c", "c"], "test": ["d", "d"]}
@@ -74,21 +74,6 @@ def cell_of(method="translation"):
     )
 
 
-def train(data, folder, cell=None):
-    train_cell(
-        cell or cell_of(),
-        data_file=data,
-        output=Path(folder),
-        checkpoints=Path(f"checkpoints-{folder}"),
-        scale="test",
-        n_gpus=0,
-        n_devices=None,
-        n_threads=1,
-        n_workers=0,
-        checkpoint_every_s=300,
-    )
-
-
 def test_a_run_that_broke_off_ends_with_the_bytes_of_an_undisturbed_one(data, monkeypatch):
     drawn = []
 
@@ -100,20 +85,20 @@ def test_a_run_that_broke_off_ends_with_the_bytes_of_an_undisturbed_one(data, mo
 
     monkeypatch.setattr(loop, "augment_batch", counted)
     with pytest.raises(KeyboardInterrupt):
-        train(data, "broken")
-    train(data, "broken")
+        train(cell_of(), data, "broken")
+    train(cell_of(), data, "broken")
     # From iteration 2 on again, each with the seed that it had before.
     assert len(drawn) == 6
     assert drawn[4:] == drawn[2:4]
     drawn += [0]
-    train(data, "whole")
+    train(cell_of(), data, "whole")
     assert drawn[7:] == [*drawn[:2], *drawn[4:6]]
     for name in ("weights.safetensors", "weights_last.safetensors", "history.jsonl"):
         assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 
 def test_whole_patients_are_labelled_and_scored(data):
-    train(data, "run", cell_of("segmentation_only"))
+    train(cell_of("segmentation_only"), data)
     labelled = json.loads(Path("run/labelled_ids.json").read_text())
     assert labelled["unit"] == "volume"
     assert labelled["ids"] in (["a"], ["b"])

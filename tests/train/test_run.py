@@ -19,7 +19,7 @@ from segtrans.evaluate.score import score_run
 from segtrans.methods.translation import Translation
 from segtrans.methods.weights import load_method
 from segtrans.runs import read_run
-from segtrans.train.run import train_cell
+from tests.train.training import train
 
 RUN_FILES = {
     "run.json",
@@ -35,21 +35,6 @@ def own_world(tmp_path, monkeypatch):
     """Tracking and locks inside the test's folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-
-
-def train(cell, data, folder="run", checkpoints=None, n_gpus=0):
-    train_cell(
-        cell,
-        data_file=data,
-        output=Path(folder),
-        checkpoints=Path(checkpoints or f"checkpoints-{folder}"),
-        scale="test",
-        n_gpus=n_gpus,
-        n_devices=None,
-        n_threads=1,
-        n_workers=0,
-        checkpoint_every_s=300,
-    )
 
 
 def history(folder):
