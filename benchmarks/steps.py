@@ -1,28 +1,16 @@
 """Training steps to measure, in single precision on the processor."""
 
-import contextlib
 from pathlib import Path
 
 import torch
 
 from segtrans.cells import Cell, resolve_cell
 from segtrans.data.batches import Batch
-from segtrans.methods.base import Method
+from segtrans.methods.base import Method, PlainEngine
 from segtrans.methods.weights import build_method
 from segtrans.params import load_params
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
-
-
-class Engine:
-    """What an update needs of the training loop."""
-
-    autocast = staticmethod(contextlib.nullcontext)
-
-    @staticmethod
-    def backward(tensor: torch.Tensor) -> None:
-        """Accumulate gradients."""
-        tensor.backward()  # type: ignore[no-untyped-call]
 
 
 def make_cell(method: str, *, task: str, width: float, batch_size: int) -> Cell:
@@ -43,7 +31,7 @@ def make_method(cell: Cell) -> Method:
 def step(method: Method, batch: Batch) -> None:
     """One update on a batch."""
     generator = torch.Generator().manual_seed(0)
-    method.update(batch.x_P, batch.x_A, batch.y, engine=Engine(), generator=generator)
+    method.update(batch.x_P, batch.x_A, batch.y, engine=PlainEngine(), generator=generator)
 
 
 def made_up_batch(cell: Cell, n_labelled: int) -> Batch:

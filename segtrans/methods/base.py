@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -29,6 +29,18 @@ class Engine(Protocol):
     def backward(self, tensor: Tensor) -> None:
         """Accumulate gradients of a scalar."""
         ...
+
+
+class PlainEngine:
+    """An engine for updates outside of a training: full precision, whatever the device."""
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Changes nothing."""
+        return nullcontext()
+
+    def backward(self, tensor: Tensor) -> None:
+        """Accumulate gradients of a scalar."""
+        tensor.backward()  # type: ignore[no-untyped-call]
 
 
 class Method(nn.Module, ABC):

@@ -41,7 +41,7 @@ class Spectrum:
 
     @torch.no_grad()
     def sigmas(self) -> list[Tensor]:
-        """U' W v of each, 0-d, u and v as they are."""
+        """Sigma = u' W v of each, 0-d, u and v as they are."""
         triples = zip(self.us, self._matrices, self.vs, strict=True)
         return [torch.dot(u, matrix.mv(v)) for u, matrix, v in triples]
 

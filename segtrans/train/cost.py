@@ -1,6 +1,5 @@
 """What one iteration of a training costs, found by going through it without any data."""
 
-import contextlib
 import math
 import weakref
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
+from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
 
@@ -59,20 +59,9 @@ def _measured(cell: Cell, n_labelled: int) -> IterationCost:
         flops = 0
         for _ in range(2):  # the moments of the optimiser appear in the first one
             with FlopCounterMode(display=False) as counter:
-                method.update(x, x, y, engine=_Engine(), generator=torch.Generator())
+                method.update(x, x, y, engine=PlainEngine(), generator=torch.Generator())
             flops = counter.get_total_flops()
     return IterationCost(flops, live.peak)
-
-
-class _Engine:
-    """Single precision, no device."""
-
-    autocast = staticmethod(contextlib.nullcontext)
-
-    @staticmethod
-    def backward(tensor: Tensor) -> None:
-        """Accumulate gradients."""
-        tensor.backward()  # type: ignore[no-untyped-call]
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

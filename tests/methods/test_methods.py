@@ -1,6 +1,5 @@
 """Every method: what an update changes, what it returns, and the paper's equations."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from segtrans.catalogue import METHODS
 from segtrans.cells import resolve_cell
+from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
 from segtrans.params import parse_params
 
@@ -27,19 +27,9 @@ TERMS = {
 }
 
 
-class Engine:
-    """fp32, or bf16 autocast on the CPU."""
-
-    def __init__(self, precision="fp32"):
-        self.precision = precision
-
+class RoundingEngine(PlainEngine):
     def autocast(self):
-        if self.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast("cpu", dtype=torch.bfloat16)
-
-    def backward(self, tensor):
-        tensor.backward()
+        return torch.autocast("cpu", torch.bfloat16)
 
 
 def make(name, *, width=1 / 32, **training):
@@ -63,7 +53,7 @@ def batch(n=3, n_labelled=2, seed=0):
 
 def update(method, data, engine=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return method.update(*data, engine=engine or Engine(), generator=generator)
+    return method.update(*data, engine=engine or PlainEngine(), generator=generator)
 
 
 def changed(method, before):
@@ -216,7 +206,7 @@ def test_the_discriminators_step_comes_first_and_leaves_the_generator_alone():
 def test_bf16_autocast_gives_nearly_the_same_terms(name):
     exact, rounded = make(name), make(name)
     terms = update(exact, batch())
-    near = update(rounded, batch(), Engine("bf16"))
+    near = update(rounded, batch(), RoundingEngine())
     for key, value in terms.items():
         assert float(near[key]) == pytest.approx(float(value), rel=0.05, abs=0.05), key
     assert all(p.dtype == torch.float32 for p in rounded.parameters())
@@ -280,5 +270,5 @@ def test_bf16_autocast_trains_to_nearly_the_same_loss(name):
     for step in range(30):
         data = batch(n=4, seed=step % 4)
         loss = update(exact, data, seed=step)["total"]
-        near = update(rounded, data, Engine("bf16"), seed=step)["total"]
+        near = update(rounded, data, RoundingEngine(), seed=step)["total"]
     assert float(near) == pytest.approx(float(loss), rel=0.1)

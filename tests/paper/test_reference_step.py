@@ -1,6 +1,5 @@
 """The fast training step against the plain one: every term and every gradient, in float64."""
 
-import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from segtrans import cells
 from segtrans.catalogue import METHODS
 from segtrans.cells import resolve_cell
+from segtrans.methods.base import PlainEngine
 from segtrans.methods.translation import Translation
 from segtrans.params import load_params
 from segtrans.tasks import TASKS, VOID
@@ -17,14 +17,6 @@ from tests.paper.reference_step import Step
 
 ROOT = Path(__file__).parents[2]
 TRANSLATIONS = [name for name, entry in METHODS.items() if entry.module == "translation"]
-
-
-class Engine:
-    autocast = staticmethod(contextlib.nullcontext)
-
-    @staticmethod
-    def backward(tensor):
-        tensor.backward()
 
 
 def build(monkeypatch, task, method, size, width):
@@ -65,7 +57,9 @@ def assert_same_step(cell, model, x_P, x_A, y):
     )
     u_prior = model.sample_u(x_A, torch.Generator().manual_seed(7)).double()
     expected, gradients = step.run(x_P, x_A, y, u_prior)
-    terms = model.update(x_P, x_A, y, engine=Engine(), generator=torch.Generator().manual_seed(7))
+    terms = model.update(
+        x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator().manual_seed(7)
+    )
     assert set(terms) == set(expected)
     for name, value in expected.items():
         torch.testing.assert_close(terms[name], value.detach(), rtol=1e-9, atol=1e-9, msg=name)

@@ -1,6 +1,5 @@
 """What reaches an update: two shapes of masks, the same objective, from memory or from the file."""
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,10 @@ import torch
 
 import segtrans.data.batches as data_batches
 from segtrans.methods.autoencoder import Autoencoder
+from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
 from segtrans.tasks import VOID
 from tests.train.training import train
-
-
-class Engine:
-    autocast = staticmethod(contextlib.nullcontext)
-
-    @staticmethod
-    def backward(tensor):
-        tensor.backward()
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +61,7 @@ def test_empty_slots_change_neither_losses_nor_gradients(make_cell, name):
         method = build_method(cell)
         method.prepare(cell.training)
         terms = method.update(
-            x_P, x_A, y, engine=Engine(), generator=torch.Generator().manual_seed(1)
+            x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator().manual_seed(1)
         )
         gradients = {key: p.grad for key, p in method.named_parameters() if p.grad is not None}
         outcomes.append((terms, gradients))
