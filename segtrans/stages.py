@@ -172,6 +172,10 @@ class TrainingParams(Block):
     batch_size: Positive = Field(description="images of P, and as many of A, in a batch")
     learning_rate: Rate = Field(description="AMSGrad, all networks but the discriminators")
     discriminator_learning_rate: Rate = Field(description="AMSGrad, discriminators")
+    decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        description="share of the iterations, the last ones, over which the learning rates fall "
+        "linearly to zero; the paper: 0"
+    )
     weight_decay: Weight = Field(description="L2 penalty (the authors' code; the paper is silent)")
     validate_every: Positive = Field(description="iterations between two validations")
     precision: Literal["fp32", "bf16"] = Field(

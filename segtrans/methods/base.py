@@ -94,7 +94,7 @@ def amsgrad(
     """
     held = list(parameters)
     optimiser = Adam(
-        held,
+        [{"params": held, "initial_lr": rate}],  # from which the loop lets the rate fall
         lr=rate,
         betas=(0.5, 0.999),
         weight_decay=training.weight_decay,
