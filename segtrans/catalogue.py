@@ -13,7 +13,7 @@ class MethodEntry:
         weights: names of the objective's weights that the method needs; their values stand in
             the parameters under `objective.<module>`.
         options: keyword arguments that `build` passes to the method.
-        only_labelled: batches of P hold labelled images alone, and x_A is not read.
+        only_labelled: batches of P hold labelled images alone.
         paper_dice: the paper's Dice by task as (mean, standard deviation), Tables 1a and 1b.
     """
 
@@ -97,3 +97,14 @@ METHODS: dict[str, MethodEntry] = {
         paper_dice={"mnist48_hard": (0.42, 0.01)},
     ),
 }
+
+
+def row_name(method: str, variant: str | None) -> str:
+    """A row of a scale's table, as paths and tools name it."""
+    return method if variant is None else f"{method}-{variant}"
+
+
+def row_title(method: str, variant: str | None) -> str:
+    """A row of a scale's table, as tables and figures name it."""
+    title = METHODS[method].title
+    return title if variant is None else f"{title}, {variant.replace('_', ' ')}"

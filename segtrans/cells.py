@@ -74,16 +74,20 @@ class Cell(Block):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
 
-def resolve_cell(params: Params, *, task: str, method: str, init_seed: int) -> Cell:
-    """The cell of one task, method and seed.
+def resolve_cell(
+    params: Params, *, task: str, method: str, init_seed: int, variant: str | None = None
+) -> Cell:
+    """The cell of one task, method and seed; a variant changes its values and is not named in it.
 
     Raises:
-        UserError: the task or the method does not exist.
+        UserError: the task, the method or the variant does not exist.
     """
     for key, name, known in (("task", task, TASKS), ("method", method, METHODS)):
         if name not in known:
             raise UserError(f"{key} = {name}: {nearest(name, known)}")
-    params = params_of(params, task)
+    if variant is not None and variant not in params.variants:
+        raise UserError(f"variant = {variant}: {nearest(variant, params.variants)}")
+    params = params_of(params, task, variant)
     has_patients = TASKS[task].subjects == "patients"
     unused = {"digits": None} if has_patients else {"unit": None}
     content = {

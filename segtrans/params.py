@@ -5,6 +5,8 @@ so that a workflow is parsed in a moment. The manual `config/README.md` is gener
 descriptions below.
 """
 
+import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -31,6 +33,7 @@ from segtrans.tasks import TASKS
 from segtrans.validation import nearest, validate
 
 OVERRIDABLE = ("labels", "networks", "objective", "training", "augmentation")
+_VARIANT = re.compile(r"[a-z0-9][a-z0-9_]*")  # without the "-" that joins it to its method
 
 
 class Params(Block):
@@ -61,6 +64,10 @@ class Params(Block):
         description="what a task has otherwise, by task: keys of the blocks labels, networks, "
         "objective, training and augmentation"
     )
+    variants: dict[str, dict[str, dict[str, Any]]] = Field(
+        description="each method is a row of the table for each of these, by name: what it has "
+        "otherwise, as in overrides, over which it is laid; none: a row for each method"
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -78,11 +85,17 @@ class Params(Block):
             if TASKS[task].subjects == "digits" and not self.labels.digits:
                 raise ValueError(f"labels.digits = null: task {task} needs the classes to label")
         _check_names("overrides", tuple(self.overrides), TASKS)
-        for task, blocks in self.overrides.items():
-            for block in blocks:
-                if block not in OVERRIDABLE:
-                    raise ValueError(f"overrides.{task}.{block}: {nearest(block, OVERRIDABLE)}")
+        for variant in self.variants:
+            if not _VARIANT.fullmatch(variant):
+                raise ValueError(f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front")
+        _check_blocks("overrides", self.overrides)
+        _check_blocks("variants", self.variants)
         return self
+
+    @property
+    def rows(self) -> tuple[tuple[str, str | None], ...]:
+        """The rows of the table, as method and variant: each with each, or None without any."""
+        return tuple(itertools.product(self.methods, self.variants or (None,)))
 
     def _check_weights(self) -> None:
         weights = {entry.module: entry.weights for entry in METHODS.values()}
@@ -139,6 +152,13 @@ def _check_names(key: str, names: tuple[str, ...], known: Iterable[str]) -> None
             raise ValueError(f"{key} = {name}: {nearest(name, known)}")
 
 
+def _check_blocks(key: str, overlays: dict[str, dict[str, dict[str, Any]]]) -> None:
+    for name, blocks in overlays.items():
+        for block in blocks:
+            if block not in OVERRIDABLE:
+                raise ValueError(f"{key}.{name}.{block}: {nearest(block, OVERRIDABLE)}")
+
+
 def _check_unique(key: str, values: tuple[object, ...]) -> None:
     for value in values:
         if values.count(value) > 1:
@@ -170,19 +190,27 @@ def parse_params(content: dict[str, Any], *, origin: str) -> Params:
     params = validate(Params, content, origin=origin)
     for task in params.overrides:
         params_of(params, task, origin=origin)
+    for task, variant in itertools.product(params.tasks, params.variants):
+        params_of(params, task, variant, origin=origin)
     return params
 
 
-def params_of(params: Params, task: str, *, origin: str = "parameters") -> Params:
-    """The parameters of one task, its overrides laid over them.
+def params_of(
+    params: Params, task: str, variant: str | None = None, *, origin: str = "parameters"
+) -> Params:
+    """The parameters of one task, its overrides and those of a variant laid over them.
 
     Raises:
-        UserError: an override is refused; the line names the task.
+        UserError: a value is refused; the line names task and variant.
     """
     content = params.model_dump(mode="json")
-    overrides = content.pop("overrides").get(task, {})
-    _overlay(content, overrides | {"tasks": [task], "overrides": {}})
-    return validate(Params, content, origin=f"{origin}, overrides of {task}")
+    _overlay(content, params.overrides.get(task, {}))
+    place = f"overrides of {task}"
+    if variant is not None:
+        _overlay(content, params.variants[variant])
+        place = f"variant {variant} of {task}"
+    alone = {"tasks": [task], "overrides": {}, "variants": {}}
+    return validate(Params, content | alone, origin=f"{origin}, {place}")
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segtrans.catalogue import METHODS
+from segtrans.catalogue import METHODS, row_name, row_title
 from segtrans.cells import Cell
 from segtrans.errors import UserError
 from segtrans.tasks import TASKS, Task
@@ -26,6 +26,29 @@ class Run:
     folder: Path
     cell: Cell
     facts: dict[str, Any]
+
+    @property
+    def variant(self) -> str | None:
+        """The variant of the parameters, by name; None without one."""
+        variant: str | None = self.facts.get("variant")
+        return variant
+
+    @property
+    def row(self) -> str:
+        """What stands in the path between task and seed: "<method>" or "<method>-<variant>"."""
+        return row_name(self.cell.method, self.variant)
+
+    @property
+    def title(self) -> str:
+        """The row as tables and figures name it."""
+        return row_title(self.cell.method, self.variant)
+
+    @property
+    def paper_dice(self) -> tuple[float, float] | None:
+        """The paper's Dice, mean and standard deviation; None for what the paper did not run."""
+        if self.variant is not None:
+            return None
+        return METHODS[self.cell.method].paper_dice.get(self.cell.task)
 
 
 def read_run(folder: Path) -> Run:
@@ -51,20 +74,24 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
-    """Read several runs, ordered as tasks and methods are listed, then by seed.
+    """Read several runs, ordered as tasks and methods are listed, then by variant and seed.
+
+    Variants stand in the order in which they are met first: a scale's runs come in its own order.
 
     Raises:
-        UserError: there is no folder, one cannot be read, or two hold the same task, method and
+        UserError: there is no folder, one cannot be read, or two hold the same task, row and
             initial seed.
     """
-    runs: dict[tuple[int, int, int], Run] = {}
+    runs: dict[tuple[int, int, int, int], Run] = {}
     tasks, methods = list(TASKS), list(METHODS)
+    variants: dict[str | None, int] = {}
     for run in map(read_run, folders):
         cell = run.cell
-        key = (tasks.index(cell.task), methods.index(cell.method), cell.init_seed)
+        variant = variants.setdefault(run.variant, len(variants))
+        key = (tasks.index(cell.task), methods.index(cell.method), variant, cell.init_seed)
         if key in runs:
             raise UserError(
-                f"{run.folder}: task {cell.task}, method {cell.method}, seed {cell.init_seed} "
+                f"{run.folder}: task {cell.task}, row {run.row}, seed {cell.init_seed} "
                 f"stand in {runs[key].folder} too; give each run once"
             )
         runs[key] = run

@@ -151,6 +151,10 @@ class LabelsParams(Block):
     per_batch: Annotated[int, Field(ge=0)] = Field(
         description="labelled images in each batch of P; 0: as the draw has it (the paper)"
     )
+    segment_absent: bool = Field(
+        description="absence images are known to have an empty mask: train on that too, beside the "
+        "labelled images of a batch; the paper: false"
+    )
 
 
 class NetworksParams(Block):

@@ -68,4 +68,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"unknown; {hint}allowed: {', '.join(known)}"
+    return f"unknown; {hint}allowed: {', '.join(known) or 'none'}"

@@ -230,6 +230,11 @@ def test_cell_reads_params_yaml_and_overlays(tmp_path):
     assert "params.yaml" in line
     line = one_line_error(segtrans("cell", "--task", "x", "--method", "translation", cwd=ROOT))
     assert "task = x" in line
+    terms = ("--params", "params.yaml", "--params", "config/ablations/terms.yaml", "--variant")
+    command = ("cell", "--task", "mnist48_hard", "--method", "translation", *terms)
+    varied = segtrans(*command, "without_cycle", cwd=ROOT)
+    assert '"lambda_cyc": 0.0' in varied.stdout
+    assert "did you mean without_cycle" in one_line_error(segtrans(*command, "no_cycle", cwd=ROOT))
 
 
 def test_a_folder_without_a_run_is_one_line(tmp_path):

@@ -25,7 +25,7 @@ def changed(key, value):
 
 
 def test_default_and_every_overlay_are_valid_and_have_their_own_output_root():
-    default, overlays = ROOT / "params.yaml", sorted((ROOT / "config").glob("*.yaml"))
+    default, overlays = ROOT / "params.yaml", sorted((ROOT / "config").rglob("*.yaml"))
     scales = [load_params(default).scale]
     scales += [load_params(default, overlay).scale for overlay in overlays]
     assert len(set(scales)) == len(scales) >= 3

@@ -19,6 +19,10 @@ ParamFiles = Annotated[
         show_default="params.yaml",
     ),
 ]
+Variant = Annotated[
+    str | None,
+    typer.Option(help="Name in `variants` of the parameters.", show_default="none"),
+]
 Runs = Annotated[list[Path], typer.Argument(help="Run folders.")]
 Triple = tuple[int, int, int]
 Threshold = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segtrans.cli.options import Data, ParamFiles, Runs, Threshold
+from segtrans.cli.options import Data, ParamFiles, Runs, Threshold, Variant
 
 verbs = typer.Typer()
 
@@ -16,12 +16,15 @@ def cell(
     method: Annotated[str, typer.Option(help="Method, a row of the table.")],
     params: ParamFiles,
     seed: Annotated[int, typer.Option(min=0, help="Initial seed.")] = 0,
+    variant: Variant = None,
 ) -> None:
     """Print the resolved parameters of one training run, as `train --cell` takes them."""
     from segtrans.cells import resolve_cell
     from segtrans.params import load_params
 
-    resolved = resolve_cell(load_params(*params), task=task, method=method, init_seed=seed)
+    resolved = resolve_cell(
+        load_params(*params), task=task, method=method, init_seed=seed, variant=variant
+    )
     print(resolved.to_json())
 
 
@@ -55,6 +58,7 @@ def train(
         Path, typer.Option(help="Folder that a stopped training is resumed from.")
     ],
     scale: Annotated[str, typer.Option(help="Name of the scale, for tracking.")] = "by-hand",
+    variant: Variant = None,
     gpus: Annotated[
         int, typer.Option(min=0, help="Free GPUs to share the training, if there are any; 0: CPU.")
     ] = 1,
@@ -82,6 +86,7 @@ def train(
         output=output,
         checkpoints=checkpoints,
         scale=scale,
+        variant=variant,
         n_gpus=max(gpus, devices or 0) if gpus else 0,
         n_devices=devices,
         n_threads=threads,
@@ -125,7 +130,7 @@ def table(
     runs: Runs,
     output_csv: Annotated[Path, typer.Option(help="Table to write, as CSV.")],
     output_md: Annotated[Path, typer.Option(help="Table to write, as Markdown with caption.")],
-    output_json: Annotated[Path, typer.Option(help="Dice per task and method, as JSON.")],
+    output_json: Annotated[Path, typer.Option(help="Dice per task and row, as JSON.")],
 ) -> None:
     """Gather the scores of runs into one table, beside the paper's numbers."""
     from segtrans.evaluate.table import write_table
@@ -139,7 +144,7 @@ def figures(
     data: Data,
     output: Annotated[Path, typer.Option(help="Folder of the figures.")],
 ) -> None:
-    """Draw samples of the data, learning curves of all runs, and Dice per method."""
+    """Draw samples of the data, learning curves, Dice per row and per labelled fraction."""
     from segtrans.evaluate.figures import write_figures
 
     write_figures(runs, data, output)
@@ -150,7 +155,7 @@ def track(
     runs: Runs,
     output: Annotated[Path | None, typer.Option(help="Where to note the tracked runs.")] = None,
 ) -> None:
-    """Record finished runs in MLflow, and register the best of each method. Safe to repeat."""
+    """Record finished runs in MLflow, and register the best of each row. Safe to repeat."""
     from segtrans.atomic import write_json
     from segtrans.registry import register_best
     from segtrans.tracking import track_run

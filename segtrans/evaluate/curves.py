@@ -18,8 +18,7 @@ from matplotlib.ticker import (
 )
 
 from segtrans.atomic import atomic_path
-from segtrans.catalogue import METHODS
-from segtrans.evaluate.style import METHOD_COLOURS, MUTED, PAGE_WIDTH_IN, saved_figure
+from segtrans.evaluate.style import MUTED, PAGE_WIDTH_IN, row_colours, saved_figure
 from segtrans.runs import Run, only_task, read_history, read_runs
 
 # Titles of the logged terms, in the order in which they are drawn.
@@ -43,6 +42,7 @@ _TERM_TITLES = {
 }
 _N_COLUMNS = 4
 _DICE_HEIGHT_IN = 2.5
+_LEGEND_LINE_IN = 0.16
 _TERM_HEIGHT_IN = 1.15
 _WIDEST_LINEAR_SPAN = 8.0
 _FIRST_IN_THOUSANDS = 10_000
@@ -58,7 +58,7 @@ _RING: dict[str, Any] = {
 def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
     """Draw the histories of runs of one task as a PNG.
 
-    Each seed is a thin line, the mean of a method's seeds a bold one; a ring marks the iteration
+    Each seed is a thin line, the mean of a row's seeds a bold one; a ring marks the iteration
     whose weights are kept.
 
     Raises:
@@ -68,19 +68,19 @@ def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
     task = only_task(runs)
     history = history_frame(runs)
     terms = _ordered_terms(history)
-    heights_in = (_DICE_HEIGHT_IN, _TERM_HEIGHT_IN * math.ceil(len(terms) / _N_COLUMNS) + 0.3)
+    heights_in = (_dice_height_in(runs), _TERM_HEIGHT_IN * math.ceil(len(terms) / _N_COLUMNS) + 0.3)
     with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=sum(heights_in)) as figure:
         top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=heights_in)[:, 0]
         top.suptitle(f"{task.title}: validation Dice", **_HEADING)
         axes = top.add_subplot()
         _draw_dice(axes, runs, history)
-        _add_legend(axes, history)
+        _add_legend(axes, runs)
         bottom.suptitle("Training: total loss and its terms, unweighted", **_HEADING)
-        _draw_terms(bottom, terms, history)
+        _draw_terms(bottom, terms, history, row_colours(runs))
 
 
 def write_curves(run_folders: Iterable[Path], output: Path) -> None:
-    """Write the validation Dice of every run as CSV: run (<method>/seed<k>), iteration, dice.
+    """Write the validation Dice of every run as CSV: run (<row>/seed<k>), iteration, dice.
 
     Raises:
         UserError: a run cannot be read, or runs stand there twice.
@@ -89,7 +89,7 @@ def write_curves(run_folders: Iterable[Path], output: Path) -> None:
     dice = history[history["name"] == "valid/dice_soft_pooled"]
     table = pd.DataFrame(
         {
-            "run": dice["method"] + "/seed" + dice["seed"].astype(str),
+            "run": dice["row"] + "/seed" + dice["seed"].astype(str),
             "iteration": dice["iteration"],
             "dice_soft_pooled": dice["value"],
         }
@@ -99,15 +99,21 @@ def write_curves(run_folders: Iterable[Path], output: Path) -> None:
 
 
 def history_frame(runs: Sequence[Run]) -> pd.DataFrame:
-    """Every logged value: columns method, seed, iteration, name ("train/seg"), value."""
+    """Every logged value: columns row, seed, iteration, name ("train/seg"), value."""
     records = [
-        (run.cell.method, run.cell.init_seed, record["iteration"], f"{group}/{name}", value)
+        (run.row, run.cell.init_seed, record["iteration"], f"{group}/{name}", value)
         for run in runs
         for record in read_history(run.folder)
         for group in ("train", "valid")
         for name, value in record[group].items()
     ]
-    return pd.DataFrame(records, columns=["method", "seed", "iteration", "name", "value"])
+    return pd.DataFrame(records, columns=["row", "seed", "iteration", "name", "value"])
+
+
+def _dice_height_in(runs: Sequence[Run]) -> float:
+    """What the legend needs when it has many rows."""
+    n_lines = len({run.row for run in runs}) + 3
+    return max(_DICE_HEIGHT_IN, 0.5 + _LEGEND_LINE_IN * n_lines)
 
 
 def _ordered_terms(history: pd.DataFrame) -> list[str]:
@@ -116,12 +122,13 @@ def _ordered_terms(history: pd.DataFrame) -> list[str]:
 
 
 def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
-    _draw_lines(axes, history[history["name"] == "valid/dice_soft_pooled"])
+    colours = row_colours(runs)
+    _draw_lines(axes, history[history["name"] == "valid/dice_soft_pooled"], colours)
     for run in runs:
         axes.plot(
             run.facts["best_iteration"],
             run.facts["best_dice_soft_pooled"],
-            color=METHOD_COLOURS[run.cell.method],
+            color=colours[run.row],
             zorder=5,
             **_RING,
         )
@@ -131,11 +138,13 @@ def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
     axes.set_ylabel("Dice (soft, pooled)")
 
 
-def _draw_terms(figure: SubFigure, terms: Sequence[str], history: pd.DataFrame) -> None:
+def _draw_terms(
+    figure: SubFigure, terms: Sequence[str], history: pd.DataFrame, colours: dict[str, str]
+) -> None:
     n_rows = math.ceil(len(terms) / _N_COLUMNS)
     for i, term in enumerate(terms):
         axes = figure.add_subplot(n_rows, _N_COLUMNS, i + 1)
-        _draw_term(axes, history[history["name"] == f"train/{term}"])
+        _draw_term(axes, history[history["name"] == f"train/{term}"], colours)
         axes.set_title(_TERM_TITLES.get(term, term), loc="left", fontsize=6.5)
         if i + _N_COLUMNS < len(terms):
             axes.tick_params(labelbottom=False)
@@ -143,8 +152,8 @@ def _draw_terms(figure: SubFigure, terms: Sequence[str], history: pd.DataFrame) 
             axes.set_xlabel("iteration")
 
 
-def _draw_term(axes: Axes, history: pd.DataFrame) -> None:
-    _draw_lines(axes, history)
+def _draw_term(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> None:
+    _draw_lines(axes, history, colours)
     low, high = history["value"].min(), history["value"].max()
     if low > 0 and high / low > _WIDEST_LINEAR_SPAN:
         axes.set_yscale("log")
@@ -157,13 +166,12 @@ def _draw_term(axes: Axes, history: pd.DataFrame) -> None:
     axes.set_xlim(left=0)
 
 
-def _draw_lines(axes: Axes, history: pd.DataFrame) -> None:
-    for method in METHODS:
-        of_method = history[history["method"] == method]
-        if of_method.empty:
+def _draw_lines(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> None:
+    for row, colour in colours.items():
+        of_row = history[history["row"] == row]
+        if of_row.empty:
             continue
-        colour = METHOD_COLOURS[method]
-        seeds = of_method.pivot(index="iteration", columns="seed", values="value")
+        seeds = of_row.pivot(index="iteration", columns="seed", values="value")
         for seed in seeds:
             axes.plot(seeds.index, seeds[seed], color=colour, linewidth=0.6, alpha=0.5)
         axes.plot(seeds.index, seeds.mean(axis=1), color=colour, linewidth=1.6)
@@ -172,12 +180,11 @@ def _draw_lines(axes: Axes, history: pd.DataFrame) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
-def _add_legend(axes: Axes, history: pd.DataFrame) -> None:
-    present = set(history["method"])
-    methods = [
-        Line2D([], [], color=METHOD_COLOURS[method], linewidth=1.8, label=entry.title)
-        for method, entry in METHODS.items()
-        if method in present
+def _add_legend(axes: Axes, runs: Sequence[Run]) -> None:
+    titles = {run.row: run.title for run in runs}
+    rows = [
+        Line2D([], [], color=colour, linewidth=1.8, label=titles[row])
+        for row, colour in row_colours(runs).items()
     ]
     marks = [
         Line2D([], [], color=MUTED, linewidth=0.7, label="one seed"),
@@ -185,4 +192,4 @@ def _add_legend(axes: Axes, history: pd.DataFrame) -> None:
         Line2D([], [], color=MUTED, linestyle="", label="weights kept", **_RING),
     ]
     # Beside the axes: no curve can run behind it, whatever the scores.
-    axes.legend(handles=[*methods, *marks], loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.legend(handles=[*rows, *marks], loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -1,4 +1,4 @@
-"""Test Dice of each method, with every seed visible."""
+"""Test Dice of each row of a scale, with every seed visible."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from segtrans.catalogue import METHODS
-from segtrans.evaluate.style import INK, METHOD_COLOURS, MUTED, saved_figure
+from segtrans.evaluate.style import INK, MUTED, row_colours, saved_figure
 from segtrans.runs import only_task, read_metrics, read_runs
 
 _WIDTH_IN = 4.6
@@ -19,8 +18,8 @@ _FRAME_HEIGHT_IN = 1.0
 def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
     """Draw the test Dice of evaluated runs of one task as a PNG.
 
-    One row per method: a dot per initial seed, a bar at their mean, and the paper's mean and
-    standard deviation as an open diamond where the paper has them.
+    For each method and variant: a dot per initial seed, a bar at their mean, and the paper's mean
+    and standard deviation as an open diamond where the paper has them.
 
     Raises:
         UserError: a run cannot be read or is not evaluated, runs stand there twice or are of
@@ -31,14 +30,17 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
     scores: dict[str, list[float]] = {}
     for run in runs:
         value = read_metrics(run)["best"]["test"]["dice_soft_pooled"]
-        scores.setdefault(run.cell.method, []).append(value)
+        scores.setdefault(run.row, []).append(value)
+    first_of = {run.row: run for run in reversed(runs)}
+    papers = [first_of[row].paper_dice for row in scores]
+    colours = row_colours(runs)
     height_in = _FRAME_HEIGHT_IN + _ROW_HEIGHT_IN * len(scores)
     with saved_figure(output, width_in=_WIDTH_IN, height_in=height_in) as figure:
         axes = figure.add_subplot()
-        for row, (method, values) in enumerate(scores.items()):
-            _draw_method(axes, row, method, values)
-            _draw_paper(axes, row, METHODS[method].paper_dice.get(runs[0].cell.task))
-        axes.set_yticks(range(len(scores)), [METHODS[method].title for method in scores])
+        for place, (row, values) in enumerate(scores.items()):
+            _draw_seeds(axes, place, colours[row], values)
+            _draw_paper(axes, place, papers[place])
+        axes.set_yticks(range(len(scores)), [first_of[row].title for row in scores])
         axes.set_ylim(len(scores) - 0.5, -0.5)
         axes.set_xlim(0, 1)
         axes.set_xlabel("test Dice (soft, pooled over all pixels)")
@@ -46,17 +48,16 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
         axes.tick_params(axis="y", length=0, labelsize=7.5)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
-        _add_legend(figure, scale=runs[0].facts["scale"])
+        _add_legend(figure, scale=runs[0].facts["scale"], has_paper=any(papers))
 
 
-def _draw_method(axes: Axes, row: int, method: str, values: list[float]) -> None:
-    colour = METHOD_COLOURS[method]
+def _draw_seeds(axes: Axes, place: int, colour: str, values: list[float]) -> None:
     mean = sum(values) / len(values)
-    axes.plot([mean, mean], [row - 0.3, row + 0.14], color=colour, linewidth=1.8, zorder=3)
+    axes.plot([mean, mean], [place - 0.3, place + 0.14], color=colour, linewidth=1.8, zorder=3)
     axes.plot(
         values,
         # Seeds side by side, in their order: equal scores stay visible as two dots.
-        [row - 0.08 + 0.1 * (i - (len(values) - 1) / 2) for i in range(len(values))],
+        [place - 0.08 + 0.1 * (i - (len(values) - 1) / 2) for i in range(len(values))],
         marker="o",
         markersize=4.2,
         markeredgecolor="white",
@@ -65,16 +66,16 @@ def _draw_method(axes: Axes, row: int, method: str, values: list[float]) -> None
         color=colour,
         zorder=4,
     )
-    _write_beside(axes, mean, (max(values), row - 0.08), colour)
+    _write_beside(axes, mean, (max(values), place - 0.08), colour)
 
 
-def _draw_paper(axes: Axes, row: int, paper: tuple[float, float] | None) -> None:
+def _draw_paper(axes: Axes, place: int, paper: tuple[float, float] | None) -> None:
     if paper is None:
         return
     mean, sd = paper
     axes.errorbar(
         mean,
-        row + 0.28,
+        place + 0.28,
         xerr=sd,
         color=MUTED,
         marker="D",
@@ -84,7 +85,7 @@ def _draw_paper(axes: Axes, row: int, paper: tuple[float, float] | None) -> None
         linewidth=0.8,
         zorder=2,
     )
-    _write_beside(axes, mean, (mean + sd, row + 0.28), MUTED)
+    _write_beside(axes, mean, (mean + sd, place + 0.28), MUTED)
 
 
 def _write_beside(axes: Axes, value: float, place: tuple[float, float], colour: str) -> None:
@@ -99,31 +100,30 @@ def _write_beside(axes: Axes, value: float, place: tuple[float, float], colour: 
     )
 
 
-def _add_legend(figure: Figure, *, scale: str) -> None:
+def _add_legend(figure: Figure, *, scale: str, has_paper: bool) -> None:
+    seed = Line2D([], [], color=INK, marker="o", markersize=4, linestyle="", label="one seed")
+    mean = Line2D(
+        [],
+        [],
+        color=INK,
+        marker="|",
+        markersize=8,
+        markeredgewidth=1.8,
+        linestyle="",
+        label=f"mean of the seeds ({scale} scale)",
+    )
+    paper = Line2D(
+        [],
+        [],
+        color=MUTED,
+        marker="D",
+        markersize=3.6,
+        markerfacecolor="white",
+        linewidth=0.8,
+        label="paper (full scale), mean ± sd",
+    )
     figure.legend(
-        handles=[
-            Line2D([], [], color=INK, marker="o", markersize=4, linestyle="", label="one seed"),
-            Line2D(
-                [],
-                [],
-                color=INK,
-                marker="|",
-                markersize=8,
-                markeredgewidth=1.8,
-                linestyle="",
-                label=f"mean of the seeds ({scale} scale)",
-            ),
-            Line2D(
-                [],
-                [],
-                color=MUTED,
-                marker="D",
-                markersize=3.6,
-                markerfacecolor="white",
-                linewidth=0.8,
-                label="paper (full scale), mean ± sd",
-            ),
-        ],
+        handles=[seed, mean, paper] if has_paper else [seed, mean],
         loc="outside lower left",
         ncols=3,
         columnspacing=1.2,

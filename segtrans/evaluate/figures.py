@@ -8,6 +8,7 @@ from segtrans.evaluate.curves import curves_figure, write_curves
 from segtrans.evaluate.dice_plot import dice_figure
 from segtrans.evaluate.examples import choose_examples
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
+from segtrans.evaluate.label_plot import fractions_differ, labels_figure
 from segtrans.evaluate.run_data import check_data
 from segtrans.evaluate.sequences import sequence_samples
 from segtrans.runs import only_task, read_runs
@@ -16,6 +17,8 @@ from segtrans.tasks import TASKS
 
 def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) -> None:
     """Write samples.png, learning_curves.png (and .csv) and dice.png of one task into a folder.
+
+    Where the runs differ in their labelled fraction, labels.png too.
 
     Raises:
         UserError: a file is missing or damaged, the runs are of different tasks, or one was
@@ -33,6 +36,8 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
     curves_figure(run_folders, output / "learning_curves.png")
     write_curves(run_folders, output / "learning_curves.csv")
     dice_figure(run_folders, output / "dice.png")
+    if fractions_differ(runs):
+        labels_figure(run_folders, output / "labels.png")
 
 
 def samples_figure(store: Store, output: Path) -> None:

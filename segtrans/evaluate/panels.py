@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from segtrans.catalogue import METHODS
 from segtrans.data.store import Store
 from segtrans.evaluate.examples import choose_examples
 from segtrans.evaluate.image_rows import Block, Row, rows_figure
@@ -28,7 +27,7 @@ def write_panel(run_folder: Path, data_file: Path) -> None:
     store = Store(data_file)
     check_data(run, store)
     method = load_method(run, which="best")
-    title = f"{METHODS[run.cell.method].title}, {run.cell.task_facts.title}"
+    title = f"{run.title}, {run.cell.task_facts.title}"
     draw = sequence_panel if run.cell.task_facts.subjects == "patients" else panel_figure
     draw(method, store, run_folder / "panel.png", title=title)
 

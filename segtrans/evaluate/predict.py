@@ -191,4 +191,4 @@ def _preparation(run: Run) -> dict[str, Any]:
 
 
 def _title(run: Run, case: Case) -> str:
-    return f"{case.files.case_id}: {run.cell.method}, {run.cell.training.iterations:,} iterations"
+    return f"{case.files.case_id}: {run.row}, {run.cell.training.iterations:,} iterations"

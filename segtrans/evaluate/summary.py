@@ -27,7 +27,7 @@ def print_summary(results: Path) -> None:
     print(f"Table:   {table}, {table.with_suffix('.csv')}")
     for picture in sorted(results.glob("figures/*/*.png")):
         print(f"Figure:  {picture}")
-    print(f"Panels:  {results}/<task>/<method>/seed<k>/panel.png")
+    print(f"Panels:  {results}/<task>/<row>/seed<k>/panel.png")
     tasks = [task for task in TASKS if (results / task).is_dir()]
     for line in comparison_links(f"segtrans/{results.name}/{task}" for task in tasks):
         print(line)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_json, write_text
-from segtrans.catalogue import METHODS
+from segtrans.catalogue import row_name, row_title
 from segtrans.errors import UserError
 from segtrans.evaluate.metrics import DICE_FIGURES
 from segtrans.runs import Run, read_metrics, read_runs
@@ -27,12 +27,12 @@ _MISSING = "–"
 def write_table(
     run_folders: Iterable[Path], *, output_csv: Path, output_md: Path, output_json: Path
 ) -> None:
-    """Write one row per task and method: mean and standard deviation over the initial seeds.
+    """Write one row per task, method and variant: mean and deviation over the initial seeds.
 
     The CSV has every score of `split_scores` that the task defines, of both weights and folds, as
     <score>_<fold>_<weights>_mean and _sd, at full precision. The Markdown file has the scores of
     the test fold, the paper's number beside the headline, and a caption that says what they are.
-    The JSON file has the means of both Dice of the test fold alone, as {task: {method: {score}}},
+    The JSON file has the means of both Dice of the test fold alone, as {task: {row: {score}}},
     for tools that compare versions.
 
     Args:
@@ -49,8 +49,8 @@ def write_table(
     metrics = {run.folder: read_metrics(run) for run in runs}
     scale = _only_scale(runs)
     rows = [
-        _row(task, method, [(run, metrics[run.folder]) for run in group])
-        for (task, method), group in groupby(runs, key=lambda run: (run.cell.task, run.cell.method))
+        _row([(run, metrics[run.folder]) for run in group])
+        for _, group in groupby(runs, key=lambda run: (run.cell.task, run.row))
     ]
     thresholds = sorted({content["threshold"] for content in metrics.values()})
     with atomic_path(output_csv) as temporary:
@@ -91,17 +91,19 @@ def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, 
     headlines: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
         of_task = headlines.setdefault(row["task"], {})
-        of_task[row["method"]] = {
+        of_task[row_name(row["method"], row["variant"])] = {
             f"{score}_test": row[f"{score}_test_best_mean"]
             for score in ("dice_soft_pooled", "dice_hard_pooled")
         }
     return headlines
 
 
-def _row(task: str, method: str, scored: Sequence[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
+def _row(scored: Sequence[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
+    first, _ = scored[0]
     row: dict[str, Any] = {
-        "task": task,
-        "method": method,
+        "task": first.cell.task,
+        "method": first.cell.method,
+        "variant": first.variant,
         "n_seeds": len(scored),
         "init_seeds": " ".join(str(run.cell.init_seed) for run, _ in scored),
     }
@@ -113,7 +115,7 @@ def _row(task: str, method: str, scored: Sequence[tuple[Run, dict[str, Any]]]) -
                     mean, sd = mean_and_sd(values)
                     row[f"{score}_{fold}_{which}_mean"] = mean
                     row[f"{score}_{fold}_{which}_sd"] = sd
-    paper_mean, paper_sd = METHODS[method].paper_dice.get(task, (math.nan, math.nan))
+    paper_mean, paper_sd = first.paper_dice or (math.nan, math.nan)
     return row | {"dice_paper_mean": paper_mean, "dice_paper_sd": paper_sd}
 
 
@@ -130,7 +132,7 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
 
     return {
         "Task": TASKS[row["task"]].title,
-        "Method": METHODS[row["method"]].title,
+        "Method": row_title(row["method"], row["variant"]),
         "Seeds": str(row["n_seeds"]),
         "Dice": f"**{score('dice_soft_pooled')}**",
         "Paper": _mean_sd(row["dice_paper_mean"], row["dice_paper_sd"], 2),

@@ -33,6 +33,7 @@ def trace_lines(run: Run) -> Iterator[str]:
     try:
         yield f"run: {run.folder}"
         yield f"scale: {facts['scale']}"
+        yield f"row: {run.row}"
         yield f"commit: {facts['commit'] or 'not known: not run from a repository'}"
         yield f"cell: {cell.identity}"
         yield f"init_seed: {cell.init_seed}"

@@ -5,7 +5,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from segtrans.cells import Cell
-from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
+from segtrans.methods.base import (
+    Engine,
+    Method,
+    Terms,
+    amsgrad,
+    detached,
+    known,
+    probabilities,
+    with_empty,
+)
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.encoder import Encoder
 from segtrans.nets.tables import ARCHITECTURES
@@ -23,6 +32,7 @@ class Autoencoder(Method):
         task = cell.task_facts
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         self.weights = cell.weights
+        self.segment_absent = cell.labels.segment_absent
         self.encoder = Encoder.of(
             tables, len(task.channels), spectral_norm=False, generator=generator
         )
@@ -47,16 +57,17 @@ class Autoencoder(Method):
     def update(
         self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
     ) -> Terms:
-        """One step: reconstruct P and A, segment the labelled images."""
+        """One step: reconstruct P and A, segment the images whose mask is known."""
         x = torch.cat([x_P, x_A])
+        n_absent = len(x_A) if self.segment_absent else 0
         terms: Terms = {}
         with engine.autocast():
             code, skips = self.encoder(x)
             terms["rec_x"] = l1(x, self._reconstruct(code, skips))  # eq. 9 without translation
             if len(y):
-                labelled = slice(len(y))
-                logits = self.segmentation_decoder(code[labelled], [s[labelled] for s in skips])
-                terms["seg"] = dice_loss(probabilities(logits), y)  # eq. 8
+                of_known = [known(maps, len(y), n_absent) for maps in (code, *skips)]
+                logits = self.segmentation_decoder(of_known[0], of_known[1:])
+                terms["seg"] = dice_loss(probabilities(logits), with_empty(y, n_absent))  # eq. 8
         terms["total"] = weighted_total(terms, self.weights)
         optimiser = self.optimisers["networks"]
         optimiser.zero_grad()

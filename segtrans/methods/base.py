@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from segtrans.nets.decoder import Trunk
@@ -109,6 +110,18 @@ def probabilities(logits: Tensor) -> Tensor:
     """Sigmoid for one class, softmax over (N, K, H, W) for more, in float32."""
     logits = at_least_single(logits)
     return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+
+
+def known(maps: Tensor, n_labelled: int, n_absent: int) -> Tensor:
+    """Of maps (N, ...) of P and A together: the first `n_labelled` and the last `n_absent`."""
+    if n_absent == 0:
+        return maps[:n_labelled]
+    return torch.cat([maps[:n_labelled], maps[-n_absent:]])
+
+
+def with_empty(y: Tensor, n_absent: int) -> Tensor:
+    """Masks (L, H, W), and below them an empty one for each of `n_absent` images of A."""
+    return F.pad(y, (0, 0, 0, 0, 0, n_absent))
 
 
 def detached(terms: Terms) -> Terms:

@@ -5,7 +5,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from segtrans.cells import Cell
-from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
+from segtrans.methods.base import (
+    Engine,
+    Method,
+    Terms,
+    amsgrad,
+    detached,
+    known,
+    probabilities,
+    with_empty,
+)
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.encoder import Encoder
 from segtrans.nets.tables import ARCHITECTURES
@@ -15,13 +24,14 @@ from segtrans.stages import TrainingParams
 
 
 class SegmentationOnly(Method):
-    """Learns from labelled images alone; x_A is not read."""
+    """Learns from images whose mask is known: labelled ones and, when asked for, those of A."""
 
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
         task = cell.task_facts
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         self.weights = cell.weights
+        self.segment_absent = cell.labels.segment_absent
         self.encoder = Encoder.of(
             tables, len(task.channels), spectral_norm=False, generator=generator
         )
@@ -40,8 +50,10 @@ class SegmentationOnly(Method):
         """One step on the labelled images; a batch without any changes nothing."""
         if len(y) == 0:
             return {}
+        n_absent = len(x_A) if self.segment_absent else 0
+        x = known(torch.cat([x_P, x_A]), len(y), n_absent)
         with engine.autocast():
-            terms = {"seg": dice_loss(self.segment(x_P[: len(y)]), y)}  # eq. 8
+            terms = {"seg": dice_loss(self.segment(x), with_empty(y, n_absent))}  # eq. 8
         terms["total"] = weighted_total(terms, self.weights)
         optimiser = self.optimisers["networks"]
         optimiser.zero_grad()

@@ -11,7 +11,16 @@ from torch.optim import Optimizer
 
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
-from segtrans.methods.base import Engine, Method, Terms, amsgrad, detached, probabilities
+from segtrans.methods.base import (
+    Engine,
+    Method,
+    Terms,
+    amsgrad,
+    detached,
+    known,
+    probabilities,
+    with_empty,
+)
 from segtrans.nets.convolution import SharedWeights
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.discriminator import MultiScaleDiscriminator
@@ -40,7 +49,12 @@ class Codes(NamedTuple):
 
     def first(self, n: int) -> "Codes":
         """The codes of the first n images."""
-        return Codes(self.c[:n], self.u[:n], [skip[:n] for skip in self.skips])
+        return self.with_masks(n, 0)
+
+    def with_masks(self, n_labelled: int, n_absent: int) -> "Codes":
+        """Of codes of P and A together: those of the first and of the last images."""
+        c, u, *skips = (known(m, n_labelled, n_absent) for m in (self.c, self.u, *self.skips))
+        return Codes(c, u, skips)
 
 
 class Images(NamedTuple):
@@ -128,6 +142,7 @@ class Translation(Method):
         super().__init__()
         task = cell.task_facts
         self.weights = cell.weights
+        self.segment_absent = cell.labels.segment_absent
         self.generator = Generator(cell, generator)
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         # One for each direction of translation, named by the domain that it judges.
@@ -147,12 +162,10 @@ class Translation(Method):
         with self.generator_weights.normalised(update=True):
             with engine.autocast():
                 terms, images = self._translate(x_P, x_A, y, generator)
-            losses_D = self._update_discriminators(x_P, x_A, images, engine)
-            self.discriminators.requires_grad_(False)  # nobody reads those gradients
-            with self.discriminator_weights.normalised(update=False), engine.autocast():
-                terms["adv_A"] = hinge_generator(self.discriminators["A"](images.x_PA))  # eq. 12
-                terms["adv_P"] = hinge_generator(self.discriminators["P"](images.x_AP))
-            self.discriminators.requires_grad_(True)
+            losses_D: Terms = {}
+            if self.weights["lambda_adv"]:
+                losses_D = self._update_discriminators(x_P, x_A, images, engine)
+                terms |= self._deceive(images, engine)
             terms["total"] = weighted_total(terms, self.weights)  # eq. 7
             optimiser = self.optimisers["generator"]
             optimiser.zero_grad()
@@ -217,7 +230,6 @@ class Translation(Method):
         sizes = [len(x_A), len(x_P), len(x_P), len(x_A)]
         c_AP, c_PA, c_PP, c_AA = torch.split(again.c, sizes)
         u_AP, _, u_PP, _ = torch.split(again.u, sizes)
-        x_APA = G.common(again.first(len(x_A)))  # eq. 6
 
         terms = {
             "rec_PP": l1(x_P, x_PP),  # eq. 9
@@ -228,10 +240,14 @@ class Translation(Method):
             "lat_c_PP": l1(c_P, c_PP),
             "lat_u_PP": l1(u_P, u_PP),
             "lat_u_AP": l1(u_prior, u_AP),
-            "cyc_APA": l1(x_A, x_APA),  # eq. 11
         }
+        if self.weights["lambda_cyc"]:
+            x_APA = G.common(again.first(len(x_A)))  # eq. 6
+            terms["cyc_APA"] = l1(x_A, x_APA)  # eq. 11
         if len(y):
-            terms["seg"] = dice_loss(G.segment(codes.first(len(y))), y)  # eqs 4, 5, 8
+            n_absent = len(x_A) if self.segment_absent else 0
+            y_seg = G.segment(codes.with_masks(len(y), n_absent))  # eqs 4, 5
+            terms["seg"] = dice_loss(y_seg, with_empty(y, n_absent))  # eq. 8
         return terms, Images(x_PA, x_PP, x_AA, x_AP)
 
     def _update_discriminators(
@@ -248,6 +264,17 @@ class Translation(Method):
         engine.backward(losses["disc_A"] + losses["disc_P"])
         optimiser.step()
         return losses
+
+    def _deceive(self, images: Images, engine: Engine) -> Terms:
+        """What the generator minimises of equation 12."""
+        D = self.discriminators.requires_grad_(False)  # nobody reads those gradients
+        with self.discriminator_weights.normalised(update=False), engine.autocast():
+            terms = {
+                "adv_A": hinge_generator(D["A"](images.x_PA)),
+                "adv_P": hinge_generator(D["P"](images.x_AP)),
+            }
+        D.requires_grad_(True)
+        return terms
 
     def _judge(self, domain: str, real: Tensor, fake: Tensor) -> Tensor:
         """A discriminator's loss, real and translated images in one pass."""

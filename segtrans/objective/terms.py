@@ -30,7 +30,8 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
     """The sum of all terms, each times its weight (equation 7).
 
     Args:
-        terms: 0-d tensors by name; `seg` may be absent, when no image of the batch is labelled.
+        terms: 0-d tensors by name; `seg` may be absent, when no image of the batch is labelled, and
+            so may the terms of a weight of 0.
         weights: by name, `lambda_seg` and so on; those of the method, no more.
 
     Returns:
@@ -59,7 +60,7 @@ def _check(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
         if weight not in _TERM_SETS:
             raise ValueError(f"unknown weight {weight}: allowed: {', '.join(_TERM_SETS)}")
         given = {name for name in terms if TERM_WEIGHTS[name] == weight}
-        may_be_absent = weight == "lambda_seg"
+        may_be_absent = weight == "lambda_seg" or weights[weight] == 0
         if not (given in map(set, _TERM_SETS[weight]) or (may_be_absent and not given)):
             expected = " or ".join(", ".join(names) for names in _TERM_SETS[weight])
             raise ValueError(f"{weight} weighs {sorted(given)}: expected {expected}")

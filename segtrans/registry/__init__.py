@@ -1,4 +1,4 @@
-"""MLflow's model registry: the best run of each method, loadable and servable without this code."""
+"""MLflow's model registry: the best run of each row, loadable and servable without this code."""
 
 from segtrans.registry.register import model_name, register_best
 

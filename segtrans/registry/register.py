@@ -1,4 +1,4 @@
-"""Register the best run of each method."""
+"""Register the best run of each row."""
 
 import shutil
 import warnings
@@ -24,12 +24,12 @@ _NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
 
 
 def model_name(run: Run) -> str:
-    """The name under which the best run of this run's method is registered."""
-    return f"segtrans-{run.facts['scale']}-{run.cell.task}-{run.cell.method}"
+    """The name under which the best run of this run's row is registered."""
+    return f"segtrans-{run.facts['scale']}-{run.cell.task}-{run.row}"
 
 
 def register_best(run_folders: Iterable[Path], run_ids: dict[str, str | None]) -> None:
-    """Register, of each method, the run with the best validation Dice, under the alias "best".
+    """Register, of each row, the run with the best validation Dice, under the alias "best".
 
     One that is registered already is left as it is. A failure of MLflow warns and stops nothing.
 
@@ -117,6 +117,6 @@ def _save_model(run: Run, path: Path) -> None:
 def _description(run: Run) -> str:
     task = run.cell.task_facts
     return (
-        f"{run.cell.method}, {task.title}. Takes images (N, {len(task.channels)}, {task.height}, "
+        f"{run.row}, {task.title}. Takes images (N, {len(task.channels)}, {task.height}, "
         f"{task.width}) in [-1, 1], gives the probability of a lesion for each pixel."
     )

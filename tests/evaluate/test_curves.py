@@ -48,7 +48,7 @@ def drawn(monkeypatch):
 
 def test_every_logged_value_is_in_the_frame(folders):
     frame = history_frame(read_runs(folders))
-    picked = frame[(frame["method"] == "translation") & (frame["seed"] == 1)]
+    picked = frame[(frame["row"] == "translation") & (frame["seed"] == 1)]
     picked = picked[(picked["name"] == "train/rec_PP") & (picked["iteration"] == 200)]
     assert picked["value"].tolist() == pytest.approx([0.4])
     assert len(frame) == 3 * 3 + 2 * 2 + 2 * 2 * len(TERMS)
@@ -92,6 +92,30 @@ def test_the_same_runs_give_the_same_bytes(folders, tmp_path):
     curves_figure(folders[::-1], tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert imread(tmp_path / "a.png").std() > 0.05
+
+
+def test_variants_are_rows_of_their_own(write_run, tmp_path, drawn):
+    folders = [
+        write_run(variant=name, seed=seed, history=history(offset))
+        for name, offset in (("complete", 0.0), ("without_cycle", 0.2))
+        for seed in (0, 1)
+    ]
+    curves_figure(folders, tmp_path / "curves.png")
+    axes = drawn[0].get_axes()[0]
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend[:2] == ["Proposed, complete", "Proposed, without cycle"]
+    means = [
+        line for line in axes.get_lines() if line.get_linewidth() > 1 and len(line.get_xdata()) > 1
+    ]
+    assert [line.get_ydata()[0] for line in means] == pytest.approx([0.1, 0.3])
+    assert means[0].get_color() != means[1].get_color()
+    write_curves(folders, tmp_path / "curves.csv")
+    runs = pd.read_csv(tmp_path / "curves.csv")["run"]
+    assert sorted(set(runs)) == [
+        f"translation-{name}/seed{seed}"
+        for name in ("complete", "without_cycle")
+        for seed in (0, 1)
+    ]
 
 
 def test_spans_of_decades_are_drawn_on_a_logarithmic_axis(write_run, tmp_path, drawn):

@@ -42,6 +42,18 @@ def test_rows_are_named_and_ordered_by_the_catalogue(write_run, axes_of):
     assert [text.get_text() for text in axes.texts] == ["0.50", "0.61", "0.50"]
 
 
+def test_variants_are_rows_without_the_papers_number(write_run, axes_of):
+    folders = [write_run(variant=name, dice=0.5) for name in ("complete", "without_cycle")]
+    axes = axes_of(folders)
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "Proposed, complete",
+        "Proposed, without cycle",
+    ]
+    assert [text.get_text() for text in axes.texts] == ["0.50", "0.50"]
+    (legend,) = axes.figure.legends
+    assert not [text for text in legend.get_texts() if "paper" in text.get_text()]
+
+
 def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
     folders = [write_run(seed=0), write_run(seed=1)]
     dice_figure(folders, tmp_path / "a.png")

@@ -137,6 +137,18 @@ def test_the_figures_of_a_task_are_written(write_run, make_store, tmp_path):
     assert names == {"samples.png", "learning_curves.png", "learning_curves.csv", "dice.png"}
 
 
+def test_runs_with_unlike_labelled_fractions_are_drawn_against_them(
+    write_run, make_store, tmp_path
+):
+    store = make_store()
+    runs = [
+        write_run(variant=f"v{i}", labels={"fraction": fraction}, sha256=store.sha256())
+        for i, fraction in enumerate((0.01, 0.1))
+    ]
+    write_figures(runs, store.path, tmp_path / "figures")
+    assert (tmp_path / "figures" / "labels.png").exists()
+
+
 def test_figures_of_runs_on_other_data_are_refused(write_run, make_store, tmp_path):
     with pytest.raises(UserError, match="not the data of"):
         write_figures([write_run()], make_store().path, tmp_path / "figures")

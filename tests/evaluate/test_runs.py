@@ -18,9 +18,35 @@ def test_runs_are_ordered_as_the_catalogue_then_by_seed(write_run):
     ]
 
 
+def test_variants_stand_within_their_method_in_the_order_of_the_scale(write_run):
+    folders = [
+        write_run(method, seed, variant=variant)
+        for method in ("translation", "autoencoder")
+        for variant in ("plain", "deep", "10_percent")
+        for seed in (1, 0)
+    ]
+    runs = read_runs(folders)
+    assert [run.row for run in runs[::2]] == [
+        *("autoencoder-plain", "autoencoder-deep", "autoencoder-10_percent"),
+        *("translation-plain", "translation-deep", "translation-10_percent"),
+    ]
+    assert [run.cell.init_seed for run in runs[:2]] == [0, 1]
+    assert (runs[4].variant, runs[4].title) == ("10_percent", "AE baseline, 10 percent")
+    assert {run.cell.identity for run in runs[:5:2]} == {runs[0].cell.identity}
+
+
+def test_a_run_that_tells_of_no_variant_has_none(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    del facts["variant"]
+    (folder / "run.json").write_text(json.dumps(facts))
+    run = read_run(folder)
+    assert (run.variant, run.row, run.title) == (None, "translation", "Proposed")
+
+
 def test_the_same_run_twice_is_an_error(write_run, tmp_path):
     folders = [write_run(), write_run(root=tmp_path / "copy")]
-    with pytest.raises(UserError, match="give each run once"):
+    with pytest.raises(UserError, match=r"row translation, seed 0 .*give each run once"):
         read_runs(folders)
 
 

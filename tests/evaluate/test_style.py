@@ -1,13 +1,36 @@
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from segtrans.catalogue import METHODS
-from segtrans.evaluate.style import DPI, METHOD_COLOURS, saved_figure
+from segtrans.evaluate.style import DPI, METHOD_COLOURS, row_colours, saved_figure
+from segtrans.runs import read_runs
 
 
 def test_every_method_has_a_colour_of_its_own():
     assert set(METHOD_COLOURS) == set(METHODS)
     assert len(set(METHOD_COLOURS.values())) == len(METHODS)
+
+
+def test_rows_without_variants_have_their_methods_colours(write_run):
+    runs = read_runs([write_run("autoencoder"), write_run("translation")])
+    assert row_colours(runs) == {
+        name: METHOD_COLOURS[name] for name in ("autoencoder", "translation")
+    }
+
+
+@pytest.mark.parametrize("methods", [["translation"], ["translation_noskip", "autoencoder"]])
+@pytest.mark.parametrize("n_variants", [2, 6, 9])
+def test_every_variant_has_a_colour_of_its_own_that_is_seen_on_white(
+    write_run, methods, n_variants
+):
+    runs = read_runs(
+        [write_run(name, variant=f"v{i}") for name in methods for i in range(n_variants)]
+    )
+    colours = row_colours(runs)
+    assert list(colours) == [run.row for run in runs]
+    assert len(set(colours.values())) == len(runs)
+    assert max(min(to_rgb(colour)) for colour in colours.values()) < 0.75
 
 
 def test_a_figure_is_saved_whole_without_date_or_version(tmp_path):

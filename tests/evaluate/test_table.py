@@ -48,6 +48,23 @@ def test_the_headlines_of_each_method_stand_in_one_json_file(write_run, write, t
     assert found["brats"]["translation"]["dice_soft_pooled_test"] == pytest.approx(0.25)
 
 
+def test_variants_have_rows_of_their_own(write_run, write, tmp_path):
+    folders = [
+        write_run(variant=name, seed=seed, dice=dice)
+        for name, dice in (("complete", 0.5), ("without_cycle", 0.3))
+        for seed in (0, 1)
+    ]
+    frame, text = write([*folders, write_run("autoencoder")])
+    assert frame["method"].tolist() == ["autoencoder", "translation", "translation"]
+    assert frame["variant"].fillna("").tolist() == ["", "complete", "without_cycle"]
+    assert frame["n_seeds"].tolist() == [1, 2, 2]
+    assert cells(text, "Proposed, without cycle")[2:5] == ["2", "**0.30 (0.00)**", "–"]
+    assert cells(text, "AE baseline")[4] == "0.75 (0.01)"
+    found = json.loads((tmp_path / "dice.json").read_text())["mnist48_simple"]
+    assert list(found) == ["autoencoder", "translation-complete", "translation-without_cycle"]
+    assert found["translation-without_cycle"]["dice_soft_pooled_test"] == pytest.approx(0.3)
+
+
 def test_one_seed_has_no_deviation(write_run, write):
     frame, text = write([write_run(dice=0.5)])
     assert math.isnan(frame.iloc[0]["dice_soft_pooled_test_best_sd"])

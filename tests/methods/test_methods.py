@@ -32,9 +32,11 @@ class RoundingEngine(PlainEngine):
         return torch.autocast("cpu", torch.bfloat16)
 
 
-def make(name, *, width=1 / 32, **training):
+def make(name, *, width=1 / 32, segment_absent=False, weights=None, **training):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["networks"]["width"] = width
+    content["labels"]["segment_absent"] = segment_absent
+    content["objective"]["translation"] |= weights or {}
     content["training"] |= training
     params = parse_params(content, origin="test")
     cell = resolve_cell(params, task="mnist48_simple", method=name, init_seed=3)
@@ -212,8 +214,9 @@ def test_bf16_autocast_gives_nearly_the_same_terms(name):
     assert all(p.dtype == torch.float32 for p in rounded.parameters())
 
 
+@pytest.mark.parametrize("segment_absent", [False, True])
 @pytest.mark.parametrize("name", METHODS)
-def test_no_value_is_read_back_and_nothing_changes_devices_inside_an_update(name):
+def test_no_value_is_read_back_and_nothing_changes_devices_inside_an_update(name, segment_absent):
     """On a GPU each would stall the device (no hidden synchronisation)."""
 
     class NoReadBack(torch.utils._python_dispatch.TorchDispatchMode):
@@ -223,7 +226,7 @@ def test_no_value_is_read_back_and_nothing_changes_devices_inside_an_update(name
                 assert (kwargs or {}).get("device") in (None, args[0].device), "another device"
             return function(*args, **(kwargs or {}))
 
-    method = make(name)
+    method = make(name, segment_absent=segment_absent)
     update(method, batch(n=8))
     with NoReadBack():
         update(method, batch(n=8))

@@ -57,6 +57,14 @@ def test_a_missing_term_is_an_error(missing):
         weighted_total(terms, PAPER)
 
 
+def test_the_term_of_a_weight_of_zero_may_be_missing():
+    terms = terms_of(TRANSLATION)
+    without = {name: value for name, value in terms.items() if name != "cyc_APA"}
+    weights = PAPER | {"lambda_cyc": 0}
+    expected = weighted_total(terms, weights).item()
+    assert weighted_total(without, weights).item() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("weight", PAPER)
 def test_a_term_without_weight_is_an_error(weight):
     weights = {name: value for name, value in PAPER.items() if name != weight}

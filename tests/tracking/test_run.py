@@ -35,6 +35,15 @@ def _runs(client: Any) -> list[Any]:
     return list(client.search_runs(ids))
 
 
+def test_a_variant_is_named_and_tagged(facts: dict[str, Any]) -> None:
+    description = describe_run(Path("results/x"), facts | {"variant": "without_cycle"})
+    assert description["name"] == "translation-without_cycle/seed3"
+    assert description["tags"]["segtrans.variant"] == "without_cycle"
+    plain = describe_run(Path("results/x"), facts | {"variant": None})
+    assert plain == describe_run(Path("results/x"), facts)
+    assert "segtrans.variant" not in plain["tags"]
+
+
 def test_a_run_is_described_by_its_cell_and_its_data(facts: dict[str, Any], tmp_path: Path) -> None:
     description = describe_run(Path("results/x"), facts)
     assert description == {

@@ -7,9 +7,10 @@ from pathlib import Path
 import yaml
 from snakemake.resources import Resource
 
+from segtrans.catalogue import row_name
 from segtrans.cells import resolve_cell
 from segtrans.errors import UserError
-from segtrans.params import load_params
+from segtrans.params import load_params, params_of
 from segtrans.records import restore_records, save_records
 from segtrans.tasks import TASKS
 from segtrans.train.device import visible_devices
@@ -48,11 +49,18 @@ except (UserError, yaml.YAMLError) as error:
     raise SystemExit(1) from None
 
 SCALE = PARAMS.scale
-RUN = "results/{scale}/{task}/{method}/seed{seed}"
+# Methods, each with each variant if there are any, by the name that stands in paths.
+ROWS = {row_name(method, variant): (method, variant) for method, variant in PARAMS.rows}
+RUN = "results/{scale}/{task}/{row}/seed{seed}"
 RUN_FILES = ["run.json", "history.jsonl", "weights.safetensors"]
 RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
 SCORE_FILES = ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"]
 TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
+if all(
+    len({params_of(PARAMS, task, row[1]).labels.fraction for row in PARAMS.rows}) > 1
+    for task in PARAMS.tasks
+):
+    TASK_FIGURES += ["labels.png"]
 TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
 JOBS = range(PARAMS.brats.n_jobs)
@@ -64,7 +72,7 @@ restore_records(Path(DATA_RECORDS))
 wildcard_constraints:
     scale=SCALE,
     task="|".join(PARAMS.tasks),
-    method="|".join(PARAMS.methods),
+    row="|".join(ROWS),
     seed=r"\d+",
     job=r"\d+",
 
@@ -82,17 +90,25 @@ if "mem_mb" not in workflow.global_resources:
 
 def resolve(wildcards):
     """The cell of one training run."""
+    method, variant = ROWS[wildcards.row]
     return resolve_cell(
         PARAMS,
         task=wildcards.task,
-        method=wildcards.method,
+        method=method,
         init_seed=int(wildcards.seed),
+        variant=variant,
     )
 
 
 def get_cell(wildcards):
     """The resolved science of one training run, as JSON: a change of it, and only that, retrains."""
     return resolve(wildcards).to_json()
+
+
+def get_variant(wildcards):
+    """The option that names the variant of a run, if it has one."""
+    _, variant = ROWS[wildcards.row]
+    return f"--variant {variant}" if variant else ""
 
 
 def get_memory_mb(wildcards):
@@ -146,10 +162,8 @@ def get_own_files(wildcards):
 
 
 def get_run_folders(scale, tasks):
-    """The folders of every run of these tasks, methods within tasks and seeds within methods."""
-    return expand(
-        RUN, scale=scale, task=tasks, method=PARAMS.methods, seed=PARAMS.init_seeds
-    )
+    """The folders of every run of these tasks, rows within tasks and seeds within rows."""
+    return expand(RUN, scale=scale, task=tasks, row=ROWS, seed=PARAMS.init_seeds)
 
 
 def get_run_files(scale, tasks, names):

@@ -8,20 +8,20 @@ rule evaluate:
             f"{RUN}/panel.png",
             category="Examples",
             subcategory="{task}",
-            labels={"method": "{method}", "seed": "{seed}"},
+            labels={"method": "{row}", "seed": "{seed}"},
             caption="../report/panel.rst",
         ),
     log:
-        "logs/{scale}/{task}/{method}/seed{seed}.evaluate.log",
+        "logs/{scale}/{task}/{row}/seed{seed}.evaluate.log",
     benchmark:
-        "logs/{scale}/{task}/{method}/seed{seed}.evaluate.benchmark.tsv"
+        "logs/{scale}/{task}/{row}/seed{seed}.evaluate.benchmark.tsv"
     threads: 1
     params:
         threshold=PARAMS.evaluation.threshold,
         version=EVALUATION_VERSION,
     shell:
         "segtrans evaluate --data {input.data:q} --threshold {params.threshold}"
-        " results/{wildcards.scale:q}/{wildcards.task:q}/{wildcards.method:q}/seed{wildcards.seed:q}"
+        " results/{wildcards.scale:q}/{wildcards.task:q}/{wildcards.row:q}/seed{wildcards.seed:q}"
         " > {log:q} 2>&1"
 
 
