@@ -60,13 +60,13 @@ class Params(Block):
     )
     training: TrainingParams
     evaluation: EvaluationParams
-    overrides: dict[str, dict[str, dict[str, Any]]] = Field(
-        description="what a task has otherwise, by task: keys of the blocks labels, networks, "
-        "objective, training and augmentation"
+    overrides: dict[str, dict[str, Any]] = Field(
+        description="what a task has otherwise, by task: its methods, keys of the blocks labels, "
+        "networks, objective, training and augmentation"
     )
-    variants: dict[str, dict[str, dict[str, Any]]] = Field(
+    variants: dict[str, dict[str, Any]] = Field(
         description="each method is a row of the table for each of these, by name: what it has "
-        "otherwise, as in overrides, over which it is laid; none: a row for each method"
+        "otherwise, blocks as in overrides, over which it is laid; none: a row for each method"
     )
 
     @model_validator(mode="after")
@@ -88,14 +88,14 @@ class Params(Block):
         for variant in self.variants:
             if not _VARIANT.fullmatch(variant):
                 raise ValueError(f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front")
-        _check_blocks("overrides", self.overrides)
-        _check_blocks("variants", self.variants)
+        _check_keys("overrides", self.overrides, ("methods", *OVERRIDABLE))
+        _check_keys("variants", self.variants, OVERRIDABLE)
         return self
 
-    @property
-    def rows(self) -> tuple[tuple[str, str | None], ...]:
-        """The rows of the table, as method and variant: each with each, or None without any."""
-        return tuple(itertools.product(self.methods, self.variants or (None,)))
+    def rows(self, task: str) -> tuple[tuple[str, str | None], ...]:
+        """A task's rows of the table, as method and variant (None without any): each with each."""
+        methods = params_of(self, task).methods
+        return tuple(itertools.product(methods, self.variants or (None,)))
 
     def _check_weights(self) -> None:
         weights = {entry.module: entry.weights for entry in METHODS.values()}
@@ -152,11 +152,11 @@ def _check_names(key: str, names: tuple[str, ...], known: Iterable[str]) -> None
             raise ValueError(f"{key} = {name}: {nearest(name, known)}")
 
 
-def _check_blocks(key: str, overlays: dict[str, dict[str, dict[str, Any]]]) -> None:
-    for name, blocks in overlays.items():
-        for block in blocks:
-            if block not in OVERRIDABLE:
-                raise ValueError(f"{key}.{name}.{block}: {nearest(block, OVERRIDABLE)}")
+def _check_keys(key: str, overlays: dict[str, dict[str, Any]], allowed: tuple[str, ...]) -> None:
+    for name, overlay in overlays.items():
+        for block in overlay:
+            if block not in allowed:
+                raise ValueError(f"{key}.{name}.{block}: {nearest(block, allowed)}")
 
 
 def _check_unique(key: str, values: tuple[object, ...]) -> None:

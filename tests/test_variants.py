@@ -20,7 +20,7 @@ def load(**overlay):
 def test_without_variants_rows_are_methods():
     params = load(methods=["autoencoder", "translation"])
     assert params.variants == {}
-    assert params.rows == (("autoencoder", None), ("translation", None))
+    assert params.rows("mnist48_simple") == (("autoencoder", None), ("translation", None))
 
 
 def test_rows_are_methods_times_variants_in_their_order():
@@ -28,7 +28,7 @@ def test_rows_are_methods_times_variants_in_their_order():
         methods=["autoencoder", "translation"],
         variants={"plain": {}, "deep_2": {}, "10_percent": {}},
     )
-    names = [row_name(*row) for row in params.rows]
+    names = [row_name(*row) for row in params.rows("mnist48_simple")]
     assert names == [
         *("autoencoder-plain", "autoencoder-deep_2", "autoencoder-10_percent"),
         *("translation-plain", "translation-deep_2", "translation-10_percent"),
@@ -37,6 +37,21 @@ def test_rows_are_methods_times_variants_in_their_order():
     assert (row_name("autoencoder", None), row_title("autoencoder", None)) == (
         *("autoencoder", "AE baseline"),
     )
+
+
+def test_a_task_may_have_methods_of_its_own():
+    params = load(
+        tasks=["mnist48_simple", "mnist48_hard"],
+        methods=["translation"],
+        overrides={"mnist48_hard": {"methods": ["translation", "translation_sum"]}},
+    )
+    assert params.rows("mnist48_simple") == (("translation", None),)
+    assert params.rows("mnist48_hard") == (("translation", None), ("translation_sum", None))
+
+
+def test_methods_of_a_task_that_do_not_exist_are_refused():
+    with pytest.raises(UserError, match=r"overrides of brats.*methods = translatio: .*translation"):
+        load(overrides={"brats": {"methods": ["translatio"]}})
 
 
 def test_a_variant_wins_over_its_task_and_its_task_over_the_rest():
@@ -114,7 +129,7 @@ def test_an_ablation_compares_different_trainings_at_most_forty_minutes_long(fil
     params = load_params(ROOT / "params.yaml", file)
     seconds, identities = 0.0, []
     for task in params.tasks:
-        for method, variant in params.rows:
+        for method, variant in params.rows(task):
             cell = resolve_cell(params, task=task, method=method, init_seed=0, variant=variant)
             identities.append(cell.identity)
             each = 0.2 if method.startswith("translation") else 0.03

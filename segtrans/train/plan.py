@@ -1,7 +1,6 @@
 """What the trainings of a scale will cost, before any of them is started."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,7 +48,7 @@ class PlannedRuns:
 
 def plan_runs(params: Params) -> list[PlannedRuns]:
     """One entry for each task and row of a scale; shows its progress."""
-    pairs = list(itertools.product(params.tasks, params.rows))
+    pairs = [(task, row) for task in params.tasks for row in params.rows(task)]
     costs: dict[str, IterationCost] = {}
     return [_planned(params, *pair, costs) for pair in tqdm(pairs, "plan", disable=None)]
 

@@ -50,15 +50,18 @@ except (UserError, yaml.YAMLError) as error:
 
 SCALE = PARAMS.scale
 # Methods, each with each variant if there are any, by the name that stands in paths.
-ROWS = {row_name(method, variant): (method, variant) for method, variant in PARAMS.rows}
+ROWS_OF = {
+    task: {row_name(*row): row for row in PARAMS.rows(task)} for task in PARAMS.tasks
+}
+ROWS = {name: row for rows in ROWS_OF.values() for name, row in rows.items()}
 RUN = "results/{scale}/{task}/{row}/seed{seed}"
 RUN_FILES = ["run.json", "history.jsonl", "weights.safetensors"]
 RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
 SCORE_FILES = ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"]
 TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
 if all(
-    len({params_of(PARAMS, task, row[1]).labels.fraction for row in PARAMS.rows}) > 1
-    for task in PARAMS.tasks
+    len({params_of(PARAMS, task, row[1]).labels.fraction for row in rows.values()}) > 1
+    for task, rows in ROWS_OF.items()
 ):
     TASK_FIGURES += ["labels.png"]
 TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
@@ -163,7 +166,13 @@ def get_own_files(wildcards):
 
 def get_run_folders(scale, tasks):
     """The folders of every run of these tasks, rows within tasks and seeds within rows."""
-    return expand(RUN, scale=scale, task=tasks, row=ROWS, seed=PARAMS.init_seeds)
+    return [
+        folder
+        for task in tasks
+        for folder in expand(
+            RUN, scale=scale, task=task, row=ROWS_OF[task], seed=PARAMS.init_seeds
+        )
+    ]
 
 
 def get_run_files(scale, tasks, names):
