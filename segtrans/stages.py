@@ -180,6 +180,10 @@ class TrainingParams(Block):
         description="share of the iterations, the last ones, over which the learning rates fall "
         "linearly to zero; the paper: 0"
     )
+    average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        description="share that an iteration leaves of the exponential average of the weights that "
+        "is validated and kept; the paper: 0, the weights themselves"
+    )
     weight_decay: Weight = Field(description="L2 penalty (the authors' code; the paper is silent)")
     validate_every: Positive = Field(description="iterations between two validations")
     precision: Literal["fp32", "bf16"] = Field(

@@ -10,7 +10,7 @@ import torch
 from segtrans.atomic import atomic_path
 from segtrans.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Checkpoint:
         iteration: iterations done.
         method: the method's state_dict.
         optimisers: each optimiser's state_dict by name.
+        average: the averaged weights by name; empty without averaging.
         sums: state of the sums of terms since the last validation.
         best_iteration: of the best validation so far.
         best_dice: its soft pooled Dice.
@@ -37,6 +38,7 @@ class Checkpoint:
     iteration: int
     method: dict[str, Any]
     optimisers: dict[str, Any]
+    average: dict[str, Any]
     sums: dict[str, Any]
     best_iteration: int
     best_dice: float

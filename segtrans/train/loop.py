@@ -22,6 +22,7 @@ from segtrans.methods.base import Method
 from segtrans.processes import joint_mean, n_processes, share
 from segtrans.stages import TrainingParams
 from segtrans.tasks import VOID
+from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
 from segtrans.train.terms import TermSums
@@ -58,6 +59,7 @@ class Trainer:
         self.fabric = fabric
         self.method = method.to(fabric.device)
         self.method.prepare(cell.training)
+        self.average = WeightAverage(self.method, cell.training.average)
         if cell.training.compile and fabric.device.type != "cpu":
             self.method.compile_networks()
         self.checkpoints = CheckpointFolder(folder)
@@ -79,6 +81,7 @@ class Trainer:
         self.method.load_state_dict(checkpoint.method)
         for name, optimiser in self.method.optimisers.items():
             optimiser.load_state_dict(checkpoint.optimisers[name])
+        self.average.restore(checkpoint.average)
         self.sums.restore(checkpoint.sums)
         self.progress = Progress(
             checkpoint.iteration,
@@ -148,6 +151,7 @@ class Trainer:
         )
         terms = joint_mean(terms)
         self.progress.iteration += 1
+        self.average.add(self.method, self.progress.iteration)
         if terms:
             self.sums.add(self.progress.iteration, terms)
 
@@ -171,20 +175,31 @@ class Trainer:
 
     def _validate(self, valid: Validation) -> Record:
         """Score the validation fold, keep the best weights, write the history's next line."""
+        with self.average.in_place(self.method):
+            scores = validate(self.method.eval(), valid)
+            self._keep_the_best(scores["dice_soft_pooled"])
         progress = self.progress
-        scores = validate(self.method.eval(), valid)
         record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}
-        if scores["dice_soft_pooled"] > progress.best_dice:
-            progress.best_dice = scores["dice_soft_pooled"]
-            progress.best_iteration = progress.iteration
-            progress.best_method = {
-                name: tensor.to("cpu", copy=True)
-                for name, tensor in self.method.state_dict().items()
-            }
         self.history.append(record)
         if not sys.stderr.isatty():
             print(_plain_line(record), flush=True)
         return record
+
+    def _keep_the_best(self, dice: float) -> None:
+        progress = self.progress
+        if dice > progress.best_dice:
+            progress.best_dice = dice
+            progress.best_iteration = progress.iteration
+            progress.best_method = self._state()
+
+    def last_state(self) -> dict[str, Tensor]:
+        """The method's state_dict on the CPU, with averaged weights where they are averaged."""
+        with self.average.in_place(self.method):
+            return self._state()
+
+    def _state(self) -> dict[str, Tensor]:
+        state = self.method.state_dict()
+        return {name: tensor.to("cpu", copy=True) for name, tensor in state.items()}
 
     def _save(self) -> None:
         now = time.monotonic()
@@ -197,6 +212,7 @@ class Trainer:
                 iteration=self.progress.iteration,
                 method=self.method.state_dict(),
                 optimisers={n: o.state_dict() for n, o in self.method.optimisers.items()},
+                average=self.average.weights,
                 sums=self.sums.state(),
                 best_iteration=self.progress.best_iteration,
                 best_dice=self.progress.best_dice,

@@ -221,7 +221,7 @@ def _write_outputs(
 ) -> None:
     progress = trainer.progress
     save_weights(output / WEIGHTS["best"], progress.best_method, trainer.cell)
-    save_weights(output / WEIGHTS["last"], trainer.method.state_dict(), trainer.cell)
+    save_weights(output / WEIGHTS["last"], trainer.last_state(), trainer.cell)
     with atomic_path(output / "history.jsonl") as temporary:
         shutil.copyfile(trainer.history.path, temporary)
     write_json(output / "labelled_ids.json", {"unit": labelled.unit, "ids": labelled.ids})

@@ -46,6 +46,7 @@ def make_cell(*, task, method, init_seed, labels):
             "learning_rate": 0.001,
             "discriminator_learning_rate": 0.001,
             "decay": 0.0,
+            "average": 0.0,
             "weight_decay": 0.0001,
             "validate_every": 100,
             "precision": "fp32",

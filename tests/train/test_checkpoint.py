@@ -14,6 +14,7 @@ def checkpoint(iteration, **changes):
         "iteration": iteration,
         "method": {"weight": torch.full((2, 2), float(iteration))},
         "optimisers": {"networks": {"state": {0: {"step": torch.tensor(1.0)}}}},
+        "average": {},
         "sums": {"names": ["seg"], "counts": {"seg": 1}, "sums": torch.zeros(1)},
         "best_iteration": 0,
         "best_dice": 0.25,

@@ -1,0 +1,58 @@
+"""An exponential average of a training's weights: less noisy than any of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """The average of a method's parameters, kept beside them; nothing without a decay.
+
+    Args:
+        method: on its device.
+        decay: share of the average that an iteration leaves, in [0, 1). In iteration n it is at
+            most n / (n + 9), so that the initial weights are soon forgotten.
+
+    Attributes:
+        weights: the average by the parameter's name; empty when the decay is 0.
+    """
+
+    def __init__(self, method: nn.Module, decay: float) -> None:
+        self.decay = decay
+        named = method.named_parameters() if decay else ()
+        self.weights: dict[str, Tensor] = {name: p.detach().clone() for name, p in named}
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Take over what a checkpoint holds."""
+        for name, average in self.weights.items():
+            average.copy_(weights[name])
+
+    @torch.no_grad()
+    def add(self, method: nn.Module, iteration: int) -> None:
+        """Take in the parameters after an iteration, counted from 1."""
+        if self.weights:
+            decay = min(self.decay, iteration / (iteration + 9))
+            parameters = [parameter.detach() for parameter in method.parameters()]
+            torch._foreach_lerp_(list(self.weights.values()), parameters, 1 - decay)
+
+    @contextmanager
+    def in_place(self, method: nn.Module) -> Iterator[None]:
+        """Inside the block the method's parameters are the average; its buffers stay.
+
+        So the singular vectors of spectral normalisation are those of the newest weights.
+        """
+        parameters = {name: p for name, p in method.named_parameters() if name in self.weights}
+        newest = {name: p.detach().clone() for name, p in parameters.items()}
+        try:
+            _set(parameters, self.weights)
+            yield
+        finally:
+            _set(parameters, newest)
+
+
+@torch.no_grad()
+def _set(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
+    for name, parameter in parameters.items():
+        parameter.copy_(values[name])
