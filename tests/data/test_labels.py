@@ -51,7 +51,13 @@ def test_impossible_fractions_say_what_is_possible(fraction, digits, message):
 
 
 def params(**changes):
-    content = {"fraction": 0.1, "digits": None, "unit": "volume", "per_batch": 0}
+    content = {
+        "fraction": 0.1,
+        "digits": None,
+        "unit": "volume",
+        "per_batch": 0,
+        "segment_absent": False,
+    }
     return LabelsParams(**(content | changes))
 
 
