@@ -176,10 +176,6 @@ class TrainingParams(Block):
     batch_size: Positive = Field(description="images of P, and as many of A, in a batch")
     learning_rate: Rate = Field(description="AMSGrad, all networks but the discriminators")
     discriminator_learning_rate: Rate = Field(description="AMSGrad, discriminators")
-    decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        description="share of the iterations, the last ones, over which the learning rates fall "
-        "linearly to zero; the paper: 0"
-    )
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         description="share that an iteration leaves of the exponential average of the weights that "
         "is validated and kept; the paper: 0, the weights themselves"

@@ -95,7 +95,7 @@ def amsgrad(
     """
     held = list(parameters)
     optimiser = Adam(
-        [{"params": held, "initial_lr": rate}],  # from which the loop lets the rate fall
+        held,
         lr=rate,
         betas=(0.5, 0.999),
         weight_decay=training.weight_decay,

@@ -20,7 +20,6 @@ from segtrans.errors import UserError
 from segtrans.evaluate.validation import validate
 from segtrans.methods.base import Method
 from segtrans.processes import joint_mean, n_processes, share
-from segtrans.stages import TrainingParams
 from segtrans.tasks import VOID
 from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
@@ -142,7 +141,6 @@ class Trainer:
         if self.cell.augmentation is not None:
             batch = augment_batch(batch, self.cell.augmentation, generator=generator)
         self.method.train()
-        self._set_learning_rates()
         # Every process draws and augments the joint batch, so that it does not depend on their
         # number, and trains on its share.
         batch = _share_of(batch)
@@ -154,12 +152,6 @@ class Trainer:
         self.average.add(self.method, self.progress.iteration)
         if terms:
             self.sums.add(self.progress.iteration, terms)
-
-    def _set_learning_rates(self) -> None:
-        factor = rate_factor(self.cell.training, self.progress.iteration)
-        for optimiser in self.method.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * factor
 
     def _keep(self, valid: Validation | None, on_record: Callable[[Record], None]) -> None:
         """Write a checkpoint, after a validation if there is something to validate on."""
@@ -233,18 +225,6 @@ class Trainer:
                     "infinite; training stopped, the last good checkpoint is kept; try a lower "
                     "learning rate or fp32"
                 )
-
-
-def rate_factor(training: TrainingParams, iteration: int) -> float:
-    """What the learning rates are multiplied with in an iteration, in (0, 1].
-
-    Args:
-        training: `decay` and `iterations`.
-        iteration: how many are done, from 0.
-    """
-    n_falling = training.decay * training.iterations
-    n_left = training.iterations - iteration
-    return 1.0 if n_left >= n_falling else n_left / n_falling
 
 
 def _share_of(batch: Batch) -> Batch:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from segtrans.catalogue import row_name
 from segtrans.cells import Cell
@@ -45,7 +46,6 @@ def make_cell(*, task, method, init_seed, labels):
             "batch_size": 8,
             "learning_rate": 0.001,
             "discriminator_learning_rate": 0.001,
-            "decay": 0.0,
             "average": 0.0,
             "weight_decay": 0.0001,
             "validate_every": 100,
@@ -178,3 +178,20 @@ def make_store(tmp_path):
         return Store(tmp_path / name)
 
     return make
+
+
+@pytest.fixture
+def drawn_axes(monkeypatch, tmp_path):
+    """A function: the axes that a figure of run folders is drawn into."""
+
+    def drawn_axes(draw, folders):
+        figures, savefig = [], Figure.savefig
+        monkeypatch.setattr(
+            Figure,
+            "savefig",
+            lambda self, *a, **k: (figures.append(self), savefig(self, *a, **k)),
+        )
+        draw(folders, tmp_path / "figure.png")
+        return figures[0].get_axes()[0]
+
+    return drawn_axes

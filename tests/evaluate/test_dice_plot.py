@@ -1,25 +1,13 @@
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from segtrans.errors import UserError
 from segtrans.evaluate.dice_plot import dice_figure
 
 
 @pytest.fixture
-def axes_of(monkeypatch, tmp_path):
-    def draw(folders):
-        figures = []
-        savefig = Figure.savefig
-        monkeypatch.setattr(
-            Figure,
-            "savefig",
-            lambda self, *a, **k: (figures.append(self), savefig(self, *a, **k)),
-        )
-        dice_figure(folders, tmp_path / "dice.png")
-        return figures[0].get_axes()[0]
-
-    return draw
+def axes_of(drawn_axes):
+    return lambda folders: drawn_axes(dice_figure, folders)
 
 
 def test_every_seed_its_mean_and_the_paper_are_drawn(write_run, axes_of):

@@ -1,5 +1,4 @@
 import pytest
-from matplotlib.figure import Figure
 
 from segtrans.errors import UserError
 from segtrans.evaluate.label_plot import fractions_differ, labels_figure
@@ -9,19 +8,8 @@ FRACTIONS = {"half_percent": 0.005, "10_percent": 0.1, "100_percent": 1.0}
 
 
 @pytest.fixture
-def axes_of(monkeypatch, tmp_path):
-    def draw(folders):
-        figures = []
-        savefig = Figure.savefig
-        monkeypatch.setattr(
-            Figure,
-            "savefig",
-            lambda self, *a, **k: (figures.append(self), savefig(self, *a, **k)),
-        )
-        labels_figure(folders, tmp_path / "labels.png")
-        return figures[0].get_axes()[0]
-
-    return draw
+def axes_of(drawn_axes):
+    return lambda folders: drawn_axes(labels_figure, folders)
 
 
 @pytest.fixture
