@@ -37,19 +37,20 @@ def lines() -> Iterator[Line]:
 
 def main(task: str, width: str, batch_size: str, n_updates: str) -> None:
     """Train a little, print the peak of this process and that of its tensors, in MB."""
-    import resource
+    import torch
 
     from benchmarks.steps import made_up_batch, make_cell, make_method, step
     from segtrans.train.arena import keep_freed_memory
     from segtrans.train.cost import iteration_cost
+    from segtrans.train.usage import UsageMeter
 
     keep_freed_memory()
     cell = make_cell("translation", task=task, width=float(width), batch_size=int(batch_size))
     method, batch = make_method(cell), made_up_batch(cell, cell.labels.per_batch)
     for _ in range(int(n_updates)):
         step(method, batch)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
-    print(peak * 1024 / 1e6, iteration_cost(cell).peak_bytes / 1e6)
+    peak_mb = UsageMeter(torch.device("cpu")).read()["peak_memory_mb"]
+    print(peak_mb, iteration_cost(cell).peak_bytes / 1e6)
 
 
 if __name__ == "__main__":

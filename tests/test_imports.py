@@ -45,6 +45,10 @@ VERBS = {
     "predict": ("--weights nowhere --case x --output x", {"nibabel", "torch", "matplotlib"}),
     "table": ("nowhere --output-csv x --output-md x --output-json x", {"pandas"}),
     "figures": ("nowhere --data x --output x", {"h5py", "pandas", "matplotlib"}),
+    "report": (
+        "nowhere --data x --figures x --output x",
+        {"h5py", "torch", "pandas", "matplotlib"},
+    ),
     "track": ("nowhere", {"torch"}),
     "ui": ("", set()),
     "trace": ("nowhere", {"h5py"}),

@@ -58,7 +58,7 @@ def test_paper_scale_is_the_papers():
         ("training.batch_size", "8", ['training.batch_size = "8"', "integer", "quotes"]),
         ("training.learning_rate", "1e-3", ["training.learning_rate", "1.0e-3"]),
         ("training.batch_size", 0, ["training.batch_size = 0", "greater than or equal to 1"]),
-        ("training.batch_size", 20000, ["training.batch_size = 20000", "16000"]),
+        ("training.batch_size", 20000, ["training.batch_size = 20000", "4000"]),
         ("training.validate_every", 10**6, ["training.validate_every", "training.iterations"]),
         ("training.precision", "fp16", ["training.precision", "fp32", "bf16"]),
         ("labels.fraction", 0.0001, ["labels.fraction = 0.0001", "no label", "4000"]),

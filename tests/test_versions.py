@@ -27,7 +27,7 @@ TRAINING = {
     "translation": (2, 97.584137),
 }
 EVALUATION = (
-    2,
+    3,
     {
         "dice_soft_pooled": 0.228992,
         "dice_hard_pooled": 0.260274,
@@ -47,6 +47,10 @@ EVALUATION = (
 def test_training_ends_at_the_loss_of_its_number(name):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["networks"]["width"] = 1 / 32
+    content["training"] |= {"learning_rate": 1e-3, "discriminator_learning_rate": 1e-3}
+    content["training"] |= {"weight_decay": 1e-4}
+    for objective in content["objective"].values():
+        objective["lambda_seg"] = 1.0
     params = parse_params(content, origin="test")
     cell = resolve_cell(params, task="mnist48_simple", method=name, init_seed=0)
     method = build_method(cell)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segtrans.cli.options import Data, ParamFiles, Runs, Threshold, Variant
+from segtrans.cli.options import Data, Output, ParamFiles, Runs, Threshold, Variant
 
 verbs = typer.Typer()
 
@@ -148,6 +148,23 @@ def figures(
     from segtrans.evaluate.figures import write_figures
 
     write_figures(runs, data, output)
+
+
+@verbs.command()
+def report(
+    runs: Runs,
+    data: Annotated[
+        list[Path], typer.Option(help="Data set of the runs; once for each of their tasks.")
+    ],
+    figures: Annotated[
+        Path, typer.Option(help="Folder with a folder of figures for each task, by `figures`.")
+    ],
+    output: Output,
+) -> None:
+    """Write one page on a scale for a reviewer: HTML that holds all it shows."""
+    from segtrans.evaluate.report import write_report
+
+    write_report(runs, data, figures, output)
 
 
 @verbs.command()

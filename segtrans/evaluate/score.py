@@ -135,9 +135,10 @@ def per_patient(sums: Mapping[str, FoldSums]) -> pd.DataFrame:
 
 
 def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
-    """One row per image: fold, domain, index in the fold, provenance, Dice and pixel counts.
+    """One row per image: fold, domain, index in the fold, provenance, Dice, sums over its pixels.
 
-    Dice is given for P images only; provenance (digit, source index) where the data have it.
+    The sums are those of `ImageSums`, from which the pooled scores follow. Dice and overlap are
+    given for P images only; provenance (digit, source index) where the data have it.
     """
     return pd.concat(
         [
@@ -183,5 +184,7 @@ def _domain_rows(store: Store, fold: str, domain: str, sums: ImageSums) -> pd.Da
         columns[name] = pd.array(values)
     if domain == "present":
         columns |= {"dice_hard": sums.dice_hard(), "dice_soft": sums.dice_soft()}
-    columns |= {"lesion_pixels": sums.lesion_pixels, "predicted_pixels": sums.predicted_pixels}
+        columns |= {"soft_overlap": sums.soft_overlap}
+    columns |= {"soft_size": sums.soft_size, "lesion_pixels": sums.lesion_pixels}
+    columns |= {"predicted_pixels": sums.predicted_pixels}
     return pd.DataFrame(columns)

@@ -8,7 +8,7 @@ from segtrans.tracking import comparison_links
 
 
 def print_summary(results: Path) -> None:
-    """Print the table of a scale, the paths of its pictures, and how to open MLflow.
+    """Print the table of a scale, the paths of its page and pictures, and how to open MLflow.
 
     Args:
         results: output folder of a scale, such as results/laptop.
@@ -25,6 +25,7 @@ def print_summary(results: Path) -> None:
         ) from error
     print(text)
     print(f"Table:   {table}, {table.with_suffix('.csv')}")
+    print(f"Report:  {results / 'report.html'}")
     for picture in sorted(results.glob("figures/*/*.png")):
         print(f"Figure:  {picture}")
     print(f"Panels:  {results}/<task>/<row>/seed<k>/panel.png")

@@ -46,30 +46,48 @@ def write_table(
             different scales.
     """
     runs = read_runs(run_folders)
-    metrics = {run.folder: read_metrics(run) for run in runs}
-    scale = _only_scale(runs)
-    rows = [
-        _row([(run, metrics[run.folder]) for run in group])
-        for _, group in groupby(runs, key=lambda run: (run.cell.task, run.row))
-    ]
-    thresholds = sorted({content["threshold"] for content in metrics.values()})
+    scale = only_scale(runs)
+    rows = score_rows(runs)
     with atomic_path(output_csv) as temporary:
         pd.DataFrame([{"scale": scale, **row} for row in rows]).to_csv(
             temporary, index=False, lineterminator="\n"
         )
-    shown = pd.DataFrame([_shown(row) for row in rows])
-    if not _have_patients(runs):
-        shown = shown.drop(columns=list(_PATIENT_COLUMNS))
+    shown = shown_table(rows)
     alignment = ["left", "left", *["right"] * (shown.shape[1] - 2)]
     text = shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
-    write_text(output_md, f"{text}\n\n{caption(runs, thresholds)}\n")
+    points = "\n".join(f"- {point}" for point in caption(runs))
+    write_text(output_md, f"{text}\n\n{points}\n")
     write_json(output_json, _headlines(rows))
 
 
-def caption(runs: Sequence[Run], thresholds: Sequence[float]) -> str:
-    """What the numbers are: scores, scale, seeds, labels, data; a Markdown list."""
-    scale = _only_scale(runs)
-    points = [
+def score_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Scores of evaluated runs in their order, a row for each task, method and variant.
+
+    Raises:
+        UserError: a run is not evaluated, or its metrics are damaged.
+    """
+    return [
+        _row([(run, read_metrics(run)) for run in group])
+        for _, group in groupby(runs, key=lambda run: (run.cell.task, run.row))
+    ]
+
+
+def shown_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """What a reader sees of `score_rows`, all of it text; the headline is Markdown's bold.
+
+    Scores of patients have columns where a task has patients.
+    """
+    shown = pd.DataFrame([_shown(row) for row in rows])
+    if any(TASKS[row["task"]].subjects == "patients" for row in rows):
+        return shown
+    return shown.drop(columns=list(_PATIENT_COLUMNS))
+
+
+def caption(runs: Sequence[Run]) -> list[str]:
+    """What the numbers are: scores, scale, seeds, labels, data; points of a Markdown list."""
+    scale = only_scale(runs)
+    thresholds = sorted({read_metrics(run)["threshold"] for run in runs})
+    return [
         f"Scale `{scale}`, test fold: mean (standard deviation) over initial seeds.",
         "Dice: soft, pooled over all pixels of the P images, with the weights of the best "
         "validation Dice. Last iteration: the same with the last weights. Thresholded at "
@@ -79,12 +97,18 @@ def caption(runs: Sequence[Run], thresholds: Sequence[float]) -> str:
         *_patients_point(runs),
         *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
         f"Data: {_joined(_unique(run.facts['data']['source'] for run in runs))}.",
-        "Paper: its Table 1."
-        if scale == PAPER_SCALE
-        else "Paper: its Table 1, at full scale. This is a reduced scale: the numbers here are no "
-        "reproduction of the paper's, which stand beside them for orientation only.",
+        paper_point(scale),
     ]
-    return "\n".join(f"- {point}" for point in points)
+
+
+def paper_point(scale: str) -> str:
+    """What the paper's numbers are to those of a scale."""
+    if scale == PAPER_SCALE:
+        return "Paper: its Table 1."
+    return (
+        "Paper: its Table 1, at full scale. This is a reduced scale: the numbers here are no "
+        "reproduction of the paper's, which stand beside them for orientation only."
+    )
 
 
 def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -195,7 +219,12 @@ def _labelled(runs: Sequence[Run]) -> str:
     return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}"
 
 
-def _only_scale(runs: Sequence[Run]) -> str:
+def only_scale(runs: Sequence[Run]) -> str:
+    """The scale that all runs share.
+
+    Raises:
+        UserError: they are of different scales.
+    """
     scales = _unique(run.facts["scale"] for run in runs)
     if len(scales) > 1:
         raise UserError(f"runs of different scales, {_joined(scales)}: make a table of each")

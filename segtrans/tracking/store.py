@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from segtrans.atomic import atomic_path
+
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
@@ -49,7 +51,11 @@ def connect() -> "MlflowClient":
         return _client(uri)
     file.parent.mkdir(parents=True, exist_ok=True)
     with _locked(file.with_name(f"{file.name}.lock")):
-        # MLflow makes the tables when it first opens a store; two at once break each other.
+        # MLflow makes the tables when it first opens a store: two at once break each other, and a
+        # file with a part of them could never be opened again.
+        if not file.exists():
+            with atomic_path(file) as temporary:
+                _client(f"{_SQLITE}{temporary}")
         client = _client(uri)
         _write_ahead(file)
     return client

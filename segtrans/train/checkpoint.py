@@ -29,7 +29,7 @@ class Checkpoint:
         best_dice: its soft pooled Dice.
         best_method: the method's state_dict at that validation.
         seconds: training time so far.
-        sessions: commit, versions and device of each process that trained, and from where.
+        sessions: commit, versions, device and usage of each process that trained, and from where.
         mlflow_run_id: the run that a resumed training continues.
     """
 

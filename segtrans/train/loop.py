@@ -25,6 +25,7 @@ from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
 from segtrans.train.terms import TermSums
+from segtrans.train.usage import UsageMeter
 
 # Images (n, C, H, W) float32 with their masks (n, H, W) uint8.
 Validation = Sequence[tuple[Tensor, Tensor | None]]
@@ -68,6 +69,7 @@ class Trainer:
         self.sums = TermSums(fabric.device)
         self.progress = Progress()
         self.sessions: list[dict[str, Any]] = []
+        self.meter = UsageMeter(fabric.device)
         self.mlflow_run_id: str | None = None
 
     def resume(self) -> list[Record]:
@@ -197,6 +199,8 @@ class Trainer:
         now = time.monotonic()
         self.progress.seconds += now - self._clock
         self._clock = self._saved_at = now
+        if self.sessions:
+            self.sessions[-1]["usage"] = self.meter.read()
         self.checkpoints.save(
             Checkpoint(
                 identity=self.cell.identity,

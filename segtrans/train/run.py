@@ -23,6 +23,7 @@ from segtrans.train.arena import keep_freed_memory
 from segtrans.train.commit import checked_out_commit
 from segtrans.train.history import Record
 from segtrans.train.loop import Trainer
+from segtrans.train.usage import joint_usage
 from segtrans.train.world import claimed_world, device_name, is_first_process, start_fabric
 
 _PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
@@ -220,6 +221,8 @@ def _write_outputs(
     trainer: Trainer, output: Path, *, labelled: Labelled, facts: dict[str, Any]
 ) -> None:
     progress = trainer.progress
+    # A checkpoint from before usage was counted has sessions without.
+    usage = joint_usage(session.get("usage") for session in trainer.sessions)
     save_weights(output / WEIGHTS["best"], progress.best_method, trainer.cell)
     save_weights(output / WEIGHTS["last"], trainer.last_state(), trainer.cell)
     with atomic_path(output / "history.jsonl") as temporary:
@@ -233,6 +236,7 @@ def _write_outputs(
             "best_dice_soft_pooled": progress.best_dice,
             "n_parameters": sum(p.numel() for p in trainer.method.parameters()),
             "seconds": round(progress.seconds, 1),
+            **({} if usage is None else {"usage": usage}),
             "mlflow_run_id": trainer.mlflow_run_id,
         },
     )

@@ -72,7 +72,16 @@ def fold_scores(dice, *, false_positives=0, has_patients=False):
 @pytest.fixture
 def write_run(tmp_path):
     """A function that writes a run folder and returns it."""
+    return run_writer(tmp_path)
 
+
+@pytest.fixture(scope="session")
+def write_run_in():
+    """The same below any folder."""
+    return run_writer
+
+
+def run_writer(results):
     def write(
         method="translation",
         seed=0,
@@ -86,7 +95,7 @@ def write_run(tmp_path):
         false_positives=0,
         history=None,
         sha256=SHA256,
-        root=tmp_path,
+        root=results,
     ):
         folder = root / scale / task / row_name(method, variant) / f"seed{seed}"
         folder.mkdir(parents=True)
@@ -154,12 +163,21 @@ def make_store(tmp_path):
 
     A mask is where the image is above one half; absence images stay below.
     """
+    return store_maker(tmp_path)
 
+
+@pytest.fixture(scope="session")
+def make_store_in():
+    """The same in any folder."""
+    return store_maker
+
+
+def store_maker(folder):
     def make(side=48, *, channels=("intensity",), has_digits=True, name="data.h5"):
         header = StoreHeader("mnist48_simple", channels, {}, "made up", "0" * 64, 0)
         rng = np.random.default_rng(0)
         shape = (len(DIGITS), len(channels), side, side)
-        with write_store(tmp_path / name, header) as writer:
+        with write_store(folder / name, header) as writer:
             for fold in FOLDS:
                 for domain in DOMAINS:
                     high = 256 if domain == "present" else 128
@@ -175,7 +193,7 @@ def make_store(tmp_path):
                         writer.add(
                             fold, domain, key, shape=values.shape, dtype=values.dtype, scale=scale
                         ).append(values)
-        return Store(tmp_path / name)
+        return Store(folder / name)
 
     return make
 

@@ -66,7 +66,7 @@ def test_images_are_listed_with_their_provenance(make_store):
     frame = per_image(store, score_method(Brightness(), store, threshold=0.5))
     assert list(frame.columns) == [
         "fold", "domain", "index", "digit", "source_index",
-        "dice_hard", "dice_soft", "lesion_pixels", "predicted_pixels",
+        "dice_hard", "dice_soft", "soft_overlap", "soft_size", "lesion_pixels", "predicted_pixels",
     ]  # fmt: skip
     assert len(frame) == 2 * 2 * 6
     row = frame[(frame["fold"] == "test") & (frame["domain"] == "present")].iloc[1]
@@ -122,6 +122,8 @@ def test_a_run_is_scored_with_both_weights_on_both_folds(trained):
     predicted = (p > 0.4).sum(axis=(1, 2))
     rows = frame[(frame["fold"] == "test") & (frame["domain"] == "present")]
     assert rows["predicted_pixels"].tolist() == predicted.tolist()
+    overlap, size, lesion = rows[["soft_overlap", "soft_size", "lesion_pixels"]].sum()
+    assert 2 * overlap / (size + lesion) == pytest.approx(expected, rel=1e-5)
     assert "3.0" not in (folder / "per_image.csv").read_text().splitlines()[1].split(",")
 
 

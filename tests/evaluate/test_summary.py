@@ -14,6 +14,7 @@ def test_it_prints_table_pictures_and_links(tmp_path, capsys, monkeypatch):
     summary.print_summary(results)
     text = capsys.readouterr().out
     assert text.startswith("| the table |\n")
+    assert str(results / "report.html") in text
     assert str(results / "figures" / "mnist48_simple" / "dice.png") in text
     assert "links of ['segtrans/laptop/mnist48_simple']" in text
 

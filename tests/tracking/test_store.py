@@ -133,6 +133,20 @@ def test_processes_that_open_a_new_store_at_once_lose_nothing(
     assert experiments == [("Default",), ("segtrans/s/t",)]
 
 
+def test_a_store_whose_creation_was_killed_is_made_again(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", OPEN_AND_LOG, "0"], cwd=tmp_path)
+    while not any(file.stat().st_size for file in tmp_path.glob(".*.partial.mlflow.db")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    assert _open_at_once(tmp_path, 1) == [""]
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        assert connection.execute("select status from runs").fetchall() == [("FINISHED",)]
+    assert not list(tmp_path.glob(".*.partial.*"))
+
+
 def test_a_lock_that_is_never_freed_ends_in_a_warning(
     store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

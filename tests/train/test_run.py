@@ -51,6 +51,9 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
     assert facts["labelled"] == {"unit": "digit", "n_units": 3, "n_images": 3}
     assert facts["mlflow_run_id"]
     assert [session["from_iteration"] for session in facts["sessions"]] == [0]
+    assert facts["usage"] == facts["sessions"][0]["usage"]
+    assert 100 < facts["usage"]["peak_memory_mb"] < 8000
+    assert facts["usage"]["gpu_peak_memory_mb"] is None
     provenance = Store(tiny_data).provenance("train", "present")
     ids = json.loads(Path("run/labelled_ids.json").read_text())["ids"]
     classes = dict(zip(provenance["source_index"].tolist(), provenance["digit"], strict=True))

@@ -111,7 +111,7 @@ def results(folder):
     return {
         file.relative_to(folder): file.read_bytes()
         for file in files
-        if file.is_file() and file.name not in ("run.json", "tracked.json")
+        if file.is_file() and file.name not in ("run.json", "tracked.json", "report.html")
     }
 
 

@@ -67,8 +67,15 @@ def replace(folder, file, old, new):
 
 
 # Four methods and two seeds, of each of the two tasks
-AFTER_TRAINING = {"evaluate": 16, "table": 1, "figures": 2, "track": 2}
-ONE_TASK = {"train": 8, "evaluate": 8, "table": 1, "figures": 1, "track": 1}
+AFTER_TRAINING = {"evaluate": 16, "table": 1, "figures": 2, "report_page": 1, "track": 2}
+ONE_TASK = {
+    "train": 8,
+    "evaluate": 8,
+    "table": 1,
+    "figures": 1,
+    "report_page": 1,
+    "track": 1,
+}
 
 
 def test_a_second_run_has_nothing_to_do(interpreter, project):
@@ -86,9 +93,14 @@ def test_touched_data_with_the_same_content_reruns_nothing(interpreter, project)
     assert planned(interpreter, project) == {}
 
 
-def test_a_changed_learning_rate_reruns_training_and_what_follows(interpreter, project):
-    replace(project, "params.yaml", "\n  learning_rate: 0.001", "\n  learning_rate: 0.002")
+def test_a_changed_network_reruns_training_and_what_follows(interpreter, project):
+    replace(project, "params.yaml", "unique_fraction: 0.25", "unique_fraction: 0.5")
     assert planned(interpreter, project) == {"train": 16} | AFTER_TRAINING
+
+
+def test_a_changed_learning_rate_reruns_the_tasks_that_have_no_other(interpreter, project):
+    replace(project, "params.yaml", "\n  learning_rate: 0.01", "\n  learning_rate: 0.02")
+    assert planned(interpreter, project) == ONE_TASK
 
 
 def test_a_changed_weight_reruns_its_own_method(interpreter, project):
@@ -98,6 +110,7 @@ def test_a_changed_weight_reruns_its_own_method(interpreter, project):
         "evaluate": 8,
         "table": 1,
         "figures": 2,
+        "report_page": 1,
         "track": 2,
     }
 
@@ -114,6 +127,7 @@ def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
         "evaluate": 8,
         "table": 1,
         "figures": 2,
+        "report_page": 1,
         "track": 2,
     }
 
@@ -177,6 +191,7 @@ def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, projec
         "evaluate": 6,
         "table": 1,
         "figures": 2,
+        "report_page": 1,
         "track": 2,
     }
     assert planned(interpreter, project) == {}
@@ -223,7 +238,7 @@ def test_a_failed_jobs_own_line_is_shown(project):
 
 
 def test_one_key_on_the_command_line_is_laid_over_the_file(interpreter, project):
-    jobs = planned(interpreter, project, "--config", "training={learning_rate: 0.002}")
+    jobs = planned(interpreter, project, "--config", "networks={unique_fraction: 0.5}")
     assert jobs["train"] == 16
 
 

@@ -55,6 +55,14 @@ def test_the_table_has_a_row_for_each_method_and_says_what_it_is(project):
         assert words in text
 
 
+def test_the_page_shows_both_tasks(project):
+    page = (project / "results/smoke/report.html").read_text(encoding="utf-8")
+    for words in ("reduced scale", "MNIST 48×48 simple", "BraTS", "phantoms", "Patients"):
+        assert words in page, words
+    # Samples, learning curves, Dice, differences, failures; and a panel for each method.
+    assert page.count("<img ") == len(TASKS) * (5 + len(METHODS))
+
+
 def test_every_run_leaves_its_files_and_its_weights_load(project):
     for task, method in itertools.product(TASKS, METHODS):
         data = Store(project / f"data/smoke/{task}.h5")

@@ -192,10 +192,20 @@ def get_task_results(wildcards):
     return get_run_files(SCALE, [wildcards.task], RUN_FILES + SCORE_FILES)
 
 
+def get_data_options(wildcards, input):
+    """The option that names a data set, once for each."""
+    return [part for path in input.data for part in ("--data", path)]
+
+
 def get_final_output():
-    """The table, the figures of every task, and the tracked runs."""
+    """The table, the page, the figures of every task, and the tracked runs."""
     return (
-        [DATA_RECORDS, f"results/{SCALE}/table.md", f"results/{SCALE}/table.csv"]
+        [DATA_RECORDS]
+        + expand(
+            "results/{scale}/{name}",
+            scale=SCALE,
+            name=["table.md", "table.csv", "report.html"],
+        )
         + expand(
             "results/{scale}/figures/{task}/{figure}",
             scale=SCALE,

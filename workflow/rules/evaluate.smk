@@ -75,6 +75,32 @@ rule figures:
         " > {log:q} 2>&1"
 
 
+rule report_page:
+    input:
+        get_run_files("{scale}", PARAMS.tasks, RUN_FILES + SCORE_FILES),
+        expand(
+            "results/{{scale}}/figures/{task}/{figure}",
+            task=PARAMS.tasks,
+            figure=TASK_FIGURES,
+        ),
+        data=expand("data/{{scale}}/{task}.h5", task=PARAMS.tasks),
+    output:
+        "results/{scale}/report.html",
+    log:
+        "logs/{scale}/report_page.log",
+    benchmark:
+        "logs/{scale}/report_page.benchmark.tsv"
+    threads: 1
+    params:
+        runs=get_run_folders("{scale}", PARAMS.tasks),
+        data=get_data_options,
+        version=EVALUATION_VERSION,
+    shell:
+        "segtrans report {params.data:q} --figures results/{wildcards.scale:q}/figures"
+        " --output {output:q} {params.runs:q}"
+        " > {log:q} 2>&1"
+
+
 rule track:
     input:
         get_task_results,
