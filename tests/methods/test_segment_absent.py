@@ -57,13 +57,13 @@ def test_a_void_slot_counts_for_nothing_beside_absence_images(name):
 
 
 def test_a_weight_of_zero_leaves_the_cycle_out():
-    method = make("translation", weights={"lambda_cyc": 0.0})
+    method = make("translation", weights={"lambda_cyc": 0.0, "lambda_seg": 10.0})
     terms = update(method, batch())
     assert set(terms) == TERMS["translation"] - {"cyc_APA"}
     v = {name: float(value) for name, value in terms.items()}
     latent = sum(value for name, value in v.items() if name.startswith("lat_"))
-    expected = 50 * (v["rec_PP"] + v["rec_AA"]) + latent + 3 * (v["adv_A"] + v["adv_P"]) + v["seg"]
-    assert v["total"] == pytest.approx(expected, rel=1e-5)
+    images = 50 * (v["rec_PP"] + v["rec_AA"]) + 3 * (v["adv_A"] + v["adv_P"])
+    assert v["total"] == pytest.approx(images + latent + 10 * v["seg"], rel=1e-5)
 
 
 def test_a_weight_of_zero_leaves_the_discriminators_alone():
