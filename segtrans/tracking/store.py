@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from segtrans.atomic import atomic_path
+from segtrans.atomic import atomic_path, remove_leftovers
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -54,6 +54,7 @@ def connect() -> "MlflowClient":
         # MLflow makes the tables when it first opens a store: two at once break each other, and a
         # file with a part of them could never be opened again.
         if not file.exists():
+            remove_leftovers(file.with_name(f"{file.name}-journal"))  # SQLite's, of a killed one
             with atomic_path(file) as temporary:
                 _client(f"{_SQLITE}{temporary}")
         client = _client(uri)
