@@ -135,5 +135,5 @@ def test_jobs_become_kubernetes_jobs_and_a_killed_training_is_tried_again(
         limits = {"memory": "16000M", "nvidia.com/gpu": "1"}
         assert of == {"requests": {"cpu": "1"} | limits, "limits": limits}
     others = [of for name, of in resources.items() if "-train-" not in name]
-    assert len(others) == 6
+    assert len(others) == 7
     assert all(of["limits"] == {"memory": "4000M"} for of in others)
