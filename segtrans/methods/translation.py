@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
+from segtrans.methods.adversary import judge
 from segtrans.methods.base import (
     Engine,
     Method,
@@ -27,7 +28,7 @@ from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder
 from segtrans.nets.residual_decoder import ResidualDecoder
 from segtrans.nets.tables import ARCHITECTURES
-from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
+from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
 from segtrans.processes import n_processes, share
@@ -158,14 +159,14 @@ class Translation(Method):
     def update(
         self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
     ) -> Terms:
-        """One discriminator step, then one generator step on the same translations."""
+        """One discriminator step, then one generator step, both as one pass judged the images."""
         with self.generator_weights.normalised(update=True):
             with engine.autocast():
                 terms, images = self._translate(x_P, x_A, y, generator)
             losses_D: Terms = {}
             if self.weights["lambda_adv"]:
-                losses_D = self._update_discriminators(x_P, x_A, images, engine)
-                terms |= self._deceive(images, engine)
+                losses_D, adversarial = self._judge(x_P, x_A, images, engine)
+                terms |= adversarial
             terms["total"] = weighted_total(terms, self.weights)  # eq. 7
             optimiser = self.optimisers["generator"]
             optimiser.zero_grad()
@@ -250,36 +251,24 @@ class Translation(Method):
             terms["seg"] = dice_loss(y_seg, with_empty(y, n_absent))  # eq. 8
         return terms, Images(x_PA, x_PP, x_AA, x_AP)
 
-    def _update_discriminators(
+    def _judge(
         self, x_P: Tensor, x_A: Tensor, images: Images, engine: Engine
-    ) -> Terms:
-        """D_A judges x_A and x_PA, D_P judges x_P and x_AP (equation 12)."""
-        with self.discriminator_weights.normalised(update=True), engine.autocast():
-            losses = {
-                "disc_A": self._judge("A", x_A, images.x_PA),
-                "disc_P": self._judge("P", x_P, images.x_AP),
-            }
+    ) -> tuple[Terms, Terms]:
+        """Train D_A on x_A and x_PA, D_P on x_P and x_AP; each side's terms of equation 12."""
+        D, pairs = self.discriminators, {"A": (x_A, images.x_PA), "P": (x_P, images.x_AP)}
         optimiser = self.optimisers["discriminators"]
-        optimiser.zero_grad()
-        engine.backward(losses["disc_A"] + losses["disc_P"])
+        with self.discriminator_weights.normalised(update=True):
+            with engine.autocast():
+                verdicts = {domain: judge(D[domain], *pair) for domain, pair in pairs.items()}
+            optimiser.zero_grad()
+            engine.backward(verdicts["A"].scored + verdicts["P"].scored)
         optimiser.step()
-        return losses
-
-    def _deceive(self, images: Images, engine: Engine) -> Terms:
-        """What the generator minimises of equation 12."""
-        D = self.discriminators.requires_grad_(False)  # nobody reads those gradients
-        with self.discriminator_weights.normalised(update=False), engine.autocast():
-            terms = {
-                "adv_A": hinge_generator(D["A"](images.x_PA)),
-                "adv_P": hinge_generator(D["P"](images.x_AP)),
-            }
-        D.requires_grad_(True)
-        return terms
-
-    def _judge(self, domain: str, real: Tensor, fake: Tensor) -> Tensor:
-        """A discriminator's loss, real and translated images in one pass."""
-        scores = self.discriminators[domain](torch.cat([real, fake.detach()]), n_sets=2)
-        return hinge_discriminator(*torch.split(scores, [len(real), len(fake)]))
+        losses = {f"disc_{domain}": verdict.loss for domain, verdict in verdicts.items()}
+        adversarial = {
+            f"adv_{domain}": verdicts[domain].adversarial(fake)
+            for domain, (_, fake) in pairs.items()
+        }
+        return losses, adversarial
 
 
 def build(cell: Cell, generator: torch.Generator) -> Translation:

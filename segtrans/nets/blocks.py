@@ -27,6 +27,14 @@ def adaptive_instance_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     return F.group_norm(maps, n * c, gain.flatten(), bias.flatten()).view_as(x)
 
 
+def rectified(x: Tensor) -> Tensor:
+    """ReLU of normalised maps that nobody else reads, (N, C, H, W): in place where that is cheaper.
+
+    Few channels come from layer norm as a view, and autograd would copy what lies beneath it.
+    """
+    return x.relu() if x.shape[1] < _FEW_CHANNELS else x.relu_()
+
+
 class LayerNorm(nn.Module):
     """Layer norm over C, H, W of each sample, then a gain (1) and a bias (0) per channel.
 

@@ -8,7 +8,6 @@ a method's state_dict and nothing else of the package.
 import torch
 from torch.nn import functional as F
 
-EPSILON = 1e-8  # of AMSGrad
 RESIDUAL = "generator.residual_decoder"  # the one network without short skips
 
 
@@ -18,14 +17,12 @@ class Step:
     Args:
         state: the method's state_dict in float64.
         weights: of equation 7.
-        rate: learning rate of the discriminators.
-        weight_decay: of AMSGrad.
         unique: channels of the unique code.
         long_skip: of the decoders.
     """
 
-    def __init__(self, state, *, weights, rate, weight_decay, unique, long_skip):
-        self.weights, self.rate, self.weight_decay = weights, rate, weight_decay
+    def __init__(self, state, *, weights, unique, long_skip):
+        self.weights = weights
         self.unique, self.long_skip = unique, long_skip
         self.uv, self.p = {}, {}
         for name, tensor in state.items():
@@ -186,9 +183,9 @@ class Step:
         if n:
             y_seg = self.segment(c_P[:n], u_P[:n], [s[:n] for s in s_P])  # eqs 4, 5
             terms["seg"] = dice_loss(y_seg[:, 0], y)  # eq. 8
-        gradients = self.discriminators_step(terms, x_P, x_A, x_PA.detach(), x_AP.detach())
         terms["adv_A"] = -self.judge("A", x_PA).mean()  # eq. 12
         terms["adv_P"] = -self.judge("P", x_AP).mean()
+        gradients = self.of_discriminators(terms, x_P, x_A, x_PA.detach(), x_AP.detach())
         terms["total"] = self.total(terms)
         names = [name for name in self.p if name.startswith("generator.")]
         found = torch.autograd.grad(
@@ -196,7 +193,7 @@ class Step:
         )
         return terms, gradients | dict(zip(names, found, strict=True))
 
-    def discriminators_step(self, terms, x_P, x_A, x_PA, x_AP):
+    def of_discriminators(self, terms, x_P, x_A, x_PA, x_AP):
         for domain, real, fake in (("A", x_A, x_PA), ("P", x_P, x_AP)):
             real_scores, fake_scores = self.judge(domain, real), self.judge(domain, fake)
             terms[f"disc_{domain}"] = (1 - real_scores).clamp(min=0).mean() + (
@@ -204,15 +201,7 @@ class Step:
             ).clamp(min=0).mean()
         names = [name for name in self.p if name.startswith("discriminators.")]
         loss = terms["disc_A"] + terms["disc_P"]
-        found = torch.autograd.grad(loss, [self.p[name] for name in names])
-        for name, gradient in zip(names, found, strict=True):
-            g = gradient + self.weight_decay * self.p[name].detach()
-            # After one step both moments of AMSGrad, their biases corrected, are g and g squared.
-            moved = self.p[name].detach() - self.rate * g / (g.abs() + EPSILON)
-            self.p[name] = moved
-        for stem in self.uv:
-            if stem.startswith("discriminators."):
-                self.w[stem] = self.normalised(stem)  # u and v stay
+        found = torch.autograd.grad(loss, [self.p[name] for name in names], retain_graph=True)
         return dict(zip(names, found, strict=True))
 
     def total(self, terms):

@@ -50,8 +50,6 @@ def assert_same_step(cell, model, x_P, x_A, y):
     step = Step(
         model.state_dict(),
         weights=cell.weights,
-        rate=cell.training.discriminator_learning_rate,
-        weight_decay=cell.training.weight_decay,
         unique=model.generator.n_unique,
         long_skip=METHODS[cell.method].options["long_skip"],
     )
