@@ -11,7 +11,8 @@ class MethodEntry:
         title: the row's name in tables and figures (the paper's where it has one).
         module: file in `segtrans/methods/` whose `build` makes the method.
         weights: names of the objective's weights that the method needs; their values stand in
-            the parameters under `objective.<module>`.
+            the parameters under `objective.<module>`, and what it has otherwise under
+            `objective.<method>`.
         options: keyword arguments that `build` passes to the method.
         only_labelled: batches of P hold labelled images alone.
         paper_dice: the paper's Dice by task as (mean, standard deviation), Tables 1a and 1b.

@@ -97,7 +97,7 @@ def resolve_cell(
         "data_seed": params.data_seed,
         "labels": params.labels.model_dump(mode="json") | unused,
         "networks": params.networks.model_dump(mode="json"),
-        "weights": params.objective[METHODS[method].module],
+        "weights": params.weights(method),
         "augmentation": params.augmentation.model_dump(mode="json") if has_patients else None,
         "training": params.training.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,

@@ -56,7 +56,8 @@ class Params(Block):
     networks: NetworksParams
     objective: dict[str, dict[str, Weight]] = Field(
         description="weights of the objective's terms (equation 7), by the file of the methods "
-        "that use them; the paper: autoencoder 1, 1; translation 3, 50, 1, 50, 0.01"
+        "that use them, and by method what it has otherwise; the paper: autoencoder 1, 1; "
+        "translation 3, 50, 1, 50, 0.01"
     )
     training: TrainingParams
     evaluation: EvaluationParams
@@ -97,17 +98,22 @@ class Params(Block):
         methods = params_of(self, task).methods
         return tuple(itertools.product(methods, self.variants or (None,)))
 
+    def weights(self, method: str) -> dict[str, float]:
+        """A method's weights of the objective: those of its file, and over them its own."""
+        return self.objective[METHODS[method].module] | self.objective.get(method, {})
+
     def _check_weights(self) -> None:
-        weights = {entry.module: entry.weights for entry in METHODS.values()}
-        for module in self.objective:
-            if module not in weights:
-                raise ValueError(f"objective.{module}: {nearest(module, weights)}")
-        for module, names in weights.items():
-            given = self.objective.get(module, {})
-            for key in sorted(set(given) ^ set(names)):
+        of_modules = {entry.module: entry.weights for entry in METHODS.values()}
+        known = of_modules | {method: entry.weights for method, entry in METHODS.items()}
+        for name in {*of_modules, *self.objective}:
+            if name not in known:
+                raise ValueError(f"objective.{name}: {nearest(name, known)}")
+            given = set(self.objective.get(name, {}))
+            missing = set(known[name]) - given if name in of_modules else set()
+            for key in sorted(given - set(known[name]) | missing):
                 problem = "unknown key" if key in given else "missing"
                 raise ValueError(
-                    f"objective.{module}.{key}: {problem}; the keys are {', '.join(names)}"
+                    f"objective.{name}.{key}: {problem}; the keys are {', '.join(known[name])}"
                 )
 
     def _check_training(self) -> None:

@@ -1,14 +1,16 @@
 """The parameter model: what it accepts, and the one line it answers to what it refuses."""
 
 import copy
+import itertools
 from pathlib import Path
 
 import pytest
 import yaml
 
+from segtrans.catalogue import METHODS
 from segtrans.cells import read_cell, resolve_cell
 from segtrans.errors import UserError
-from segtrans.params import load_params, parse_params
+from segtrans.params import load_params, params_of, parse_params
 
 ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -41,13 +43,11 @@ def test_paper_scale_is_the_papers():
     assert params.networks.width == 1.0
     assert params.labels.fraction == 0.01
     assert params.labels.digits == (9,)
-    assert params.objective["translation"] == {
-        "lambda_adv": 3.0,
-        "lambda_rec": 50.0,
-        "lambda_lat": 1.0,
-        "lambda_cyc": 50.0,
-        "lambda_seg": 0.01,
-    }
+    weights = {"lambda_adv": 3.0, "lambda_rec": 50.0, "lambda_lat": 1.0, "lambda_cyc": 50.0}
+    for task, method in itertools.product(params.tasks, METHODS):
+        if METHODS[method].module == "translation":
+            given = params_of(params, task).weights(method)
+            assert given == weights | {"lambda_seg": 0.01}, (task, method)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,11 @@ def test_paper_scale_is_the_papers():
         ("init_seeds", [0, 0], ["init_seeds = 0", "twice"]),
         ("objective.translation", {"lambda_adv": 1.0}, ["objective.translation", "missing"]),
         ("objective.translatoin", {}, ["objective.translatoin", "did you mean translation"]),
+        (
+            "objective.translation_separate.lambda_x",
+            1.0,
+            ["translation_separate.lambda_x: unknown"],
+        ),
         ("objective.autoencoder.lambda_rec", -1.0, ["objective.autoencoder.lambda_rec = -1.0"]),
         ("init_seeds", [2**32], ["init_seeds", "4294967296"]),
         ("scale", "../up", ["scale", "../up"]),
@@ -130,6 +135,15 @@ def test_identity_follows_the_science_of_its_own_cell_only():
     assert identity(changed("training.learning_rate", 0.002)) != base
     assert identity(changed("objective.autoencoder.lambda_rec", 2.0)) != base
     assert identity(DEFAULT, method="segmentation_only") != base
+
+
+def test_a_method_has_the_weights_of_its_file_but_for_its_own():
+    params = parse_params(changed("objective.translation_separate", {"lambda_seg": 0.3}), origin="")
+    assert params.weights("translation_separate") == params.weights("translation") | {
+        "lambda_seg": 0.3
+    }
+    assert params.weights("translation_sum") == params.weights("translation")
+    assert params.weights("translation")["lambda_seg"] != 0.3
 
 
 @pytest.mark.parametrize("text", ["{", "nowhere.json", '{"task": "mnist48_simple"}'])
