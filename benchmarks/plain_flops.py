@@ -12,8 +12,15 @@ from segtrans.nets.tables import ARCHITECTURES
 Size = tuple[int, int]
 
 
-def translation_flops(cell: Cell, *, n_labelled: int) -> int:
-    """Of one training step of the method `translation`."""
+def translation_flops(cell: Cell, *, n_labelled: int, judged_once: bool = False) -> int:
+    """Of one training step of the method `translation`.
+
+    Args:
+        cell: what is trained.
+        n_labelled: images of the batch that are segmented.
+        judged_once: count as the package does it, one pass of the discriminators for both sides;
+            the plain way has a pass for each.
+    """
     task, n = cell.task_facts, cell.training.batch_size
     tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
     size, n_channels = (task.height, task.width), len(task.channels)
@@ -39,16 +46,18 @@ def translation_flops(cell: Cell, *, n_labelled: int) -> int:
     segmentation = decoder(latent, tables.residual_kernel, task.n_classes, 1, False)
     discriminator = _discriminator(n_channels, tables.discriminator_channels, size)
     generator = 6 * n * encoder + 3 * n * common + 2 * n * residual + n_labelled * segmentation
-    # The discriminators learn from real and translated images of both domains; then the generator
-    # gets its gradient through them.
-    passes = 3 * generator + 3 * 4 * n * discriminator + 2 * 2 * n * discriminator
-    # Nobody needs the gradient of a batch's own images, nor the discriminators' of translations.
-    first = _convolution(n_channels, tables.encoder_channels[0], 3, size)
-    judged = sum(
+    # Nobody needs the gradient of a batch's own images.
+    passes = 3 * generator - 2 * n * _convolution(n_channels, tables.encoder_channels[0], 3, size)
+    # The discriminators learn from real and translated images of both domains.
+    judging = 3 * 4 * n * discriminator
+    if judged_once:
+        return passes + judging
+    # Without gradients of the images; then the generator gets its gradient through them.
+    first = sum(
         _convolution(n_channels, tables.discriminator_channels[0], 4, scale)
         for scale in _halvings(size, 2)
     )
-    return passes - 2 * n * first - 4 * n * judged
+    return passes + judging - 4 * n * first + 2 * 2 * n * discriminator
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, size: Size) -> int:
