@@ -38,9 +38,10 @@ def history(folder):
 def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     tiny_data, make_cell, method, per_batch
 ):
-    # AMSGrad's first steps are as long as the learning rate however small the gradient, so that
-    # rounding of the smallest ones moves the adversarial terms: by less than the tolerance at this
-    # rate.
+    # AMSGrad's first steps are as long as the learning rate however small the gradient. Those of the
+    # discriminators' last biases, of real and translated images, cancel but for rounding, which so
+    # shifts all scores: the adversarial terms see it, the hinge does not, nor does any network.
+    shifted = {"adv_A": 1e-3, "adv_P": 1e-3, "total": 6e-3}
     rates = {"learning_rate": 0.001, "discriminator_learning_rate": 0.001}
     cell = make_cell(method, batch_size=8, iterations=8, validate_every=1, **rates)
     # An odd number of labels, or mostly none, cannot be shared equally.
@@ -53,8 +54,11 @@ def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     assert [record["iteration"] for record in together] == list(range(9))
     assert any("seg" in record["train"] for record in alone)
     for one, two in zip(alone, together, strict=True):
-        assert two["train"] == pytest.approx(one["train"], rel=1e-4, abs=2e-4), one["iteration"]
-        assert two["valid"] == pytest.approx(one["valid"], rel=1e-4, abs=5e-5)
+        assert two["train"].keys() == one["train"].keys()
+        for name, value in one["train"].items():
+            expected = pytest.approx(value, rel=1e-5, abs=shifted.get(name, 2e-5))
+            assert two["train"][name] == expected, (one["iteration"], name)
+        assert two["valid"] == pytest.approx(one["valid"], rel=1e-5, abs=2e-5)
     assert "2 processes" in json.loads(Path("two/run.json").read_text())["device"]
 
 
