@@ -91,7 +91,7 @@ def test_a_training_cut_off_by_the_time_limit_continues_from_its_checkpoint(
     slurm, project, search_path
 ):
     # More than a minute on any machine, and a minute is the shortest limit that Slurm has.
-    training = "training={iterations: 450, validate_every: 50, batch_size: 8}"
+    training = "training={iterations: 1200, validate_every: 100, batch_size: 8}"
     run = "results/smoke/mnist48_simple/translation/seed0"
     run_on_slurm(
         *(slurm, project, search_path, sys.executable, f"{run}/run.json"),
@@ -105,4 +105,4 @@ def test_a_training_cut_off_by_the_time_limit_continues_from_its_checkpoint(
     assert starts[0] == 0
     assert starts == sorted(set(starts))
     lines = (project / run / "history.jsonl").read_text().splitlines()
-    assert [json.loads(line)["iteration"] for line in lines] == list(range(0, 451, 50))
+    assert [json.loads(line)["iteration"] for line in lines] == list(range(0, 1201, 100))
