@@ -13,7 +13,7 @@ class MethodEntry:
         weights: names of the objective's weights that the method needs; their values stand in
             the parameters under `objective.<module>`, and what it has otherwise under
             `objective.<method>`.
-        options: keyword arguments that `build` passes to the method.
+        options: in what variants of a method differ; its module says what they mean.
         only_labelled: batches of P hold labelled images alone.
         paper_dice: the paper's Dice by task as (mean, standard deviation), Tables 1a and 1b.
     """

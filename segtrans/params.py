@@ -56,8 +56,8 @@ class Params(Block):
     networks: NetworksParams
     objective: dict[str, dict[str, Weight]] = Field(
         description="weights of the objective's terms (equation 7), by the file of the methods "
-        "that use them, and by method what it has otherwise; the paper: autoencoder 1, 1; "
-        "translation 3, 50, 1, 50, 0.01"
+        "that use them, and by method what it has otherwise, which wins wherever either is named; "
+        "the paper: autoencoder 1, 1; translation 3, 50, 1, 50, 0.01"
     )
     training: TrainingParams
     evaluation: EvaluationParams
@@ -105,7 +105,7 @@ class Params(Block):
     def _check_weights(self) -> None:
         of_modules = {entry.module: entry.weights for entry in METHODS.values()}
         known = of_modules | {method: entry.weights for method, entry in METHODS.items()}
-        for name in {*of_modules, *self.objective}:
+        for name in dict.fromkeys((*of_modules, *self.objective)):
             if name not in known:
                 raise ValueError(f"objective.{name}: {nearest(name, known)}")
             given = set(self.objective.get(name, {}))

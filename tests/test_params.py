@@ -146,6 +146,19 @@ def test_a_method_has_the_weights_of_its_file_but_for_its_own():
     assert params.weights("translation")["lambda_seg"] != 0.3
 
 
+def test_a_weight_of_a_methods_own_wins_over_a_variant_of_its_file():
+    objective = {"translation": {"lambda_seg": 7.0}}
+    params = parse_params(changed("variants", {"heavy": {"objective": objective}}), origin="")
+    heavy = {
+        method: resolve_cell(
+            params, task="mnist48_simple", method=method, init_seed=0, variant="heavy"
+        ).weights["lambda_seg"]
+        for method in ("translation", "translation_sum", "translation_separate")
+    }
+    own = DEFAULT["objective"]["translation_separate"]["lambda_seg"]
+    assert heavy == {"translation": 7.0, "translation_sum": 7.0, "translation_separate": own}
+
+
 @pytest.mark.parametrize("text", ["{", "nowhere.json", '{"task": "mnist48_simple"}'])
 def test_a_bad_cell_is_one_line(text):
     with pytest.raises(UserError) as caught:

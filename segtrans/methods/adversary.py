@@ -14,7 +14,8 @@ from segtrans.objective.losses import hinge_discriminator, hinge_generator
 
 # Where its hinge is flat a discriminator does not learn from a translation, yet the generator does:
 # the translation then goes back with this weight. A power of two, so that dividing by it again is
-# exact, and small enough to be lost in the rounding of the discriminator's gradients.
+# exact, and small enough to be lost in the rounding of the discriminator's gradients (where all are
+# flat, a gradient of about 1e-12 in place of 0).
 _UNLEARNT = 2.0**-40
 
 

@@ -165,7 +165,7 @@ class Translation(Method):
                 terms, images = self._translate(x_P, x_A, y, generator)
             losses_D: Terms = {}
             if self.weights["lambda_adv"]:
-                losses_D, adversarial = self._judge(x_P, x_A, images, engine)
+                losses_D, adversarial = self._train_discriminators(x_P, x_A, images, engine)
                 terms |= adversarial
             terms["total"] = weighted_total(terms, self.weights)  # eq. 7
             optimiser = self.optimisers["generator"]
@@ -251,7 +251,7 @@ class Translation(Method):
             terms["seg"] = dice_loss(y_seg, with_empty(y, n_absent))  # eq. 8
         return terms, Images(x_PA, x_PP, x_AA, x_AP)
 
-    def _judge(
+    def _train_discriminators(
         self, x_P: Tensor, x_A: Tensor, images: Images, engine: Engine
     ) -> tuple[Terms, Terms]:
         """Train D_A on x_A and x_PA, D_P on x_P and x_AP; each side's terms of equation 12."""

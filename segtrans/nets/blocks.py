@@ -27,7 +27,7 @@ def adaptive_instance_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     return F.group_norm(maps, n * c, gain.flatten(), bias.flatten()).view_as(x)
 
 
-def rectified(x: Tensor) -> Tensor:
+def relu_once(x: Tensor) -> Tensor:
     """ReLU of normalised maps that nobody else reads, (N, C, H, W): in place where that is cheaper.
 
     Few channels come from layer norm as a view, and autograd would copy what lies beneath it.

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from segtrans.nets.blocks import ConvBlock, LayerNorm, LongSkip, rectified
+from segtrans.nets.blocks import ConvBlock, LayerNorm, LongSkip, relu_once
 from segtrans.nets.convolution import Convolution, channels_last
 from segtrans.nets.tables import Architecture
 from segtrans.nets.upsampling import upsampled_convolution
@@ -166,6 +166,6 @@ class Trunk(nn.Module):
         for block, long_skip, norm, skip in zip(
             self.blocks, self.long_skips[1:], norms[:-1], rest, strict=True
         ):
-            x = block(x, rectified(norm(x)), skip.shape[-2:])
+            x = block(x, relu_once(norm(x)), skip.shape[-2:])
             x = long_skip(x, skip)
-        return rectified(norms[-1](x))
+        return relu_once(norms[-1](x))

@@ -51,7 +51,7 @@ class MultiScaleDiscriminator(nn.Module):
         Args:
             x: images.
             n_sets: equal sets of images, one after the other in x. The last bias is added to each
-                by itself: while the hinge is inactive, its gradients of real and of translated
+                by itself: where the hinge is flat nowhere, its gradients of real and of translated
                 images cancel exactly, and rounding would be a direction for AMSGrad.
 
         Raises:

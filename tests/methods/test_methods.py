@@ -191,7 +191,7 @@ def test_only_the_common_code_makes_the_absence_image(name):
     assert float(x_PA.abs().max()) <= 1
 
 
-def test_the_discriminators_step_comes_first_and_leaves_the_generator_alone():
+def test_the_discriminators_step_leaves_the_generator_alone():
     method = make("translation", learning_rate=1e-12)
     before = snapshot(method)
     update(method, batch())

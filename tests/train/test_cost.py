@@ -34,11 +34,10 @@ def test_few_images_cost_what_the_tables_say(task):
     assert iteration_cost(cell).flops == pytest.approx(expected, rel=0.01)
 
 
-def test_the_rewritten_upsampling_and_judging_once_save_operations():
+def test_the_rewritten_upsampling_saves_operations():
     cell = make_cell("translation", batch_size=20)
     plain = translation_flops(cell, n_labelled=2, judged_once=True)
     assert iteration_cost(cell).flops < 0.95 * plain
-    assert plain < 0.9 * translation_flops(cell, n_labelled=2)
 
 
 def test_the_peak_holds_weights_gradients_and_moments():

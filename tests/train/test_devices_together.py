@@ -38,9 +38,10 @@ def history(folder):
 def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     tiny_data, make_cell, method, per_batch
 ):
-    # AMSGrad's first steps are as long as the learning rate however small the gradient. Those of
-    # the discriminators' last biases, of real and translated images, cancel but for rounding, which
-    # so shifts all scores: the adversarial terms see it, the hinge does not, nor does any network.
+    # AMSGrad's first steps are as long as the learning rate however small the gradient. Those that
+    # real and translated images have for the bias of the discriminators' last normalised
+    # convolution cancel but for rounding, which so shifts all scores: the adversarial terms see it,
+    # the hinge does not, nor does any network.
     shifted = {"adv_A": 1e-3, "adv_P": 1e-3, "total": 6e-3}
     rates = {"learning_rate": 0.001, "discriminator_learning_rate": 0.001}
     cell = make_cell(method, batch_size=8, iterations=8, validate_every=1, **rates)
