@@ -44,11 +44,12 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
         axes.set_ylim(len(scores) - 0.5, -0.5)
         axes.set_xlim(0, 1)
         axes.set_xlabel("test Dice (soft, pooled over all pixels)")
-        axes.set_title(task.title, loc="left", weight="bold")
+        scale = runs[0].facts["scale"]
+        axes.set_title(f"{task.title}, scale {scale}", loc="left", weight="bold")
         axes.tick_params(axis="y", length=0, labelsize=7.5)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
-        _add_legend(figure, scale=runs[0].facts["scale"], has_paper=any(papers))
+        _add_legend(figure, has_paper=any(papers))
 
 
 def _draw_seeds(axes: Axes, place: int, colour: str, values: list[float]) -> None:
@@ -100,7 +101,7 @@ def _write_beside(axes: Axes, value: float, place: tuple[float, float], colour: 
     )
 
 
-def _add_legend(figure: Figure, *, scale: str, has_paper: bool) -> None:
+def _add_legend(figure: Figure, *, has_paper: bool) -> None:
     seed = Line2D([], [], color=INK, marker="o", markersize=4, linestyle="", label="one seed")
     mean = Line2D(
         [],
@@ -110,7 +111,7 @@ def _add_legend(figure: Figure, *, scale: str, has_paper: bool) -> None:
         markersize=8,
         markeredgewidth=1.8,
         linestyle="",
-        label=f"mean of the seeds ({scale} scale)",
+        label="mean of the seeds",
     )
     paper = Line2D(
         [],
