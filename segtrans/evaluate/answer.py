@@ -7,7 +7,7 @@ from segtrans.catalogue import METHODS
 from segtrans.evaluate.significance import Difference
 from segtrans.runs import Run
 
-# The claim's order: each is to be above the one before it. Modules of `segtrans/methods/`.
+# The claim's order: each is to be above those before it. Modules of `segtrans/methods/`.
 _STEPS = ("segmentation_only", "autoencoder", "translation")
 _FEW_SEEDS = 2
 _NBSP = "\N{NO-BREAK SPACE}"
@@ -68,8 +68,8 @@ def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answe
 def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) -> list[Difference]:
     """The comparisons that the question asks for.
 
-    Those are of each step of the claim with the one before it, under the same variant; where all
-    rows are of one step, of each row with the first one.
+    Those are of each step of the claim with all before it, under the same variant; where all rows
+    are of one step, of each row with the first one.
 
     Args:
         runs: all of the task, in order.
@@ -83,7 +83,7 @@ def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) ->
     return [
         d
         for d in differences
-        if variant[d.row] == variant[d.reference] and place[d.row] == place[d.reference] + 1
+        if variant[d.row] == variant[d.reference] and place[d.row] > place[d.reference]
     ]
 
 
