@@ -95,6 +95,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         "positives: segmented pixels per A image.",
         "Empty masks: both empty is Dice 1, one empty is 0.",
         *_patients_point(runs),
+        *_unlearnt_point(runs),
         *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
         f"Data: {_joined(_unique(run.facts['data']['source'] for run in runs))}.",
         paper_point(scale),
@@ -204,6 +205,22 @@ def _patients_point(runs: Sequence[Run]) -> list[str]:
         "patients; half-slices of neither domain are left out of segmentation and reference. HD95: "
         "95th percentile of the surface distance; both empty is 0 mm, one empty is the diagonal of "
         "the volume."
+    ]
+
+
+def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
+    """Runs that are scored with the weights they began with: a mean over them says little."""
+    names = [
+        f"{run.title}, seed {run.cell.init_seed} ({run.cell.task_facts.title})"
+        for run in runs
+        if run.facts["best_iteration"] == 0
+    ]
+    if not names:
+        return []
+    return [
+        "Not learnt, so scored with the weights it began with, whose validation Dice it never "
+        f"passed: {'; '.join(names)}. Its learning curve shows how; another seed or a lower "
+        "learning rate may do better."
     ]
 
 

@@ -93,6 +93,7 @@ def run_writer(results):
         dice=0.5,
         last=0.4,
         false_positives=0,
+        best_iteration=200,
         history=None,
         sha256=SHA256,
         root=results,
@@ -116,7 +117,7 @@ def run_writer(results):
                 "n_units": 40,
                 "n_images": round(16000 * cell.labels.fraction),
             },
-            "best_iteration": 200,
+            "best_iteration": best_iteration,
             "best_dice_soft_pooled": dice,
         }
         scores = {

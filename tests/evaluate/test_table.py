@@ -40,6 +40,15 @@ def test_mean_and_sample_deviation_over_seeds(write_run, write):
     ]  # fmt: skip
 
 
+def test_a_run_that_learnt_nothing_is_named(write_run, write):
+    folders = [write_run(dice=0.5), write_run(seed=1, dice=0.08, best_iteration=0)]
+    _, text = write(folders)
+    assert "Not learnt" in text
+    assert "it never passed: Proposed, seed 1 (MNIST 48×48 simple)." in text
+    _, text = write(folders[:1])
+    assert "Not learnt" not in text
+
+
 def test_the_headlines_of_each_method_stand_in_one_json_file(write_run, write, tmp_path):
     write([write_run(dice=0.5), write_run(dice=0.7, seed=1), write_run(task="brats", dice=0.25)])
     found = json.loads((tmp_path / "dice.json").read_text())
