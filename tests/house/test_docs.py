@@ -63,3 +63,5 @@ def test_what_a_page_names_exists(page):
     example = {"segtrans/methods/with_absence.py"}
     for name in named - example:
         assert (ROOT / name).exists(), name
+    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
+        assert (ROOT / "docs" / link).exists(), link
