@@ -151,6 +151,10 @@ class LabelsParams(Block):
     per_batch: Annotated[int, Field(ge=0)] = Field(
         description="labelled images in each batch of P; 0: as the draw has it (the paper)"
     )
+    per_seed: bool = Field(
+        description="each initial seed labels a draw of its own, so that the spread of seeds is "
+        "also that of labels; false: all seeds the same images"
+    )
     segment_absent: bool = Field(
         description="absence images are known to have an empty mask: train on that too, beside the "
         "labelled images of a batch; the paper: false"
@@ -174,7 +178,10 @@ class TrainingParams(Block):
 
     iterations: Positive = Field(description="training length in iterations, for every method")
     batch_size: Positive = Field(description="images of P, and as many of A, in a batch")
-    learning_rate: Rate = Field(description="AMSGrad, all networks but the discriminators")
+    learning_rate: Rate = Field(description="AMSGrad, all networks but those named below")
+    mlp_learning_rate: Rate = Field(
+        description="AMSGrad, the MLP that makes the norms of a segmentation (equation 5)"
+    )
     discriminator_learning_rate: Rate = Field(description="AMSGrad, discriminators")
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         description="share that an iteration leaves of the exponential average of the weights that "

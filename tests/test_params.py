@@ -39,6 +39,7 @@ def test_paper_scale_is_the_papers():
     assert params.cluttered_mnist.n_train_images == 59_500
     assert params.training.iterations == 300 * 59_500 // 20
     assert params.training.learning_rate == 1e-4
+    assert params.training.mlp_learning_rate == 1e-4
     assert params.training.discriminator_learning_rate == 1e-3
     assert params.networks.width == 1.0
     assert params.labels.fraction == 0.01

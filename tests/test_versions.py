@@ -47,7 +47,8 @@ EVALUATION = (
 def test_training_ends_at_the_loss_of_its_number(name):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["networks"]["width"] = 1 / 32
-    content["training"] |= {"learning_rate": 1e-3, "discriminator_learning_rate": 1e-3}
+    rates = ("learning_rate", "mlp_learning_rate", "discriminator_learning_rate")
+    content["training"] |= dict.fromkeys(rates, 1e-3)
     content["training"] |= {"weight_decay": 1e-4}
     for objective in content["objective"].values():
         objective["lambda_seg"] = 1.0

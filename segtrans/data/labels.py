@@ -31,17 +31,21 @@ class Labelled:
     is_labelled: NDArray[np.bool_]
 
 
-def choose_labelled(provenance: Provenance, labels: LabelsParams, *, data_seed: int) -> Labelled:
+def choose_labelled(
+    provenance: Provenance, labels: LabelsParams, *, data_seed: int, init_seed: int
+) -> Labelled:
     """Choose by what the task labels.
 
     Args:
         provenance: of the presence images of the training fold.
-        labels: digits or unit, and the fraction.
+        labels: digits or unit, the fraction, and whether initial seeds differ.
         data_seed: of the choice, not negative.
+        init_seed: of the run, not negative; 0 chooses what all share when seeds do not differ.
 
     Raises:
         UserError: the data do not say where images come from, or the fraction cannot be met.
     """
+    rng = np.random.default_rng((data_seed, _LABELLED_STREAM, init_seed if labels.per_seed else 0))
     if labels.unit is None:
         _check_has(provenance, "digit", "source_index")
         ids = choose_digits(
@@ -49,16 +53,14 @@ def choose_labelled(provenance: Provenance, labels: LabelsParams, *, data_seed: 
             provenance["source_index"],
             fraction=labels.fraction,
             digits=labels.digits or (),
-            data_seed=data_seed,
+            rng=rng,
         )
         return Labelled("digit", ids.tolist(), np.isin(provenance["source_index"], ids))
     _check_has(provenance, "case_id", "side", "slice_index")
     if labels.unit == "volume":
-        volumes = choose_volumes(
-            provenance["case_id"], fraction=labels.fraction, data_seed=data_seed
-        )
+        volumes = choose_volumes(provenance["case_id"], fraction=labels.fraction, rng=rng)
         return Labelled("volume", volumes, np.isin(provenance["case_id"], volumes))
-    return _choose_half_slices(provenance, fraction=labels.fraction, data_seed=data_seed)
+    return _choose_half_slices(provenance, fraction=labels.fraction, rng=rng)
 
 
 def choose_digits(
@@ -67,7 +69,7 @@ def choose_digits(
     *,
     fraction: float,
     digits: tuple[int, ...],
-    data_seed: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Choose the labelled digits of the training fold (section 4.1: 1 %, nines only).
 
@@ -78,7 +80,7 @@ def choose_digits(
         source_index: (N,), index of that digit in its source.
         fraction: labelled share of ALL distinct training digits, in (0, 1].
         digits: classes to choose from.
-        data_seed: of the choice, not negative.
+        rng: draws the choice; a smaller fraction is the first part of a larger one.
 
     Returns:
         Source indices of the labelled digits, ascending.
@@ -100,30 +102,32 @@ def choose_digits(
             f"labels.fraction = {fraction}: asks for {n_labelled} labelled digits, the training "
             f"fold has {counts}; at most {len(allowed) / len(sources):g} fits"
         )
-    rng = np.random.default_rng((data_seed, _LABELLED_STREAM))
     return np.sort(rng.permutation(allowed)[:n_labelled])
 
 
-def choose_volumes(case_id: NDArray[np.str_], *, fraction: float, data_seed: int) -> list[str]:
+def choose_volumes(
+    case_id: NDArray[np.str_], *, fraction: float, rng: np.random.Generator
+) -> list[str]:
     """Choose whole patients, in drawn order, until they hold the fraction (the authors' code).
 
     Args:
         case_id: (N,), patient of each presence half-slice of the training fold.
         fraction: share of these N half-slices to label, in (0, 1]; at least one patient is.
-        data_seed: of the choice, not negative.
+        rng: draws the order.
 
     Returns:
         Case ids, ascending.
     """
     ids, counts = np.unique(case_id, return_counts=True)
-    rng = np.random.default_rng((data_seed, _LABELLED_STREAM))
     order = rng.permutation(len(ids))
     n_wanted = max(1, round(fraction * len(case_id)))
     n_chosen = 1 + int(np.searchsorted(np.cumsum(counts[order]), n_wanted))
     return sorted(ids[order[:n_chosen]].tolist())
 
 
-def _choose_half_slices(provenance: Provenance, *, fraction: float, data_seed: int) -> Labelled:
+def _choose_half_slices(
+    provenance: Provenance, *, fraction: float, rng: np.random.Generator
+) -> Labelled:
     n = len(provenance["case_id"])
     n_labelled = round(fraction * n)
     if n_labelled < 1:
@@ -131,7 +135,6 @@ def _choose_half_slices(provenance: Provenance, *, fraction: float, data_seed: i
             f"labels.fraction = {fraction}: gives no label among {n} half-slices; at least "
             f"{1 / n:g} gives one"
         )
-    rng = np.random.default_rng((data_seed, _LABELLED_STREAM))
     chosen = np.sort(rng.permutation(n)[:n_labelled])
     columns = (provenance[name][chosen].tolist() for name in ("case_id", "side", "slice_index"))
     ids = sorted(f"{case}, {side}, {index}" for case, side, index in zip(*columns, strict=True))

@@ -93,17 +93,20 @@ def amsgrad(
 
     Processes that share a training average their gradients before each step.
     """
-    held = list(parameters)
     optimiser = Adam(
-        held,
+        parameters,
         lr=rate,
         betas=(0.5, 0.999),
         weight_decay=training.weight_decay,
         amsgrad=True,
         fused=True,
     )
-    optimiser.register_step_pre_hook(lambda *_: average_gradients(held))
+    optimiser.register_step_pre_hook(lambda *_: average_gradients(_parameters(optimiser)))
     return optimiser
+
+
+def _parameters(optimiser: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
 def probabilities(logits: Tensor) -> Tensor:

@@ -201,10 +201,13 @@ class Translation(Method):
 
     def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
         """One for the generator, one for both discriminators with a rate of its own."""
+        mlp = self.generator.residual_decoder.mlp_parameters()
+        others = [p for p in self.generator.parameters() if all(p is not own for own in mlp)]
+        generator = amsgrad(others, rate=training.learning_rate, training=training)
+        if mlp:
+            generator.add_param_group({"params": mlp, "lr": training.mlp_learning_rate})
         return {
-            "generator": amsgrad(
-                self.generator.parameters(), rate=training.learning_rate, training=training
-            ),
+            "generator": generator,
             "discriminators": amsgrad(
                 self.discriminators.parameters(),
                 rate=training.discriminator_learning_rate,

@@ -80,6 +80,14 @@ class ResidualDecoder(nn.Module):
         output: Tensor = self.last(self.trunk(code, skips, list(self.norms)))
         return output
 
+    def mlp_parameters(self) -> list[nn.Parameter]:
+        """Of the MLP of equation 5; none with other norms.
+
+        Nothing bounds its scale: spectral normalisation holds the convolutions before and behind.
+        """
+        norms = self.segmentation_norms
+        return list(norms.parameters()) if isinstance(norms, AdaptiveInstanceNorms) else []
+
     def segment(self, code: Tensor, skips: list[Tensor]) -> Tensor:
         """The raw classes of equation 4, (N, n_classes, H, W), from a code (N, C, h, w).
 

@@ -135,7 +135,10 @@ def _plan_batches(
     cell: Cell, store: Store, device: torch.device
 ) -> tuple[Labelled, TrainingBatches]:
     labelled = choose_labelled(
-        store.provenance("train", "present"), cell.labels, data_seed=cell.data_seed
+        store.provenance("train", "present"),
+        cell.labels,
+        data_seed=cell.data_seed,
+        init_seed=cell.init_seed,
     )
     is_labelled = labelled.is_labelled
     plan = BatchPlan(

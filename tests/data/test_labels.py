@@ -15,7 +15,8 @@ DIGIT = ((SOURCE_INDEX - 500) % 10).astype(np.uint8)
 
 
 def choose(fraction, digits=(9,), data_seed=0):
-    return choose_digits(DIGIT, SOURCE_INDEX, fraction=fraction, digits=digits, data_seed=data_seed)
+    rng = np.random.default_rng(data_seed)
+    return choose_digits(DIGIT, SOURCE_INDEX, fraction=fraction, digits=digits, rng=rng)
 
 
 def test_labelled_digits_are_of_the_asked_class_and_number():
@@ -56,9 +57,14 @@ def params(**changes):
         "digits": None,
         "unit": "volume",
         "per_batch": 0,
+        "per_seed": False,
         "segment_absent": False,
     }
     return LabelsParams(**(content | changes))
+
+
+def labelled(provenance, labels, data_seed=0, init_seed=0):
+    return choose_labelled(provenance, labels, data_seed=data_seed, init_seed=init_seed)
 
 
 # Patients a, b, c, d with 10, 20, 30 and 40 half-slices.
@@ -73,7 +79,7 @@ PROVENANCE = {
 @given(fraction=st.floats(0.001, 1), data_seed=st.integers(0, 2**32))
 def test_volumes_are_taken_whole_until_they_hold_the_fraction(fraction, data_seed):
     sizes = {"a": 10, "b": 20, "c": 30, "d": 40}
-    chosen = choose_volumes(CASES, fraction=fraction, data_seed=data_seed)
+    chosen = choose_volumes(CASES, fraction=fraction, rng=np.random.default_rng(data_seed))
     assert chosen == sorted(set(chosen))
     held, wanted = sum(sizes[case] for case in chosen), max(1, round(100 * fraction))
     assert held >= wanted
@@ -82,31 +88,44 @@ def test_volumes_are_taken_whole_until_they_hold_the_fraction(fraction, data_see
 
 
 def test_the_images_of_the_chosen_volumes_are_labelled_and_no_others():
-    found = choose_labelled(PROVENANCE, params(fraction=0.35), data_seed=4)
+    found = labelled(PROVENANCE, params(fraction=0.35), data_seed=4)
     assert found.unit == "volume"
     np.testing.assert_array_equal(found.is_labelled, [case in found.ids for case in CASES])
-    seeds = {tuple(choose_volumes(CASES, fraction=0.1, data_seed=seed)) for seed in range(20)}
+    seeds = {tuple(labelled(PROVENANCE, params(), data_seed=seed).ids) for seed in range(20)}
     assert len(seeds) >= 3
 
 
 def test_single_half_slices_can_be_labelled():
-    found = choose_labelled(PROVENANCE, params(unit="half_slice", fraction=0.07), data_seed=0)
+    found = labelled(PROVENANCE, params(unit="half_slice", fraction=0.07))
     assert found.is_labelled.sum() == len(found.ids) == 7
     for i in np.flatnonzero(found.is_labelled):
         assert f"{CASES[i]}, {PROVENANCE['side'][i]}, {i}" in found.ids
     with pytest.raises(UserError, match=r"labels\.fraction = 0\.001: gives no label among 100"):
-        choose_labelled(PROVENANCE, params(unit="half_slice", fraction=0.001), data_seed=0)
+        labelled(PROVENANCE, params(unit="half_slice", fraction=0.001))
 
 
 def test_digits_are_labelled_on_all_their_images():
     provenance = {"digit": DIGIT, "source_index": SOURCE_INDEX}
-    found = choose_labelled(provenance, params(fraction=0.05, digits=(9,), unit=None), data_seed=0)
+    found = labelled(provenance, params(fraction=0.05, digits=(9,), unit=None))
     assert found.unit == "digit"
-    assert found.ids == choose(0.05).tolist()
+    assert len(found.ids) == 2
+    np.testing.assert_array_equal(found.is_labelled, np.isin(SOURCE_INDEX, found.ids))
+    assert set(DIGIT[found.is_labelled]) == {9}
     assert found.is_labelled.sum() == 4
+
+
+@pytest.mark.parametrize("unit", ["volume", "half_slice"])
+def test_each_initial_seed_labels_its_own_draw_when_asked(unit):
+    shared, own = params(unit=unit), params(unit=unit, per_seed=True)
+    draws = [labelled(PROVENANCE, own, init_seed=seed) for seed in range(20)]
+    assert len({tuple(found.ids) for found in draws}) >= 3
+    for seed in range(20):
+        assert labelled(PROVENANCE, shared, init_seed=seed).ids == draws[0].ids
+        again = labelled(PROVENANCE, own, init_seed=seed)
+        np.testing.assert_array_equal(again.is_labelled, draws[seed].is_labelled)
 
 
 @pytest.mark.parametrize(("unit", "name"), [("volume", "case_id"), (None, "digit")])
 def test_data_that_do_not_say_where_they_come_from_are_refused(unit, name):
     with pytest.raises(UserError, match=f"no train/present/{name}"):
-        choose_labelled({}, params(unit=unit), data_seed=0)
+        labelled({}, params(unit=unit))

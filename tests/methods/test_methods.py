@@ -126,6 +126,24 @@ def test_without_a_label_segmentation_parameters_are_not_touched(name):
     assert {key for key in parameters - own if key.endswith("weight")} <= changed(method, before)
 
 
+def test_the_mlp_the_discriminators_and_the_rest_have_rates_of_their_own():
+    # The first step of AMSGrad moves a parameter by its rate, whatever the gradient's size.
+    rates = {"learning_rate": 1e-2, "mlp_learning_rate": 1e-3, "discriminator_learning_rate": 1e-4}
+    method = make("translation", weight_decay=0.0, **rates)
+    before = snapshot(method)
+    update(method, batch())
+    moved = dict.fromkeys(rates, 0.0)
+    for name, parameter in method.named_parameters():
+        key = "learning_rate"
+        if ".mlp." in name:
+            key = "mlp_learning_rate"
+        elif name.startswith("discriminators"):
+            key = "discriminator_learning_rate"
+        change = float((parameter - before[name]).detach().abs().max())
+        moved[key] = max(moved[key], change)
+    assert moved == pytest.approx(rates, rel=0.01)
+
+
 def test_segmentation_only_does_nothing_without_a_label():
     method = make("segmentation_only")
     before = snapshot(method)
@@ -192,7 +210,7 @@ def test_only_the_common_code_makes_the_absence_image(name):
 
 
 def test_the_discriminators_step_leaves_the_generator_alone():
-    method = make("translation", learning_rate=1e-12)
+    method = make("translation", learning_rate=1e-12, mlp_learning_rate=1e-12)
     before = snapshot(method)
     update(method, batch())
     moved = {

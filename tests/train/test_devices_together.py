@@ -43,7 +43,8 @@ def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     # convolution cancel but for rounding, which so shifts all scores: the adversarial terms see it,
     # the hinge does not, nor does any network.
     shifted = {"adv_A": 1e-3, "adv_P": 1e-3, "total": 6e-3}
-    rates = {"learning_rate": 0.001, "discriminator_learning_rate": 0.001}
+    rates = {"learning_rate": 0.001, "mlp_learning_rate": 0.001}
+    rates |= {"discriminator_learning_rate": 0.001}
     cell = make_cell(method, batch_size=8, iterations=8, validate_every=1, **rates)
     # An odd number of labels, or mostly none, cannot be shared equally.
     labels = cell.labels.model_copy(update={"per_batch": per_batch})
