@@ -38,8 +38,9 @@ lint: $(STAMP)  ## ruff, snakefmt
 types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
 
+# A file's tests stay in one of the two processes: what they set up together is made once.
 unit: $(STAMP)  ## the fast tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(STAMP)  ## the slow tests
 	$(BIN)/pytest -m slow

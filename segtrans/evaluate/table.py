@@ -233,7 +233,8 @@ def _labelled(runs: Sequence[Run]) -> str:
     unit = _joined(_unique(run.facts["labelled"]["unit"] for run in runs)).replace("_", "-")
     digits = _joined(_unique(d for run in runs for d in run.cell.labels.digits or ()))
     of_classes = f" of the classes {digits}" if digits else ""
-    return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}"
+    drawn = ", another draw for each seed" if runs[0].cell.labels.per_seed else ""
+    return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}{drawn}"
 
 
 def only_scale(runs: Sequence[Run]) -> str:

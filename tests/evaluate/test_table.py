@@ -136,6 +136,12 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
         assert fact in text, fact
 
 
+@pytest.mark.parametrize("per_seed", [True, False])
+def test_the_caption_says_whether_seeds_label_the_same(write_run, write, per_seed):
+    _, text = write([write_run(seed=seed, labels={"per_seed": per_seed}) for seed in (0, 3)])
+    assert ("of the classes 9, another draw for each seed." in text) == per_seed
+
+
 def test_at_the_scale_of_the_paper_nothing_is_said_of_a_reduction(write_run, write):
     _, text = write([write_run(scale="paper")])
     assert "Scale `paper`" in text
