@@ -231,8 +231,8 @@ def _have_patients(runs: Sequence[Run]) -> bool:
 def _labelled(runs: Sequence[Run]) -> str:
     n_units = _joined(_unique(run.facts["labelled"]["n_units"] for run in runs))
     unit = _joined(_unique(run.facts["labelled"]["unit"] for run in runs)).replace("_", "-")
-    digits = _joined(_unique(d for run in runs for d in run.cell.labels.digits or ()))
-    of_classes = f" of the classes {digits}" if digits else ""
+    digits = _unique(d for run in runs for d in run.cell.labels.digits or ())
+    of_classes = f" of class{'' if len(digits) == 1 else 'es'} {_joined(digits)}" if digits else ""
     drawn = ", another draw for each seed" if runs[0].cell.labels.per_seed else ""
     return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}{drawn}"
 

