@@ -101,7 +101,7 @@ def amsgrad(
         amsgrad=True,
         fused=True,
     )
-    optimiser.register_step_pre_hook(lambda *_: average_gradients(_parameters(optimiser)))
+    optimiser.register_step_pre_hook(lambda stepping, *_: average_gradients(_parameters(stepping)))
     return optimiser
 
 
