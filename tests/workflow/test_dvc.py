@@ -130,7 +130,7 @@ def test_after_a_pull_elsewhere_nothing_is_to_be_done(clone, run):
     [
         ("precision: fp32", "precision: bf16", 16),
         # BraTS has a rate of its own.
-        ("learning_rate: 0.01\n  disc", "learning_rate: 0.02\n  disc", 8),
+        ("\n  learning_rate: 0.01", "\n  learning_rate: 0.02", 8),
         ("threshold: 0.5", "threshold: 0.4", 0),
         ("lambda_adv: 3.0", "lambda_adv: 4.0", 8),
         ("noise_sd: 0.01", "noise_sd: 0.02", 8),
