@@ -16,6 +16,7 @@ PARTS = (
     "loading",
     "startup",
     "step",
+    "gpu",
     "memory",
     "growth",
 )

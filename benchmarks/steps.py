@@ -1,4 +1,4 @@
-"""Training steps to measure, in single precision on the processor."""
+"""Training steps to measure."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from segtrans.methods.base import Method, PlainEngine
 from segtrans.methods.weights import build_method
 from segtrans.params import load_params
 
+_CPU = torch.device("cpu")
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
@@ -21,15 +22,15 @@ def make_cell(method: str, *, task: str, width: float, batch_size: int) -> Cell:
     return cell.model_copy(update={"networks": networks, "training": training})
 
 
-def make_method(cell: Cell) -> Method:
-    """The untrained method of a cell with its optimisers."""
-    method = build_method(cell)
+def make_method(cell: Cell, device: torch.device = _CPU) -> Method:
+    """The untrained method of a cell with its optimisers, on a device."""
+    method = build_method(cell).to(device)
     method.prepare(cell.training)
     return method.train()
 
 
 def step(method: Method, batch: Batch) -> None:
-    """One update on a batch."""
+    """One update on a batch, in single precision on the processor."""
     generator = torch.Generator().manual_seed(0)
     method.update(batch.x_P, batch.x_A, batch.y, engine=PlainEngine(), generator=generator)
 

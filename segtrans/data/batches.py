@@ -50,6 +50,16 @@ class Batch:
         tensors = (self.x_P, self.x_A, self.y)
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
+    def clone(self) -> "Batch":
+        """A copy in memory of its own."""
+        return Batch(self.x_P.clone(), self.x_A.clone(), self.y.clone())
+
+    def copy_(self, other: "Batch") -> None:
+        """Take over another batch's values, of the same shapes."""
+        self.x_P.copy_(other.x_P)
+        self.x_A.copy_(other.x_A)
+        self.y.copy_(other.y)
+
     def pin_memory(self) -> "Batch":
         """Called by the loader, so that copies to a device do not wait."""
         return Batch(*(tensor.pin_memory() for tensor in (self.x_P, self.x_A, self.y)))

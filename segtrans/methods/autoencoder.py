@@ -27,6 +27,8 @@ from segtrans.stages import TrainingParams
 class Autoencoder(Method):
     """One encoder with two decoders; long skips go to the segmentation decoder only."""
 
+    is_replayable = True
+
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
         task = cell.task_facts

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -45,9 +45,16 @@ class PlainEngine:
 
 
 class Method(nn.Module, ABC):
-    """Networks, their optimisers and one training update."""
+    """Networks, their optimisers and one training update.
+
+    Attributes:
+        optimisers: by name.
+        is_replayable: whether updates on batches of one shape are the same operations every time,
+            with nothing counted or chosen in between, so that a GPU may record one and repeat it.
+    """
 
     optimisers: dict[str, Optimizer]
+    is_replayable: ClassVar[bool] = False
 
     @abstractmethod
     def update(

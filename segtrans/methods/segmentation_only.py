@@ -26,6 +26,8 @@ from segtrans.stages import TrainingParams
 class SegmentationOnly(Method):
     """Learns from images whose mask is known: labelled ones and, when asked for, those of A."""
 
+    is_replayable = True
+
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
         task = cell.task_facts

@@ -139,6 +139,8 @@ class Generator(nn.Module):
 class Translation(Method):
     """The paper's "Proposed", and its ablations by the options of the catalogue."""
 
+    is_replayable = True
+
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
         task = cell.task_facts

@@ -24,6 +24,7 @@ from segtrans.tasks import VOID
 from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
+from segtrans.train.replay import Updates
 from segtrans.train.terms import TermSums
 from segtrans.train.usage import UsageMeter
 
@@ -62,6 +63,7 @@ class Trainer:
         self.average = WeightAverage(self.method, cell.training.average)
         if cell.training.compile and fabric.device.type != "cpu":
             self.method.compile_networks()
+        self.update = Updates(self.method, fabric)
         self.checkpoints = CheckpointFolder(folder)
         self.history = History(folder / "history.jsonl")
         self.data_sha256 = data_sha256
@@ -138,18 +140,14 @@ class Trainer:
         return self.progress.iteration == self.cell.training.iterations
 
     def _step(self, batch: Batch) -> None:
-        generator = torch.Generator(self.fabric.device)
+        generator = self.update.generator
         generator.manual_seed(_seed(self.cell.init_seed, self.progress.iteration))
         if self.cell.augmentation is not None:
             batch = augment_batch(batch, self.cell.augmentation, generator=generator)
         self.method.train()
         # Every process draws and augments the joint batch, so that it does not depend on their
         # number, and trains on its share.
-        batch = _share_of(batch)
-        terms = self.method.update(
-            batch.x_P, batch.x_A, batch.y, engine=self.fabric, generator=generator
-        )
-        terms = joint_mean(terms)
+        terms = joint_mean(self.update(_share_of(batch)))
         self.progress.iteration += 1
         self.average.add(self.method, self.progress.iteration)
         if terms:

@@ -243,7 +243,7 @@ def repeated(x, like):
 def halved(x):
     """Means of 3 x 3 pixels around every second one, of those that are there."""
     ones = torch.ones_like(x)
-    window = torch.ones(x.shape[1], 1, 3, 3, dtype=x.dtype)
+    window = torch.ones(x.shape[1], 1, 3, 3, dtype=x.dtype, device=x.device)
     sums, counts = (
         F.conv2d(values, window, stride=2, padding=1, groups=x.shape[1]) for values in (x, ones)
     )

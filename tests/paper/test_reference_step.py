@@ -16,10 +16,17 @@ from segtrans.tasks import TASKS, VOID
 from tests.paper.reference_step import Step
 
 ROOT = Path(__file__).parents[2]
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 TRANSLATIONS = [name for name, entry in METHODS.items() if entry.module == "translation"]
 
 
-def build(monkeypatch, task, method, size, width):
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Where both steps are done; the weights and images are drawn on the CPU."""
+    return request.param
+
+
+def build(monkeypatch, device, task, method, size, width):
     if size is not None:
         sized = dataclasses.replace(TASKS[task], height=size[0], width=size[1])
         monkeypatch.setitem(cells.TASKS, task, sized)
@@ -32,7 +39,7 @@ def build(monkeypatch, task, method, size, width):
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter += 0.1 * torch.randn(len(parameter), generator=generator).double()
-    model.prepare(cell.training)
+    model.to(device).prepare(cell.training)
     return cell, model
 
 
@@ -47,16 +54,18 @@ def batch(cell, n, n_labelled, n_void):
 
 
 def assert_same_step(cell, model, x_P, x_A, y):
+    device = next(model.parameters()).device
+    x_P, x_A, y = x_P.to(device), x_A.to(device), y.to(device)
     step = Step(
         model.state_dict(),
         weights=cell.weights,
         unique=model.generator.n_unique,
         long_skip=METHODS[cell.method].options["long_skip"],
     )
-    u_prior = model.sample_u(x_A, torch.Generator().manual_seed(7)).double()
+    u_prior = model.sample_u(x_A, torch.Generator(device).manual_seed(7)).double()
     expected, gradients = step.run(x_P, x_A, y, u_prior)
     terms = model.update(
-        x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator().manual_seed(7)
+        x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator(device).manual_seed(7)
     )
     assert set(terms) == set(expected)
     for name, value in expected.items():
@@ -78,9 +87,9 @@ def assert_same_step(cell, model, x_P, x_A, y):
 
 
 @pytest.mark.parametrize("method", TRANSLATIONS)
-def test_every_translation_at_48(monkeypatch, method):
+def test_every_translation_at_48(monkeypatch, device, method):
     width = 1 / 16
-    cell, model = build(monkeypatch, "mnist48_simple", method, None, width)
+    cell, model = build(monkeypatch, device, "mnist48_simple", method, None, width)
     assert_same_step(cell, model, *batch(cell, n=8, n_labelled=3, n_void=1))
 
 
@@ -93,8 +102,8 @@ def test_every_translation_at_48(monkeypatch, method):
         ("brats", (96, 64), 4),
     ],
 )
-def test_other_sizes(monkeypatch, task, size, n):
-    cell, model = build(monkeypatch, task, "translation", size, 1 / 16)
+def test_other_sizes(monkeypatch, device, task, size, n):
+    cell, model = build(monkeypatch, device, task, "translation", size, 1 / 16)
     assert_same_step(cell, model, *batch(cell, n=n, n_labelled=2, n_void=0))
 
 
@@ -106,17 +115,19 @@ def test_other_sizes(monkeypatch, task, size, n):
         ("brats", "translation", (96, 64)),
     ],
 )
-def test_enough_labelled_images_to_segment_the_low_resolution_way(monkeypatch, task, method, size):
-    cell, model = build(monkeypatch, task, method, size, 1 / 16)
+def test_enough_labelled_images_to_segment_the_low_resolution_way(
+    monkeypatch, device, task, method, size
+):
+    cell, model = build(monkeypatch, device, task, method, size, 1 / 16)
     assert_same_step(cell, model, *batch(cell, n=8, n_labelled=8, n_void=0))
 
 
 @pytest.mark.parametrize("method", ["translation_sum", "translation_noskip"])
-def test_blocks_that_keep_their_channels_and_so_skip_by_the_identity(monkeypatch, method):
-    cell, model = build(monkeypatch, "mnist48_simple", method, None, 1 / 64)
+def test_blocks_that_keep_their_channels_and_so_skip_by_the_identity(monkeypatch, device, method):
+    cell, model = build(monkeypatch, device, "mnist48_simple", method, None, 1 / 64)
     assert_same_step(cell, model, *batch(cell, n=3, n_labelled=2, n_void=0))
 
 
-def test_a_batch_without_labels(monkeypatch):
-    cell, model = build(monkeypatch, "mnist48_simple", "translation", None, 1 / 16)
+def test_a_batch_without_labels(monkeypatch, device):
+    cell, model = build(monkeypatch, device, "mnist48_simple", "translation", None, 1 / 16)
     assert_same_step(cell, model, *batch(cell, n=4, n_labelled=0, n_void=0))

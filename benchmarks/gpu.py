@@ -1,0 +1,149 @@
+"""The training step on a GPU: seconds by width, precision and way of launching, and memory.
+
+Nothing is measured where there is no GPU.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.nn import functional as F
+
+from benchmarks.lines import Line
+from benchmarks.plain_flops import translation_flops
+from benchmarks.step import BATCH_SIZE, N_LABELLED, WIDTHS
+from benchmarks.steps import made_up_batch, make_cell, make_method
+from segtrans.cells import Cell
+from segtrans.methods.base import Engine
+from segtrans.train.cost import iteration_cost
+from segtrans.train.replay import Updates
+from segtrans.train.world import PRECISIONS, start_fabric
+
+N_STEPS, N_REPEATS = 10, 5
+# Images, channels in and out, kernel, pixels, stride: of the tables at full width, and two more
+# that keep the whole device busy.
+CONVOLUTIONS = (
+    (40, 257, 128, 5, 12, 1),
+    (40, 129, 64, 5, 24, 1),
+    (20, 128, 256, 4, 24, 2),
+    (80, 256, 256, 3, 48, 1),
+    (80, 512, 512, 3, 24, 1),
+)
+MEMORY = (("mnist48_simple", 1.0), ("mnist128", 1.0), ("brats", 1.0))
+
+
+def lines() -> Iterator[Line]:
+    """Seconds of a step, launched one by one and replayed; peak memory at full width."""
+    if not torch.cuda.is_available():
+        return
+    for precision in PRECISIONS:
+        for channels, width in WIDTHS.items():
+            cell = _cell("translation", "mnist48_simple", width, precision)
+            yield from _steps(cell, f"translation, {channels} channels, 48 x 48, {precision}")
+    for method in ("segmentation_only", "autoencoder"):
+        cell = _cell(method, "mnist48_simple", 1.0, "fp32")
+        yield _replayed(cell, f"{method}, 512 channels, 48 x 48, fp32, replayed")
+    for task, width in MEMORY:
+        yield from _memory(_cell("translation", task, width, "fp32"))
+    cell = _cell("translation", "mnist48_simple", 1.0, "bf16")
+    yield _replayed(cell, "translation, 512 channels, 48 x 48, bf16, compiled, replayed", True)
+
+
+def _cell(method: str, task: str, width: float, precision: str) -> Cell:
+    cell = make_cell(method, task=task, width=width, batch_size=BATCH_SIZE)
+    training = cell.training.model_copy(update={"precision": precision})
+    return cell.model_copy(update={"training": training})
+
+
+def _steps(cell: Cell, case: str) -> Iterator[Line]:
+    flops = translation_flops(cell, n_labelled=N_LABELLED)
+    rate = convolution_rate(cell.training.precision)
+    floor_is = f"{flops / 1e9:.1f} GFLOP of the plain algorithm, {rate / 1e12:.1f} TFLOP/s"
+    for way, make in (("one by one", _one_by_one), ("replayed", _by_replaying)):
+        yield Line(
+            part="gpu",
+            case=f"{case}, {way}",
+            value=_seconds(make(cell)),
+            unit="s",
+            floor=flops / rate,
+            floor_is=floor_is,
+        )
+
+
+def _replayed(cell: Cell, case: str, is_compiled: bool = False) -> Line:
+    return Line(part="gpu", case=case, value=_seconds(_by_replaying(cell, is_compiled)), unit="s")
+
+
+def _memory(cell: Cell) -> Iterator[Line]:
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    step = _by_replaying(cell)
+    seconds = _seconds(step)
+    case = f"{cell.task}, 512 channels, {BATCH_SIZE} + {BATCH_SIZE}, fp32, replayed"
+    yield Line(part="gpu", case=case, value=seconds, unit="s")
+    yield Line(
+        part="gpu",
+        case=case,
+        value=torch.cuda.max_memory_allocated() / 1e6,
+        unit="MB",
+        floor=iteration_cost(cell).peak_bytes / 1e6,
+        floor_is="tensors that live at once, by going through an update without data",
+    )
+
+
+def _one_by_one(cell: Cell) -> Callable[[], object]:
+    engine, device = _engine(cell), torch.device("cuda")
+    method, batch = make_method(cell, device), made_up_batch(cell, N_LABELLED).to(device)
+    generator = torch.Generator(device)
+
+    def step() -> None:
+        method.update(batch.x_P, batch.x_A, batch.y, engine=engine, generator=generator)
+
+    return step
+
+
+def _by_replaying(cell: Cell, is_compiled: bool = False) -> Callable[[], object]:
+    device = torch.device("cuda")
+    n_labelled = BATCH_SIZE if cell.method == "segmentation_only" else N_LABELLED
+    method, batch = make_method(cell, device), made_up_batch(cell, n_labelled).to(device)
+    if is_compiled:
+        method.compile_networks()
+    updates = Updates(method, _engine(cell))
+    return lambda: updates(batch)
+
+
+def _engine(cell: Cell) -> Engine:
+    return start_fabric(cell.training, ["0"], None)
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    """Of a step, the median over repeats of several in a row."""
+    for _ in range(N_STEPS):
+        step()
+    seconds = []
+    for _ in range(N_REPEATS):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(N_STEPS):
+            step()
+        torch.cuda.synchronize()
+        seconds.append((time.perf_counter() - start) / N_STEPS)
+    return statistics.median(seconds)
+
+
+def convolution_rate(precision: str) -> float:
+    """Floating-point operations a second of the best of some convolutions, forward."""
+    torch.backends.cudnn.allow_tf32 = False
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    best = 0.0
+    for n, n_in, n_out, kernel, size, stride in CONVOLUTIONS:
+        padded = size * stride + kernel - stride
+        x = torch.randn(n, n_in, padded, padded, device="cuda", dtype=dtype)
+        weight = torch.randn(n_out, n_in, kernel, kernel, device="cuda", dtype=dtype)
+        flops = 2 * n * n_in * n_out * kernel**2 * size**2
+        for layout in (torch.contiguous_format, torch.channels_last):
+            images, kernels = x.to(memory_format=layout), weight.to(memory_format=layout)
+            seconds = _seconds(lambda: F.conv2d(images, kernels, stride=stride))  # noqa: B023
+            best = max(best, flops / seconds)
+    return best

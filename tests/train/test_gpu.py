@@ -1,0 +1,156 @@
+"""Updates and trainings on a GPU; left out where there is none."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from segtrans.catalogue import METHODS
+from segtrans.data.augment import augment_batch
+from segtrans.data.batches import Batch
+from segtrans.methods.base import PlainEngine
+from segtrans.methods.weights import build_method
+from segtrans.params import AugmentationParams
+from segtrans.train.replay import Updates
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+ROOT = Path(__file__).parents[2]
+N = 8
+
+
+@pytest.fixture(autouse=True)
+def exact_convolutions():
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+def batches(n, *, dtype=torch.float32):
+    """On the GPU; every third one has no labelled images."""
+    generator = torch.Generator().manual_seed(0)
+    for i in range(n):
+        x_P, x_A = (2 * torch.rand(N, 1, 48, 48, generator=generator) - 1 for _ in range(2))
+        y = (x_P[: 0 if i % 3 == 2 else 3, 0] > 0.5).to(torch.uint8)
+        yield Batch(x_P.to(dtype), x_A.to(dtype), y).to(torch.device("cuda"))
+
+
+def on_gpu(cell, dtype=torch.float32):
+    method = build_method(cell).to("cuda", dtype)
+    method.prepare(cell.training)
+    return method.train()
+
+
+@pytest.mark.parametrize("name", ["segmentation_only", "autoencoder"])
+def test_an_update_is_that_of_the_processor(make_cell, name):
+    cell = make_cell(name)
+    (batch,) = batches(1, dtype=torch.float64)
+    ours, theirs = on_gpu(cell, torch.float64), build_method(cell).double()
+    theirs.prepare(cell.training)
+    x_P, x_A, y = batch.x_P.cpu(), batch.x_A.cpu(), batch.y.cpu()
+    expected = theirs.update(x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator())
+    terms = Updates(ours, PlainEngine())(batch)
+    assert set(terms) == set(expected)
+    for key, value in expected.items():
+        torch.testing.assert_close(terms[key].cpu(), value, rtol=1e-9, atol=1e-9, msg=key)
+    for key, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[key].cpu(), value, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
+    """With other images, masks and sampled codes each time, and without labelled ones."""
+    cell = make_cell(name, learning_rate=1e-4, discriminator_learning_rate=1e-4)
+    launched = on_gpu(cell, torch.float64)
+    replayed = copy.deepcopy(launched)
+    replayed.prepare(cell.training)
+    updates, generator = Updates(replayed, PlainEngine()), torch.Generator("cuda")
+    has_unlabelled = not METHODS[name].only_labelled
+    n_replayed = 0
+    for seed, batch in enumerate(batches(15, dtype=torch.float64)):
+        if len(batch.y) == 0 and not has_unlabelled:
+            continue
+        expected = launched.update(
+            batch.x_P,
+            batch.x_A,
+            batch.y,
+            engine=PlainEngine(),
+            generator=generator.manual_seed(seed),
+        )
+        updates.generator.manual_seed(seed)
+        terms = updates(batch)
+        n_replayed += bool(updates._captured)
+        for key, value in expected.items():
+            torch.testing.assert_close(terms[key], value, rtol=1e-6, atol=1e-6, msg=f"{key} {seed}")
+    assert n_replayed > 5
+    assert len(updates._captured) == 1 + has_unlabelled
+    for (key, ours), theirs in zip(
+        replayed.state_dict().items(), launched.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_update_never_waits_for_the_gpu(make_cell, name):
+    updates = Updates(on_gpu(make_cell(name)), PlainEngine())
+    first, *rest = (batch for batch in batches(9) if len(batch.y))
+    updates(first)
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        updates(rest[0])
+        updates(rest[1])
+        torch.cuda.set_sync_debug_mode("default")
+        updates(rest[2])  # capturing waits, once
+        torch.cuda.set_sync_debug_mode("error")
+        updates(rest[3])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_augmentation_never_waits_for_the_gpu():
+    params = AugmentationParams(warp_sd=5, rotation_deg=3, zoom=0.1, intensity=0.1, flips=True)
+    (batch,) = batches(1)
+    generator = torch.Generator("cuda").manual_seed(0)
+    augment_batch(batch, params, generator=generator)
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        augmented = augment_batch(batch, params, generator=generator)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert not torch.equal(augmented.x_P, batch.x_P)
+    assert bool(augmented.x_P.isfinite().all())
+
+
+def train(cell, data, folder, *options):
+    command = [sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json()]
+    command += ["--data", str(data), "--output", folder, "--checkpoints", f"{folder}-checkpoints"]
+    command += ["--scale", "test", "--gpus", "1", *options]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "0", "PYTHONPATH": pythonpath()}
+    return subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
+
+
+def pythonpath():
+    return os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
+def test_a_training_learns_on_the_gpu_and_a_resumed_one_goes_on(
+    make_cell, tiny_data, tmp_path, monkeypatch, name, precision
+):
+    monkeypatch.chdir(tmp_path)
+    cell = make_cell(name, precision=precision, iterations=60, batch_size=4)
+    train(cell, tiny_data, "whole")
+    run = json.loads(Path("whole/run.json").read_text())
+    assert run["device"] == "cuda:0"
+    assert run["usage"]["gpu_peak_memory_mb"] > 0
+    history = [json.loads(line) for line in Path("whole/history.jsonl").read_text().splitlines()]
+    assert history[-1]["train"]["total"] < history[1]["train"]["total"]
+    again = train(cell, tiny_data, "whole")
+    assert "resumed at iteration 60" in again.stdout
