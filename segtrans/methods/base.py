@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,11 @@ class Method(nn.Module, ABC):
     Attributes:
         optimisers: by name.
         is_replayable: whether updates on batches of one shape are the same operations every time,
-            with nothing counted or chosen in between, so that a GPU may record one and repeat it.
+            with nothing counted or chosen by the host, so that a GPU may record one and repeat it.
     """
 
     optimisers: dict[str, Optimizer]
-    is_replayable: ClassVar[bool] = False
+    is_replayable: bool = False
 
     @abstractmethod
     def update(
@@ -87,7 +87,11 @@ class Method(nn.Module, ABC):
         self.optimisers = self.make_optimisers(training)
 
     def compile_networks(self, backend: str = "inductor") -> None:
-        """Let `torch.compile` make the forward passes of encoder, decoders and discriminators."""
+        """Let `torch.compile` make the forward passes of encoder, decoders and discriminators.
+
+        Updates are then launched one by one: recording them was not seen to work together with it.
+        """
+        self.is_replayable = False
         for module in self.modules():
             if isinstance(module, Encoder | Trunk | MultiScaleDiscriminator):
                 module.compile(backend=backend, dynamic=False)

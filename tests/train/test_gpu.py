@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 ROOT = Path(__file__).parents[2]
 N = 8
+# What torch says when it is told to refuse waiting.
+UNHEARD = pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +97,7 @@ def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
     assert len(updates._captured) == 1 + has_unlabelled
 
 
+@UNHEARD
 @pytest.mark.parametrize("name", METHODS)
 def test_an_update_never_waits_for_the_gpu(make_cell, name):
     updates = Updates(on_gpu(make_cell(name)), PlainEngine())
@@ -112,6 +115,7 @@ def test_an_update_never_waits_for_the_gpu(make_cell, name):
         torch.cuda.set_sync_debug_mode("default")
 
 
+@UNHEARD
 def test_augmentation_never_waits_for_the_gpu():
     params = AugmentationParams(warp_sd=5, rotation_deg=3, zoom=0.1, intensity=0.1, flips=True)
     (batch,) = batches(1)
