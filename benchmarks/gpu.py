@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from benchmarks.lines import Line
 from benchmarks.plain_flops import translation_flops
 from benchmarks.step import BATCH_SIZE, N_LABELLED, WIDTHS
+from benchmarks.step import CONVOLUTIONS as SMALL_CONVOLUTIONS
 from benchmarks.steps import made_up_batch, make_cell, make_method
 from segtrans.cells import Cell
 from segtrans.methods.base import Engine
@@ -21,16 +22,11 @@ from segtrans.train.replay import Updates
 from segtrans.train.world import PRECISIONS, start_fabric
 
 N_STEPS, N_REPEATS = 10, 3
+_GPU = torch.device("cuda")
 # Images, channels in and out, kernel, pixels, stride: of the tables at full width, and two more
 # that keep the whole device busy.
-CONVOLUTIONS = (
-    (40, 257, 128, 5, 12, 1),
-    (40, 129, 64, 5, 24, 1),
-    (20, 128, 256, 4, 24, 2),
-    (80, 256, 256, 3, 48, 1),
-    (80, 512, 512, 3, 24, 1),
-)
-MEMORY = (("mnist48_simple", 1.0), ("mnist128", 1.0), ("brats", 1.0))
+CONVOLUTIONS = (*SMALL_CONVOLUTIONS, (80, 256, 256, 3, 48, 1), (80, 512, 512, 3, 24, 1))
+TASKS = ("mnist48_simple", "mnist128", "brats")
 
 
 def lines() -> Iterator[Line]:
@@ -43,11 +39,12 @@ def lines() -> Iterator[Line]:
             yield from _steps(cell, f"translation, {channels} channels, 48 x 48, {precision}")
     for method in ("segmentation_only", "autoencoder"):
         cell = _cell(method, "mnist48_simple", 1.0, "fp32")
-        yield _replayed(cell, f"{method}, 512 channels, 48 x 48, fp32, replayed")
-    for task, width in MEMORY:
-        yield from _memory(_cell("translation", task, width, "fp32"))
+        yield _line(f"{method}, 512 channels, 48 x 48, fp32, replayed", _replayed(cell))
+    for task in TASKS:
+        yield from _at_full_width(_cell("translation", task, 1.0, "fp32"))
     cell = _cell("translation", "mnist48_simple", 1.0, "bf16")
-    yield _replayed(cell, "translation, 512 channels, 48 x 48, bf16, compiled", True)
+    case = "translation, 512 channels, 48 x 48, bf16, compiled"
+    yield _line(case, _one_by_one(cell, is_compiled=True))
 
 
 def _cell(method: str, task: str, width: float, precision: str) -> Cell:
@@ -58,9 +55,9 @@ def _cell(method: str, task: str, width: float, precision: str) -> Cell:
 
 def _steps(cell: Cell, case: str) -> Iterator[Line]:
     flops = translation_flops(cell, n_labelled=N_LABELLED)
-    rate = convolution_rate(cell.training.precision)
+    rate = _convolution_rate(cell.training.precision)
     floor_is = f"{flops / 1e9:.1f} GFLOP of the plain algorithm, {rate / 1e12:.1f} TFLOP/s"
-    for way, make in (("one by one", _one_by_one), ("replayed", _by_replaying)):
+    for way, make in (("one by one", _one_by_one), ("replayed", _replayed)):
         yield Line(
             part="gpu",
             case=f"{case}, {way}",
@@ -71,31 +68,36 @@ def _steps(cell: Cell, case: str) -> Iterator[Line]:
         )
 
 
-def _replayed(cell: Cell, case: str, is_compiled: bool = False) -> Line:
-    return Line(part="gpu", case=case, value=_seconds(_by_replaying(cell, is_compiled)), unit="s")
+def _line(case: str, step: Callable[[], object]) -> Line:
+    return Line(part="gpu", case=case, value=_seconds(step), unit="s")
 
 
-def _memory(cell: Cell) -> Iterator[Line]:
+def _at_full_width(cell: Cell) -> Iterator[Line]:
+    """Seconds, and the memory that torch holds once batches without labels have come as well."""
+    floor = iteration_cost(cell).peak_bytes / 1e6
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    step = _by_replaying(cell)
-    seconds = _seconds(step)
+    updates = _updates(cell)
+    batches = [made_up_batch(cell, n).to(_GPU) for n in (N_LABELLED, 0)]
     case = f"{cell.task}, 512 channels, {BATCH_SIZE} + {BATCH_SIZE}, fp32, replayed"
-    yield Line(part="gpu", case=case, value=seconds, unit="s")
+    for way, batch in zip(("labelled", "without labels"), batches, strict=True):
+        yield _line(f"{case}, {way}", lambda: updates(batch))  # noqa: B023
     yield Line(
         part="gpu",
-        case=case,
-        value=torch.cuda.max_memory_allocated() / 1e6,
+        case=f"{case}, both",
+        value=torch.cuda.max_memory_reserved() / 1e6,
         unit="MB",
-        floor=iteration_cost(cell).peak_bytes / 1e6,
+        floor=floor,
         floor_is="tensors that live at once, by going through an update without data",
     )
 
 
-def _one_by_one(cell: Cell) -> Callable[[], object]:
-    engine, device = _engine(cell), torch.device("cuda")
-    method, batch = make_method(cell, device), made_up_batch(cell, N_LABELLED).to(device)
-    generator = torch.Generator(device)
+def _one_by_one(cell: Cell, is_compiled: bool = False) -> Callable[[], object]:
+    engine = _engine(cell)
+    method, batch = make_method(cell, _GPU), made_up_batch(cell, N_LABELLED).to(_GPU)
+    if is_compiled:
+        method.compile_networks()
+    generator = torch.Generator(_GPU)
 
     def step() -> None:
         method.update(batch.x_P, batch.x_A, batch.y, engine=engine, generator=generator)
@@ -103,14 +105,14 @@ def _one_by_one(cell: Cell) -> Callable[[], object]:
     return step
 
 
-def _by_replaying(cell: Cell, is_compiled: bool = False) -> Callable[[], object]:
-    device = torch.device("cuda")
+def _replayed(cell: Cell) -> Callable[[], object]:
     n_labelled = BATCH_SIZE if cell.method == "segmentation_only" else N_LABELLED
-    method, batch = make_method(cell, device), made_up_batch(cell, n_labelled).to(device)
-    if is_compiled:
-        method.compile_networks()
-    updates = Updates(method, _engine(cell))
+    updates, batch = _updates(cell), made_up_batch(cell, n_labelled).to(_GPU)
     return lambda: updates(batch)
+
+
+def _updates(cell: Cell) -> Updates:
+    return Updates(make_method(cell, _GPU), _engine(cell))
 
 
 def _engine(cell: Cell) -> Engine:
@@ -132,7 +134,7 @@ def _seconds(step: Callable[[], object]) -> float:
     return statistics.median(seconds)
 
 
-def convolution_rate(precision: str) -> float:
+def _convolution_rate(precision: str) -> float:
     """Floating-point operations a second of the best of some convolutions, forward."""
     torch.backends.cudnn.allow_tf32 = False
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32

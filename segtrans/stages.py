@@ -192,7 +192,10 @@ class TrainingParams(Block):
     precision: Literal["fp32", "bf16"] = Field(
         description="fp32, or bf16 autocast with fp32 weights"
     )
-    compile: bool = Field(description="torch.compile of the networks on a GPU; never on the CPU")
+    compile: bool = Field(
+        description="torch.compile of the networks on a GPU, whose updates are then not replayed; "
+        "never on the CPU"
+    )
 
 
 class EvaluationParams(Block):

@@ -12,6 +12,8 @@ from segtrans.processes import n_processes
 # Before one is captured: optimisers make their moments, networks their constants, libraries choose.
 _N_BY_ITSELF = 3
 
+Shapes = tuple[torch.Size, torch.Size, torch.Size]
+
 
 class _Captured(NamedTuple):
     graph: torch.cuda.CUDAGraph
@@ -30,17 +32,20 @@ class Updates:
     Args:
         method: with its optimisers, on its device.
         engine: precision and backward.
+
+    Attributes:
+        generator: on the device; every update draws from it, so it is to be seeded before each.
     """
 
     def __init__(self, method: Method, engine: Engine) -> None:
         device = next(method.parameters()).device
         self._method, self._engine = method, engine
-        self._is_captured = method.is_replayable and device.type == "cuda" and n_processes() == 1
+        self._may_capture = method.is_replayable and device.type == "cuda" and n_processes() == 1
         # One generator for all: a graph goes on drawing from the one that it was captured with.
         self.generator = torch.Generator(device)
-        self._captured: dict[int, _Captured] = {}
-        self._n_seen: Counter[int] = Counter()
-        self._pool = torch.cuda.graph_pool_handle() if self._is_captured else None
+        self._captured: dict[Shapes, _Captured] = {}
+        self._n_seen: Counter[Shapes] = Counter()
+        self._pool = torch.cuda.graph_pool_handle() if self._may_capture else None
 
     def __call__(self, batch: Batch) -> Terms:
         """One update on a batch, as `Method.update`; it draws from `generator`.
@@ -48,13 +53,13 @@ class Updates:
         Returns:
             The terms; of a replayed update the next call overwrites them.
         """
-        n_masks = len(batch.y)
-        if not self._is_captured or self._n_seen[n_masks] < _N_BY_ITSELF:
-            self._n_seen[n_masks] += 1
+        shapes = (batch.x_P.shape, batch.x_A.shape, batch.y.shape)
+        if not self._may_capture or self._n_seen[shapes] < _N_BY_ITSELF:
+            self._n_seen[shapes] += 1
             return self._update(batch)
-        if n_masks not in self._captured:
-            self._captured[n_masks] = self._capture(batch)
-        captured = self._captured[n_masks]
+        if shapes not in self._captured:
+            self._captured[shapes] = self._capture(batch)
+        captured = self._captured[shapes]
         captured.batch.copy_(batch)
         captured.graph.replay()
         return captured.terms
@@ -67,7 +72,7 @@ class Updates:
     def _capture(self, batch: Batch) -> _Captured:
         """Record an update without doing it."""
         for optimiser in self._method.optimisers.values():
-            optimiser.zero_grad()
+            optimiser.zero_grad()  # makes room: the graph has gradients of its own
             for group in optimiser.param_groups:
                 group["capturable"] = True
         graph, own = torch.cuda.CUDAGraph(), batch.clone()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,11 @@ def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
         )
         updates.generator.manual_seed(seed)
         terms = updates(batch)
-        n_replayed += bool(updates._captured)
+        n_replayed += len(updates._captured) > has_unlabelled
+        assert set(terms) == set(expected)
         for key, value in expected.items():
             torch.testing.assert_close(terms[key], value, rtol=1e-6, atol=1e-6, msg=f"{key} {seed}")
-    assert n_replayed > 5
+    assert n_replayed >= 3
     assert len(updates._captured) == 1 + has_unlabelled
 
 
@@ -130,30 +132,35 @@ def test_augmentation_never_waits_for_the_gpu():
     assert bool(augmented.x_P.isfinite().all())
 
 
-def train(cell, data, folder, *options):
+def train(cell, data, folder):
     command = [sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json()]
     command += ["--data", str(data), "--output", folder, "--checkpoints", f"{folder}-checkpoints"]
-    command += ["--scale", "test", "--gpus", "1", *options]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "0", "PYTHONPATH": pythonpath()}
-    return subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
-
-
-def pythonpath():
-    return os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command += ["--scale", "test", "--gpus", "1"]
+    python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "0", "PYTHONPATH": python_path}
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
-def test_a_training_learns_on_the_gpu_and_a_resumed_one_goes_on(
+def test_a_training_learns_on_the_gpu_and_goes_on_when_killed(
     make_cell, tiny_data, tmp_path, monkeypatch, name, precision
 ):
     monkeypatch.chdir(tmp_path)
-    cell = make_cell(name, precision=precision, iterations=60, batch_size=4)
-    train(cell, tiny_data, "whole")
-    run = json.loads(Path("whole/run.json").read_text())
-    assert run["device"] == "cuda:0"
+    cell = make_cell(name, precision=precision, iterations=2000, batch_size=4, validate_every=20)
+    killed = train(cell, tiny_data, "run")
+    history = Path("run-checkpoints/history.jsonl")
+    while not history.exists() or len(history.read_text().splitlines()) < 4:
+        assert killed.poll() is None
+        time.sleep(0.02)
+    killed.kill()
+    killed.communicate()
+    again = train(cell, tiny_data, "run")
+    assert "resumed at iteration" in again.communicate()[0]
+    assert again.returncode == 0
+    run = json.loads(Path("run/run.json").read_text())
+    assert [session["device"] for session in run["sessions"]] == ["cuda:0", "cuda:0"]
     assert run["usage"]["gpu_peak_memory_mb"] > 0
-    history = [json.loads(line) for line in Path("whole/history.jsonl").read_text().splitlines()]
-    assert history[-1]["train"]["total"] < history[1]["train"]["total"]
-    again = train(cell, tiny_data, "whole")
-    assert "resumed at iteration 60" in again.stdout
+    records = [json.loads(line) for line in Path("run/history.jsonl").read_text().splitlines()]
+    assert [record["iteration"] for record in records] == list(range(0, 2001, 20))
+    assert records[-1]["train"]["total"] < records[1]["train"]["total"]
