@@ -42,11 +42,11 @@ def plan(
 
     print(plan_table(plan_runs(load_params(*params)), tflops))
     print(
-        f"\nHours at {tflops:g} TFLOP/s: in fp32 an H100 did 6 to 13 at the paper's width,"
-        "\nand 0.6 to 2 where layers are narrow; yours does its GFLOP each over the seconds of an iteration."
-        "\nCPU MB: the whole process, as the scheduler is told. Tensors MB: what lives at once,"
-        "\nin fp32; a GPU needs these, twice when some batches have no labelled image, 1 GB or"
-        "\nmore for libraries, and the data."
+        f"\nHours at {tflops:g} TFLOP/s: in fp32 an H100 did 6 to 13 at the paper's width, and 0.6"
+        "\nto 2 where layers are narrow; yours does its GFLOP each over the seconds of an"
+        "\niteration. CPU MB: the whole process, as the scheduler is told. Tensors MB: what"
+        "\nlives at once, in fp32; a GPU needs these, twice when some batches have no labelled"
+        "\nimage, 1 GB or more for libraries, and the data."
     )
 
 
