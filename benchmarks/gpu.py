@@ -18,7 +18,7 @@ from benchmarks.steps import made_up_batch, make_cell, make_method
 from segtrans.cells import Cell
 from segtrans.methods.base import Engine
 from segtrans.train.cost import iteration_cost
-from segtrans.train.replay import Updates
+from segtrans.train.updates import Updates
 from segtrans.train.world import PRECISIONS, start_fabric
 
 N_STEPS, N_REPEATS = 10, 3

@@ -124,7 +124,7 @@ def _places(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
 def forget_constants() -> None:
     """Empty the caches of index and weight tensors, when those in it may be without values.
 
-    Not to be called while a captured update (`train/replay.py`) lives, which reads them there.
+    Not to be called while a captured update (`train/updates.py`) lives, which reads them there.
     """
     _spreading.cache_clear()
     _places.cache_clear()

@@ -24,8 +24,8 @@ from segtrans.tasks import VOID
 from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.history import History, Record
-from segtrans.train.replay import Updates
 from segtrans.train.terms import TermSums
+from segtrans.train.updates import Updates
 from segtrans.train.usage import UsageMeter
 
 # Images (n, C, H, W) float32 with their masks (n, H, W) uint8.

@@ -17,7 +17,7 @@ from segtrans.data.batches import Batch
 from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
 from segtrans.params import AugmentationParams
-from segtrans.train.replay import Updates
+from segtrans.train.updates import Updates
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
