@@ -17,6 +17,18 @@ Written from `segtrans/params.py` by `make docs`; do not edit by hand.
 over it: `snakemake --configfile config/smoke.yaml`. One key can be changed without a file:
 `snakemake --config scale=mine 'training={iterations: 500}'`. Give every scale of your own its own
 `scale:`, since results stand in `results/<scale>`.
+
+**The last one that names a value wins**, for every task: `params.yaml`, each file of `--configfile`
+in its order, `--config`. Within one file what is particular wins: `overrides` of a task over the
+block for all tasks, weights of a method over those of its file. So `training.learning_rate` in
+`--config` is that of all tasks, but changed in `params.yaml`, by hand or by `dvc exp run -S`, it
+leaves those tasks alone that have a rate of their own further down in the same file:
+`-S overrides.brats.training.learning_rate=0.002` changes that. `snakemake --dry-run` says what
+tasks and variants have otherwise than the rest, and the table's caption where tasks differ. An
+empty mapping, `variants: {}`, takes away what earlier files say.
+
+Files are YAML 1.2: `1e-05` is a number; `yes`, `010`, `1:30`, `1_000` and a key that stands there
+twice are refused, since not every reader means the same by them.
 """
 
 

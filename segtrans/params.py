@@ -6,16 +6,17 @@ descriptions below.
 """
 
 import itertools
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from segtrans.catalogue import METHODS
 from segtrans.errors import UserError
+from segtrans.layers import flat, lay_over, merge
 from segtrans.stages import (
     AugmentationParams,
     Block,
@@ -31,6 +32,7 @@ from segtrans.stages import (
 )
 from segtrans.tasks import TASKS
 from segtrans.validation import nearest, validate
+from segtrans.yaml_files import read_yaml
 
 OVERRIDABLE = ("labels", "networks", "objective", "training", "augmentation")
 _VARIANT = re.compile(r"[a-z0-9][a-z0-9_]*")  # without the "-" that joins it to its method
@@ -56,18 +58,19 @@ class Params(Block):
     networks: NetworksParams
     objective: dict[str, dict[str, Weight]] = Field(
         description="weights of the objective's terms (equation 7), by the file of the methods "
-        "that use them, and by method what it has otherwise, which wins wherever either is named; "
-        "the paper: autoencoder 1, 1; translation 3, 50, 1, 50, 0.01"
+        "that use them, and by method what it has otherwise; the paper: autoencoder 1, 1; "
+        "translation 3, 50, 1, 50, 0.01"
     )
     training: TrainingParams
     evaluation: EvaluationParams
     overrides: dict[str, dict[str, Any]] = Field(
         description="what a task has otherwise, by task: its methods, keys of the blocks labels, "
-        "networks, objective, training and augmentation"
+        "networks, objective, training and augmentation; a later file that names the same key for "
+        "all tasks wins over it"
     )
     variants: dict[str, dict[str, Any]] = Field(
         description="each method is a row of the table for each of these, by name: what it has "
-        "otherwise, blocks as in overrides, over which it is laid; none: a row for each method"
+        "otherwise, blocks as in overrides; it wins over every file; none: a row for each method"
     )
 
     @model_validator(mode="after")
@@ -91,6 +94,10 @@ class Params(Block):
                 raise ValueError(f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front")
         _check_keys("overrides", self.overrides, ("methods", *OVERRIDABLE))
         _check_keys("variants", self.variants, OVERRIDABLE)
+        for task, own in self.overrides.items():
+            _check_used(f"overrides.{task}", own, (task,))
+        for name, own in self.variants.items():
+            _check_used(f"variants.{name}", own, self.tasks)
         return self
 
     def rows(self, task: str) -> tuple[tuple[str, str | None], ...]:
@@ -99,22 +106,17 @@ class Params(Block):
         return tuple(itertools.product(methods, self.variants or (None,)))
 
     def weights(self, method: str) -> dict[str, float]:
-        """A method's weights of the objective: those of its file, and over them its own."""
-        return self.objective[METHODS[method].module] | self.objective.get(method, {})
+        """A method's weights of the objective: its own, and else those of its file."""
+        return self.objective[method]
 
     def _check_weights(self) -> None:
-        of_modules = {entry.module: entry.weights for entry in METHODS.values()}
-        known = of_modules | {method: entry.weights for method, entry in METHODS.items()}
-        for name in dict.fromkeys((*of_modules, *self.objective)):
-            if name not in known:
-                raise ValueError(f"objective.{name}: {nearest(name, known)}")
-            given = set(self.objective.get(name, {}))
-            missing = set(known[name]) - given if name in of_modules else set()
-            for key in sorted(given - set(known[name]) | missing):
-                problem = "unknown key" if key in given else "missing"
-                raise ValueError(
-                    f"objective.{name}.{key}: {problem}; the keys are {', '.join(known[name])}"
-                )
+        for method, entry in METHODS.items():
+            for key in entry.weights:
+                if key not in self.objective.get(method, {}):
+                    name = entry.module if entry.module in METHODS else method
+                    raise ValueError(
+                        f"objective.{name}.{key}: missing; the keys are {', '.join(entry.weights)}"
+                    )
 
     def _check_training(self) -> None:
         training, labels = self.training, self.labels
@@ -165,6 +167,19 @@ def _check_keys(key: str, overlays: dict[str, dict[str, Any]], allowed: tuple[st
                 raise ValueError(f"{key}.{name}.{block}: {nearest(block, allowed)}")
 
 
+def _check_used(place: str, own: dict[str, Any], tasks: tuple[str, ...]) -> None:
+    """Refuse what none of the tasks uses: it would change nothing."""
+    users = {
+        "labels.digits": "digits",
+        "labels.unit": "patients",
+        **{f"augmentation.{name}": "patients" for name in AugmentationParams.model_fields},
+    }
+    subjects = {TASKS[task].subjects for task in tasks}
+    for key in flat(own):
+        if key in users and users[key] not in subjects:
+            raise ValueError(f"{place}.{key}: used by tasks with {users[key]} alone; leave it out")
+
+
 def _check_unique(key: str, values: tuple[object, ...]) -> None:
     for value in values:
         if values.count(value) > 1:
@@ -172,19 +187,20 @@ def _check_unique(key: str, values: tuple[object, ...]) -> None:
 
 
 def load_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
-    """Read YAML files, each laid over the ones before it, and validate the whole.
+    """Read YAML files and validate the whole; the last one that names a value wins.
 
     Args:
         files: parameter files, the default first.
-        overlay: a mapping laid over them all, such as Snakemake's own `config`.
+        overlay: the last layer, such as that of Snakemake's --config.
 
     Raises:
         UserError: a file is missing or no YAML mapping, or a value is refused.
     """
-    merged: dict[str, Any] = {}
-    for content in [*map(_read_yaml, files), overlay or {}]:
-        _overlay(merged, content)
-    return parse_params(merged, origin=", ".join(str(file) for file in files))
+    layers = [(str(file), _read_layer(file)) for file in files]
+    if overlay:
+        layers.append(("--config", overlay))
+    origin = ", ".join(name for name, _ in layers)
+    return _validated(merge(layers), origin=origin)
 
 
 def parse_params(content: dict[str, Any], *, origin: str) -> Params:
@@ -193,12 +209,26 @@ def parse_params(content: dict[str, Any], *, origin: str) -> Params:
     Raises:
         UserError: one line that names each key, its value and what is allowed.
     """
-    params = validate(Params, content, origin=origin)
-    for task in params.overrides:
-        params_of(params, task, origin=origin)
-    for task, variant in itertools.product(params.tasks, params.variants):
-        params_of(params, task, variant, origin=origin)
-    return params
+    return _validated(merge([(origin, content)]), origin=origin)
+
+
+def own_values(params: Params) -> list[str]:
+    """What tasks and variants have otherwise than the rest, a line for each that has something."""
+    general = flat(params.model_dump(mode="json"))
+    methods = {method for task in params.tasks for method, _ in params.rows(task)}
+    unused = tuple(f"objective.{method}." for method in METHODS if method not in methods)
+    places = [(task, "overrides", params.overrides.get(task, {})) for task in params.tasks]
+    places += [(f"variant {name}", "variants", own) for name, own in params.variants.items()]
+    lines = []
+    for name, block, own in places:
+        values = [
+            f"{key} = {json.dumps(value)}, not {json.dumps(general[key])}"
+            for key, value in flat(own).items()
+            if value != general[key] and not key.startswith(unused)
+        ]
+        if values:
+            lines.append(f"{name} has values of its own ({block}): {'; '.join(values)}")
+    return lines
 
 
 def params_of(
@@ -210,31 +240,26 @@ def params_of(
         UserError: a value is refused; the line names task and variant.
     """
     content = params.model_dump(mode="json")
-    _overlay(content, params.overrides.get(task, {}))
+    lay_over(content, params.overrides.get(task, {}))
     place = f"overrides of {task}"
     if variant is not None:
-        _overlay(content, params.variants[variant])
+        lay_over(content, params.variants[variant])
         place = f"variant {variant} of {task}"
     alone = {"tasks": [task], "overrides": {}, "variants": {}}
     return validate(Params, content | alone, origin=f"{origin}, {place}")
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: cannot read parameters ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = " ".join(str(error).split())
-        raise UserError(f"{file}: not a YAML file: {place}") from error
+def _validated(content: dict[str, Any], *, origin: str) -> Params:
+    params = validate(Params, content, origin=origin)
+    for task in params.overrides:
+        params_of(params, task, origin=origin)
+    for task, variant in itertools.product(params.tasks, params.variants):
+        params_of(params, task, variant, origin=origin)
+    return params
+
+
+def _read_layer(file: Path) -> dict[str, Any]:
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file}: expected a YAML mapping of parameters, found {content!r:.60}")
     return content
-
-
-def _overlay(base: dict[str, Any], upper: dict[str, Any]) -> None:
-    for key, value in upper.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _overlay(base[key], value)
-        else:
-            base[key] = value

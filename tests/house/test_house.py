@@ -21,6 +21,8 @@ FOUNDATIONS = {
     "params",
     "stages",
     "validation",
+    "layers",
+    "yaml_files",
     "cells",
     "runs",
     "catalogue",
@@ -39,6 +41,7 @@ ALLOWED = {
     "cli": {"data", "train", "evaluate", "tracking", "registry"},
     "manual": set(),
     "records": set(),
+    "preflight": {"data"},
     "__main__": {"cli"},
 }
 ONLY_IN = {

@@ -4,13 +4,13 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
 from snakemake.resources import Resource
 
 from segtrans.catalogue import row_name
 from segtrans.cells import resolve_cell
 from segtrans.errors import UserError
-from segtrans.params import load_params, params_of
+from segtrans.params import params_of
+from segtrans.preflight import read_scale
 from segtrans.records import restore_records, save_records
 from segtrans.tasks import TASKS
 from segtrans.train.device import visible_devices
@@ -27,25 +27,17 @@ os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ["PATH"]]
 )
 
-
-def get_typed(value):
-    """A value of --config as YAML means it: Snakemake reads what stands in brackets as text."""
-    if isinstance(value, dict):
-        return {key: get_typed(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [get_typed(inner) for inner in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
-
-
 START = time.time()
 
 try:
-    for key in workflow.config_settings.config or {}:
-        config[key] = get_typed(config[key])
-    # Snakemake's `config` holds what --configfile and --config say: the overlay, not the default.
-    PARAMS = load_params(Path("params.yaml"), overlay=config)
-except (UserError, yaml.YAMLError) as error:
-    print(f"segtrans: error: {' '.join(str(error).split())}", file=sys.stderr)
+    PARAMS = read_scale(
+        Path("params.yaml"),
+        workflow.config_settings.configfiles,
+        workflow.config_settings.config_args,
+        argv=sys.argv,
+    )
+except UserError as error:
+    print(f"segtrans: error: {error}", file=sys.stderr)
     raise SystemExit(1) from None
 
 SCALE = PARAMS.scale
