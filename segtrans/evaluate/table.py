@@ -12,6 +12,7 @@ from segtrans.atomic import atomic_path, write_json, write_text
 from segtrans.catalogue import row_name, row_title
 from segtrans.errors import UserError
 from segtrans.evaluate.metrics import DICE_FIGURES
+from segtrans.evaluate.task_values import differing_values
 from segtrans.runs import Run, read_metrics, read_runs
 from segtrans.tasks import TASKS
 
@@ -97,6 +98,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         *_patients_point(runs),
         *_unlearnt_point(runs),
         *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
+        *differing_values(runs),
         f"Data: {_joined(_unique(run.facts['data']['source'] for run in runs))}.",
         paper_point(scale),
     ]
