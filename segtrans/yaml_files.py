@@ -29,7 +29,9 @@ _AMBIGUOUS = {
     "a binary number": re.compile(r"[-+]?0b[01_]+"),
     "a time": re.compile(r"[-+]?[0-9]+(:[0-9]+)+(\.[0-9_]*)?"),
     "a date": re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"),
-    "a number": re.compile(r"[-+]?[0-9.][0-9_.]*_[0-9_.]*([eE][-+]?[0-9_]+)?"),
+    "a number": re.compile(
+        r"[-+.0-9][0-9_.]*_[0-9_.]*([eE][-+]?[0-9_]+)?|[-+]?0x[0-9a-fA-F_]*_[0-9a-fA-F_]*"
+    ),
 }
 _MAX_NODES = 100_000  # of a file whose aliases repeat each other without end
 
@@ -62,12 +64,22 @@ def parse_yaml(text: str, *, origin: str, has_lines: bool = True) -> Any:
     """
     reader = _Reader(origin, has_lines)
     try:
-        node = yaml.compose(text, Loader=yaml.BaseLoader)
+        node = yaml.compose(text, Loader=_Untyped)
         return None if node is None else reader.value(node)
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        problem = " ".join(filter(None, (error.context, error.problem)))
+        raise UserError(f"{origin}: not a YAML file: {problem}{line}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{origin}: not a YAML file: {' '.join(str(error).split())}") from error
     except RecursionError:
         raise UserError(f"{origin}: nested without end; write the values out") from None
+
+
+class _Untyped(yaml.BaseLoader):
+    """Tells what has no tag from what has one."""
+
+    DEFAULT_SCALAR_TAG = DEFAULT_SEQUENCE_TAG = DEFAULT_MAPPING_TAG = "none"
 
 
 class _Reader:
@@ -79,8 +91,8 @@ class _Reader:
         self.n_nodes += 1
         if self.n_nodes > _MAX_NODES:
             self.refuse(node, f"more than {_MAX_NODES:,} values; parameters are a few hundred")
-        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-        if tag not in ("!!str", "!!seq", "!!map"):
+        if node.tag != _Untyped.DEFAULT_SCALAR_TAG:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             self.refuse(node, f"the tag {tag}: leave it out")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node)
