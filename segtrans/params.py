@@ -35,13 +35,13 @@ from segtrans.validation import nearest, validate
 from segtrans.yaml_files import read_yaml
 
 OVERRIDABLE = ("labels", "networks", "objective", "training", "augmentation")
-_VARIANT = re.compile(r"[a-z0-9][a-z0-9_]*")  # without the "-" that joins it to its method
+_VARIANT = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # without the "-" that joins it to its method
 
 
 class Params(Block):
     """Everything that decides a result, and nothing else."""
 
-    scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = Field(
+    scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)] = Field(
         description="name of the scale and of its output folder, results/<scale>"
     )
     tasks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="data sets to run")
@@ -75,6 +75,8 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.scale == "downloads":
+            raise ValueError("scale = downloads: data/downloads keeps what is downloaded")
         _check_names("tasks", self.tasks, TASKS)
         _check_names("methods", self.methods, METHODS)
         _check_unique("init_seeds", self.init_seeds)
@@ -91,7 +93,7 @@ class Params(Block):
         _check_names("overrides", tuple(self.overrides), TASKS)
         for variant in self.variants:
             if not _VARIANT.fullmatch(variant):
-                raise ValueError(f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front")
+                raise ValueError(f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front, at most 64")
         _check_keys("overrides", self.overrides, ("methods", *OVERRIDABLE))
         _check_keys("variants", self.variants, OVERRIDABLE)
         for task, own in self.overrides.items():

@@ -191,6 +191,34 @@ def no_lesion(case):
         nib.save(nib.Nifti1Image(np.zeros((32, 24, 6), np.uint8), AFFINE), path)
 
 
+SPLIT = ["split", "--source", ".", "--output", "out.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*SPLIT, "--valid-fraction", "-0.5"], ["--valid-fraction = -0.5", "greater than 0"]),
+        ([*SPLIT, "--test-fraction", "0"], ["--test-fraction = 0.0", "greater than 0"]),
+        ([*SPLIT, "--test-fraction", "nan"], ["--test-fraction = nan"]),
+        ([*SPLIT, "--valid-fraction", "inf"], ["--valid-fraction = inf"]),
+        ([*SPLIT, "--data-seed", "4294967296"], ["--data-seed", "4294967296"]),
+        (["evaluate", ".", "--data", "x.h5", "--threshold", "nan"], ["--threshold = nan"]),
+        (
+            ["predict", "--weights", ".", "--case", ".", "--output", "out", "--threshold", "1"],
+            ["--threshold = 1.0", "less than 1"],
+        ),
+        (["plan", "--params", str(ROOT / "params.yaml"), "--tflops", "inf"], ["--tflops = inf"]),
+    ],
+)
+def test_a_number_that_a_parameter_would_refuse_is_refused_by_its_option(
+    tmp_path, arguments, words
+):
+    line = one_line_error(segtrans(*arguments, cwd=tmp_path))
+    for word in words:
+        assert word in line
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("spoil", "options", "words"),
     [

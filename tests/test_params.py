@@ -86,6 +86,8 @@ def test_paper_scale_is_the_papers():
         ("objective.autoencoder.lambda_rec", -1.0, ["objective.autoencoder.lambda_rec = -1.0"]),
         ("init_seeds", [2**32], ["init_seeds", "4294967296"]),
         ("scale", "../up", ["scale", "../up"]),
+        ("scale", "a" * 65, ["scale", "64"]),
+        ("scale", "downloads", ["scale = downloads", "data/downloads"]),
         ("training.learning_rate", float("nan"), ["training.learning_rate"]),
     ],
 )

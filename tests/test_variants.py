@@ -92,6 +92,7 @@ def test_a_variant_wins_over_its_task_and_its_task_over_the_rest():
         ({"a-b": {}}, ["variants.a-b", "a-z"]),
         ({"_a": {}}, ["variants._a"]),
         ({"A": {}}, ["variants.A"]),
+        ({"a" * 65: {}}, ["variants.aaa", "at most 64"]),
         ({"a": {"digits": {}}}, ["variants.a.digits", "labels"]),
         ({"a": {"trainin": {}}}, ["variants.a.trainin", "did you mean training"]),
         ({"a": {"labels": {"fractoin": 0.1}}}, ["variant a of mnist48_simple", "fraction"]),

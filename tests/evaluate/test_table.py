@@ -49,6 +49,29 @@ def test_a_run_that_learnt_nothing_is_named(write_run, write):
     assert "Not learnt" not in text
 
 
+def test_values_that_tasks_have_otherwise_than_each_other_are_listed(write_run, write):
+    digits = [write_run(dice=0.5), write_run("autoencoder", dice=0.4)]
+    _, text = write(digits)
+    assert "Not the same for all tasks" not in text
+    labels = {"fraction": 0.05, "per_batch": 2}
+    _, text = write([*digits, write_run(task="brats", dice=0.5, labels=labels)])
+    (line,) = [line for line in text.splitlines() if "Not the same for all tasks" in line]
+    assert line == (
+        "- Not the same for all tasks: labels.fraction 0.01 (mnist48_simple), 0.05 (brats); "
+        "labels.per_batch 3 (mnist48_simple), 2 (brats)."
+    )
+
+
+def test_values_of_variants_are_listed_for_each_task(write_run, write):
+    folders = [
+        write_run(variant=name, labels={"fraction": fraction}, task=task)
+        for task, few in (("mnist48_simple", 0.01), ("mnist48_hard", 0.02))
+        for name, fraction in (("few", few), ("many", 0.5))
+    ]
+    _, text = write(folders)
+    assert "labels.fraction 0.01 or 0.5 (mnist48_simple), 0.02 or 0.5 (mnist48_hard)." in text
+
+
 def test_the_headlines_of_each_method_stand_in_one_json_file(write_run, write, tmp_path):
     write([write_run(dice=0.5), write_run(dice=0.7, seed=1), write_run(task="brats", dice=0.25)])
     found = json.loads((tmp_path / "dice.json").read_text())
