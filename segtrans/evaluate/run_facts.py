@@ -1,7 +1,7 @@
 """What trainings cost and what made them, gathered from `run.json` for a page."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -82,6 +82,11 @@ def versions(runs: Iterable[Run]) -> list[tuple[str, str]]:
     return [(name, _joined(values)) for name, values in found.items()]
 
 
+def commit_of(session: Mapping[str, Any]) -> str:
+    """The commit that a process trained from, or why it is not known."""
+    return session["commit"] or f"not known: {session.get('commit_unknown') or 'not noted'}"
+
+
 def _cost(runs: Sequence[Run]) -> dict[str, str]:
     first = runs[0]
     return {
@@ -112,7 +117,7 @@ def _origin(runs: Sequence[Run]) -> dict[str, str]:
         "Method": first.title,
         "Seeds": _joined(run.cell.init_seed for run in runs),
         "Labelled": _joined(_labelled(run) for run in runs),
-        "Commit": _joined(session["commit"] or "not known" for session in _sessions(runs)),
+        "Commit": _joined(commit_of(session) for session in _sessions(runs)),
         "Device": devices(runs),
         "Cells": _joined(run.cell.identity for run in runs),
         "Parameters": json.dumps(parameters, indent=2, sort_keys=True),

@@ -7,6 +7,7 @@ from typing import Any
 
 from segtrans.data.store import Store
 from segtrans.errors import UserError
+from segtrans.evaluate.run_facts import commit_of
 from segtrans.runs import Run, read_metrics, read_object, read_run
 
 
@@ -34,7 +35,7 @@ def trace_lines(run: Run) -> Iterator[str]:
         yield f"run: {run.folder}"
         yield f"scale: {facts['scale']}"
         yield f"row: {run.row}"
-        yield f"commit: {facts['commit'] or 'not known: not run from a repository'}"
+        yield f"commit: {commit_of(facts['sessions'][-1])}"
         yield f"cell: {cell.identity}"
         yield f"init_seed: {cell.init_seed}"
         yield f"data_seed: {cell.data_seed}"
@@ -47,7 +48,7 @@ def trace_lines(run: Run) -> Iterator[str]:
             versions = ", ".join(f"{k} {v}" for k, v in session["versions"].items())
             yield (
                 f"  from iteration {session['from_iteration']} on {session['device']}, commit "
-                f"{session['commit']}, {versions}"
+                f"{commit_of(session)}, {versions}"
             )
         yield f"mlflow_run_id: {facts['mlflow_run_id'] or 'not tracked; see `segtrans track`'}"
         if (run.folder / "metrics.json").exists():

@@ -202,10 +202,12 @@ def _facts(
 
 
 def _session(device: str, iteration: int) -> dict[str, Any]:
+    commit = checked_out_commit()
     return {
         "from_iteration": iteration,
         "device": device,
-        "commit": checked_out_commit(),
+        "commit": commit.name,
+        "commit_unknown": commit.unknown,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
