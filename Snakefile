@@ -16,6 +16,12 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 
 
+onsuccess:
+    # Which is no failure, so that nothing else would say it.
+    if line := untracked_line(map(Path, get_tracked_files())):
+        print(f"segtrans: warning: {line}", file=sys.stderr)
+
+
 onerror:
     # The one line that says what to do stands in the failed job's log.
     for path in sorted(Path("logs", SCALE).rglob("*.log")):

@@ -175,17 +175,23 @@ def report(
 @verbs.command()
 def track(
     runs: Runs,
-    output: Annotated[Path | None, typer.Option(help="Where to note the tracked runs.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="JSON file to note the tracked runs in; null: tracking failed."),
+    ] = None,
 ) -> None:
     """Record finished runs in MLflow, and register the best of each row. Safe to repeat."""
     from segtrans.atomic import write_json
+    from segtrans.errors import UserError
     from segtrans.registry import register_best
-    from segtrans.tracking import track_run
+    from segtrans.tracking import track_runs
 
-    ids = {str(folder): track_run(folder) for folder in runs}
-    register_best(runs, ids)
+    ids = register_best(runs, track_runs(runs))
+    n_missing = list(ids.values()).count(None)
     if output is not None:
         write_json(output, ids)
+    elif n_missing:
+        raise UserError(f"{n_missing} of {len(ids)} runs are not tracked; run this again later")
 
 
 @verbs.command()

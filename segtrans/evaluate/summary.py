@@ -4,7 +4,7 @@ from pathlib import Path
 
 from segtrans.errors import UserError
 from segtrans.tasks import TASKS
-from segtrans.tracking import comparison_links
+from segtrans.tracking import comparison_links, untracked_line
 
 
 def print_summary(results: Path) -> None:
@@ -32,3 +32,5 @@ def print_summary(results: Path) -> None:
     tasks = [task for task in TASKS if (results / task).is_dir()]
     for line in comparison_links(f"segtrans/{results.name}/{task}" for task in tasks):
         print(line)
+    if untracked := untracked_line(results / task / "tracked.json" for task in tasks):
+        print(untracked)

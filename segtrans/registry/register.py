@@ -2,7 +2,7 @@
 
 import shutil
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segtrans.methods.weights import WEIGHTS
 from segtrans.runs import Run, read_runs
+from segtrans.tracking.calls import attempt_all
 from segtrans.tracking.mlflow_run import CELL_TAG, DATA_TAG
 from segtrans.tracking.store import connect, failures_warn, patient_requests, tracking_uri
 
@@ -28,23 +29,38 @@ def model_name(run: Run) -> str:
     return f"segtrans-{run.facts['scale']}-{run.cell.task}-{run.row}"
 
 
-def register_best(run_folders: Iterable[Path], run_ids: dict[str, str | None]) -> None:
+def register_best(
+    run_folders: Iterable[Path], run_ids: Mapping[str, str | None]
+) -> dict[str, str | None]:
     """Register, of each row, the run with the best validation Dice, under the alias "best".
 
     One that is registered already is left as it is. A failure of MLflow warns and stops nothing.
 
     Args:
         run_folders: finished runs of one task.
-        run_ids: MLflow's id of each run folder; runs without one are passed over.
+        run_ids: MLflow's id of each run folder; a row whose best run has none is passed over.
+
+    Returns:
+        `run_ids` without the id of each run that should be registered and could not be.
 
     Raises:
         UserError: a run folder holds no finished run.
     """
-    tracked = [run for run in read_runs(run_folders) if run_ids.get(str(run.folder))]
-    for name, runs in groupby(tracked, key=model_name):
-        best = _best(list(runs))
-        with failures_warn(f"{name} is not registered; track its runs again later"):
-            _register(connect(), name, best, str(run_ids[str(best.folder)]))
+    ids = dict(run_ids)
+    rows = [_best(list(runs)) for _, runs in groupby(read_runs(run_folders), key=model_name)]
+    best = [run for run in rows if ids.get(str(run.folder))]
+    registered = attempt_all(best, lambda run: _try(run, str(ids[str(run.folder)])))
+    return ids | {
+        str(run.folder): None for run, name in zip(best, registered, strict=True) if name is None
+    }
+
+
+def _try(run: Run, run_id: str) -> str | None:
+    name = model_name(run)
+    with failures_warn(f"{name} is not registered; track its runs again later"):
+        _register(connect(), name, run, run_id)
+        return name
+    return None
 
 
 def _best(runs: Sequence[Run]) -> Run:
@@ -61,9 +77,13 @@ def _register(client: "MlflowClient", name: str, run: Run, run_id: str) -> None:
     held = _held(client, name)
     if held is not None and held.run_id == run_id and held.tags == tags:
         return
-    with TemporaryDirectory() as folder, patient_requests():
+    with TemporaryDirectory() as folder:
         _save_model(run, Path(folder) / _PLACE)
-        client.log_artifacts(run_id, folder)
+        for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            # One by one: MLflow's threads for a folder would keep a hanging upload, and us, alive.
+            with patient_requests(file.stat().st_size):
+                place = file.parent.relative_to(folder).as_posix()
+                client.log_artifact(run_id, str(file), artifact_path=place)
     if held is None and not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=_description(run))
     source = f"{client.get_run(run_id).info.artifact_uri}/{_PLACE}"

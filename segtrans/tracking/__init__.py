@@ -6,9 +6,10 @@ again at any time with `track_run`. So a failure here warns on stderr and stops 
 
 from segtrans.tracking.links import LOCAL_PORT, comparison_links, open_pages
 from segtrans.tracking.mlflow_run import RunDescription
-from segtrans.tracking.replay import track_run
+from segtrans.tracking.replay import track_run, track_runs
 from segtrans.tracking.run import RunTracker, describe_run
 from segtrans.tracking.store import tracking_uri
+from segtrans.tracking.tracked import is_whole, untracked_line
 
 __all__ = [
     "LOCAL_PORT",
@@ -16,7 +17,10 @@ __all__ = [
     "RunTracker",
     "comparison_links",
     "describe_run",
+    "is_whole",
     "open_pages",
     "track_run",
+    "track_runs",
     "tracking_uri",
+    "untracked_line",
 ]

@@ -1,19 +1,17 @@
 """How to look at the comparison in MLflow's pages."""
 
 import json
-import os
 import shlex
-import shutil
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from segtrans.errors import UserError
+from segtrans.tracking.pages import check_free, serve_pages
 from segtrans.tracking.store import (
     connect,
     failures_warn,
+    mlflow_program,
     sqlite_file,
     tracking_uri,
     without_password,
@@ -22,15 +20,16 @@ from segtrans.tracking.store import (
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
+_CURVE = "valid/dice_soft_pooled"
 LOCAL_PORT = 5000  # where `mlflow ui` listens
 _VIEW = "&workflowType=machine_learning"  # else MLflow shows its pages for language models
 
 
 def comparison_links(experiments: Iterable[str]) -> list[str]:
-    """Lines of text: how to open MLflow, then two links for each experiment that it holds.
+    """Lines of text: how to open MLflow, then links for each experiment that it holds.
 
-    The links show the learning curves of all runs, and the newest finished run of each name side
-    by side. A failure warns and leaves the links out.
+    The links show the scores of all runs, and the learning curves of the newest finished run of
+    each name, then these runs side by side. A failure warns and leaves the links out.
     """
     is_server = tracking_uri().startswith(("http://", "https://"))
     page = _page(tracking_uri(), LOCAL_PORT)
@@ -45,28 +44,27 @@ def comparison_links(experiments: Iterable[str]) -> list[str]:
 def open_pages(port: int) -> None:
     """Print the links to the comparison of every tracked scale and task, and serve the pages.
 
-    Serves on loopback until it is interrupted, in place of this process; does not return. When
-    runs are tracked to a server, that server has the pages: only the links are printed.
+    Serves on loopback until it is interrupted. When runs are tracked to a server, that server has
+    the pages: only the links are printed.
 
     Raises:
-        UserError: nothing has been tracked here yet.
+        UserError: nothing has been tracked here yet, the port is taken, or MLflow did not start.
     """
     uri = tracking_uri()
     file = sqlite_file(uri)
     if file is not None and not file.exists():
         raise UserError(f"{file}: no runs are tracked here yet; run the pipeline first")
+    is_server = uri.startswith(("http://", "https://"))
+    if not is_server:
+        check_free(port)
     page = _page(uri, port)
     with failures_warn("no links to the comparison"):
         client = connect()
         found = [e.name for e in client.search_experiments() if e.name.startswith("segtrans/")]
         for name in sorted(found):
             print(*_links(client, name, page), sep="\n", flush=True)
-    if uri.startswith(("http://", "https://")):
-        return
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    print(f"serving {page}; Ctrl-C ends it", flush=True)
-    os.execv(sys.executable, command)
+    if not is_server:
+        serve_pages(uri, port, page)
 
 
 def _page(uri: str, port: int) -> str:
@@ -75,29 +73,36 @@ def _page(uri: str, port: int) -> str:
 
 
 def _ui_command() -> str:
-    # Also when the environment's programs are not on PATH, as after `make run`.
-    beside_python = Path(sys.executable).with_name("mlflow")
-    mlflow = "mlflow" if shutil.which("mlflow") else shlex.quote(str(beside_python))
     uri = tracking_uri()
     # The URI of another database may hold a password: it is not printed.
     shown = shlex.quote(uri) if sqlite_file(uri) else '"$MLFLOW_TRACKING_URI"'
-    return f"{mlflow} ui --backend-store-uri {shown}   then open {_page(uri, LOCAL_PORT)}"
+    command = f"{shlex.quote(mlflow_program())} ui --backend-store-uri {shown}"
+    return f"{command}   then open {_page(uri, LOCAL_PORT)}"
 
 
 def _links(client: "MlflowClient", name: str, page: str) -> list[str]:
     experiment = client.get_experiment_by_name(name)
-    if experiment is None:
+    if experiment is None or experiment.lifecycle_stage != "active":
         return []
     number = experiment.experiment_id
+    scores = f"{page}/#/experiments/{number}/runs?compareRunsMode=CHART{_VIEW}"
     runs = client.search_runs(
         [number],
         filter_string="attributes.status = 'FINISHED'",
         order_by=["attributes.start_time ASC"],
     )
     newest = {run.info.run_name: run.info.run_id for run in runs}
-    ids = quote(json.dumps([newest[run] for run in sorted(newest)], separators=(",", ":")))
-    experiments = quote(json.dumps([number])) + _VIEW
-    return [
-        f"  {name}, curves: {page}/#/experiments/{number}/runs?compareRunsMode=CHART{_VIEW}",
-        f"  {name}, side by side: {page}/#/compare-runs?runs={ids}&experiments={experiments}",
-    ]
+    lines = [f"  {name}, scores: {scores}"]
+    if newest:
+        ids = _quoted([newest[run] for run in sorted(newest)])
+        compared = f"runs={ids}&experiments={_quoted([number])}"
+        curve = f"metric={_quoted(_CURVE)}&plot_metric_keys={_quoted([_CURVE])}&x_axis=step"
+        lines += [
+            f"  {name}, learning curves: {page}/#/metric?{compared}&{curve}{_VIEW}",
+            f"  {name}, side by side: {page}/#/compare-runs?{compared}{_VIEW}",
+        ]
+    return lines
+
+
+def _quoted(value: object) -> str:
+    return quote(json.dumps(value, separators=(",", ":")))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from segtrans.tracking.store import artifact_location, patient_requests
+from segtrans.tracking.store import artifact_location, mlflow_command, patient_requests
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -90,8 +90,8 @@ class MlflowRun:
         changed = [file for file in files if held.get(file.name) != hashes[file.name]]
         if not changed:
             return
-        with patient_requests():
-            for file in changed:
+        for file in changed:
+            with patient_requests(file.stat().st_size):
                 self._client.log_artifact(self.run_id, str(file))
         # Written last: an upload that was broken off is made again.
         text = json.dumps(held | hashes, sort_keys=True)
@@ -162,7 +162,11 @@ def _experiment_id(client: "MlflowClient", name: str) -> str:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
-    return str(experiment.experiment_id)
+    number = str(experiment.experiment_id)
+    if experiment.lifecycle_stage != "active":
+        restore = mlflow_command("experiments", "restore", "--experiment-id", number)
+        raise RuntimeError(f"experiment {name} was deleted; to restore it: {restore}")
+    return number
 
 
 def _run_by_id(client: "MlflowClient", run_id: str | None) -> "Run | None":

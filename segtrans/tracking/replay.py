@@ -1,12 +1,13 @@
 """A finished run folder, brought to MLflow whole, whatever was tracked while it trained."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from segtrans.errors import UserError
 from segtrans.runs import read_facts, read_history, read_object
+from segtrans.tracking.calls import attempt_all
 from segtrans.tracking.mlflow_run import open_run
 from segtrans.tracking.run import describe_run
 from segtrans.tracking.store import connect, failures_warn
@@ -21,6 +22,18 @@ _ARTEFACTS = (
     "weights.safetensors",
     "panel.png",
 )
+
+
+def track_runs(run_folders: Iterable[Path]) -> dict[str, str | None]:
+    """MLflow's id of each run folder, brought to MLflow with `track_run`; None where that failed.
+
+    Runs after one for which the server was waited for in vain are not tried.
+
+    Raises:
+        UserError: as `track_run`.
+    """
+    folders = list(run_folders)
+    return dict(zip(map(str, folders), attempt_all(folders, track_run), strict=True))
 
 
 def track_run(run_folder: Path) -> str | None:

@@ -16,7 +16,7 @@ from segtrans.tracking.mlflow_run import (
 )
 from segtrans.tracking.store import connect, failures_warn
 
-_CONSEQUENCE = "tracking is off for this run, training goes on; history.jsonl can be tracked later"
+_CONSEQUENCE = "tracking is off for this run, training goes on; `segtrans track` completes it"
 
 
 def describe_run(run_folder: Path, facts: Mapping[str, Any]) -> RunDescription:

@@ -1,8 +1,12 @@
 """Where runs are tracked: the address, the first creation of a SQLite store, the client."""
 
 import fcntl
+import glob
+import logging
 import os
 import re
+import shlex
+import shutil
 import sqlite3
 import sys
 import time
@@ -12,20 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from segtrans.atomic import atomic_path, remove_leftovers
+from segtrans.tracking.calls import (
+    RETRIES,
+    TIMEOUT,
+    before_deadline,
+    guarded,
+    upload_of,
+    while_locked,
+)
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _SQLITE = "sqlite:///"
-_LOCK_WAIT_S = 120.0
-_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_STALLED_S = 600.0  # how long a process may hold the lock of a new store and write nothing
 # Defaults only: what the user has set stays. MLflow's own would wait minutes for a dead server
 # (7 retries of 120 s) in the middle of a training, and print over the progress bar.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    RETRIES: "1",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
-    _TIMEOUT: "4",
+    TIMEOUT: "4",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -40,6 +51,9 @@ def tracking_uri() -> str:
 def connect() -> "MlflowClient":
     """A client of the store at `tracking_uri()`, which is created first when it is SQLite.
 
+    Each call of it ends: after a deadline where a server is asked, after ten minutes where others
+    have a SQLite file locked.
+
     Raises:
         Exception: whatever MLflow, SQLite or the file system raise; see `failures_warn`.
     """
@@ -47,19 +61,18 @@ def connect() -> "MlflowClient":
         os.environ.setdefault(key, value)
     uri = tracking_uri()
     file = sqlite_file(uri)
+    # Imported outside of lock and deadline: on a busy machine that alone takes long.
+    from mlflow.tracking import MlflowClient
+
     if file is None:
-        return _client(uri)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file.with_name(f"{file.name}.lock")):
-        # MLflow makes the tables when it first opens a store: two at once break each other, and a
-        # file with a part of them could never be opened again.
-        if not file.exists():
-            remove_leftovers(file.with_name(f"{file.name}-journal"))  # SQLite's, of a killed one
-            with atomic_path(file) as temporary:
-                _client(f"{_SQLITE}{temporary}")
-        client = _client(uri)
-        _write_ahead(file)
-    return client
+        return guarded(before_deadline(MlflowClient, uri), before_deadline)
+    # MLflow shows what it raises as a traceback before it raises it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    if not _has_tables(file):
+        _make(file)
+    client = while_locked(MlflowClient, uri)
+    _write_ahead(file)
+    return guarded(client, while_locked)
 
 
 def artifact_location() -> str | None:
@@ -75,6 +88,19 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
 
 
+def mlflow_program() -> str:
+    """What to call MLflow by in a terminal, also where the environment is not on PATH."""
+    return "mlflow" if shutil.which("mlflow") else str(Path(sys.executable).with_name("mlflow"))
+
+
+def mlflow_command(*arguments: str) -> str:
+    """A line for the terminal that calls MLflow on the store at `tracking_uri()`."""
+    # Where the variable is set, MLflow reads it too; it may hold a password.
+    is_set = bool(os.environ.get("MLFLOW_TRACKING_URI"))
+    store = "" if is_set else f"MLFLOW_TRACKING_URI={shlex.quote(tracking_uri())} "
+    return store + shlex.join([mlflow_program(), *arguments])
+
+
 @contextmanager
 def failures_warn(consequence: str) -> Iterator[None]:
     """Turn any failure of the block into one line on stderr that ends with `consequence`."""
@@ -82,7 +108,7 @@ def failures_warn(consequence: str) -> Iterator[None]:
         yield
     except Exception as error:  # tracking must never cost a night of training, whatever fails
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        line = f"warning: MLflow at {tracking_uri()}: {reason:.300}; {consequence}"
+        line = f"warning: MLflow at {tracking_uri()}: {reason:.500}; {consequence}"
         print(without_password(line), file=sys.stderr, flush=True)
 
 
@@ -92,48 +118,72 @@ def without_password(text: str) -> str:
 
 
 @contextmanager
-def patient_requests() -> Iterator[None]:
+def patient_requests(n_bytes: int) -> Iterator[None]:
     """Give a server two minutes per request: it may answer an upload only once it is stored."""
-    before = os.environ[_TIMEOUT]
-    if before == _ENVIRONMENT[_TIMEOUT]:
-        os.environ[_TIMEOUT] = "120"
+    before = os.environ[TIMEOUT]
+    if before == _ENVIRONMENT[TIMEOUT]:
+        os.environ[TIMEOUT] = "120"
     try:
-        yield
+        with upload_of(n_bytes):
+            yield
     finally:
-        os.environ[_TIMEOUT] = before
+        os.environ[TIMEOUT] = before
 
 
-def _client(uri: str) -> "MlflowClient":
+def _make(file: Path) -> None:
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=uri)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # MLflow makes the tables when it first opens a store: two at once break each other, and a
+    # file with a part of them could never be opened again. The lock file stays: unlinking it
+    # would let two processes hold "the" lock.
+    with file.with_name(f"{file.name}.lock").open("w") as lock:
+        _wait_for(lock, file)
+        if file.exists():
+            MlflowClient(f"{_SQLITE}{file}")  # it may be empty
+        else:
+            remove_leftovers(file.with_name(f"{file.name}-journal"))  # SQLite's, of a killed one
+            with atomic_path(file) as temporary:
+                MlflowClient(f"{_SQLITE}{temporary}")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    # The lock file stays: unlinking it would let two processes hold "the" lock.
-    with path.open("w") as file:
-        _wait_for(file, deadline=time.monotonic() + _LOCK_WAIT_S)
-        yield
+def _has_tables(file: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("select count(*) from alembic_version").fetchone()[0])
+    except sqlite3.OperationalError:
+        return False
 
 
-def _wait_for(file: TextIO, *, deadline: float) -> None:
+def _wait_for(lock: TextIO, file: Path) -> None:
+    # As long as the process that makes the store needs: it ends, or it goes on writing.
+    seen, since = _half_made(file), time.monotonic()
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{file.name}: locked by another process") from None
+            now = _half_made(file)
+            if now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > _STALLED_S:
+                raise TimeoutError(f"{lock.name}: locked by another process") from None
             time.sleep(0.05)
         else:
             return
 
 
+def _half_made(file: Path) -> set[tuple[str, int]]:
+    found = set()
+    for path in file.parent.glob(f".*.partial.{glob.escape(file.name)}*"):
+        with suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return found
+
+
 def _write_ahead(file: Path) -> None:
-    with closing(sqlite3.connect(file)) as connection:
+    # It only makes parallel writers wait less: a reader that blocks the change, or a file system
+    # that does not know it, is no failure. The mode stays in the file.
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(file)) as connection:
         (mode,) = connection.execute("pragma journal_mode").fetchone()
-        # The mode stays in the file. It only makes parallel writers wait less: a reader that
-        # blocks the change, or a file system that does not know it, is no failure.
         if mode != "wal":
-            with suppress(sqlite3.OperationalError):
-                connection.execute("pragma journal_mode=wal")
+            connection.execute("pragma journal_mode=wal")

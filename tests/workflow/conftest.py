@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STAND_IN = """\
 #!{python}
-import pathlib, sys
+import json, pathlib, sys
 verb, rest = sys.argv[1], sys.argv[2:]
 options = dict(zip(rest, rest[1:]))
 names = {{
@@ -33,7 +33,8 @@ if "--report" in options:
               for name in ("half_slices.png", "report.md", "patients.csv")]
 for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(" ".join(sys.argv[1:]))  # other arguments, other results
+    made_by = " ".join(sys.argv[1:])  # other arguments, other results
+    path.write_text(json.dumps({{made_by: "id"}}) if verb == "track" else made_by)
 """
 
 

@@ -13,6 +13,7 @@ from segtrans.params import params_of
 from segtrans.preflight import read_scale
 from segtrans.records import restore_records, save_records
 from segtrans.tasks import TASKS
+from segtrans.tracking import is_whole, untracked_line
 from segtrans.train.device import visible_devices
 from segtrans.train.memory import training_memory_mb
 from segtrans.versions import (
@@ -70,6 +71,7 @@ wildcard_constraints:
     row="|".join(ROWS),
     seed=r"\d+",
     job=r"\d+",
+    state=r"\d+",
 
 
 # Who forgets --resources gpu=N gets one job per visible device; without a device, jobs ask for
@@ -204,5 +206,27 @@ def get_final_output():
             task=PARAMS.tasks,
             figure=TASK_FIGURES,
         )
-        + expand("results/{scale}/{task}/tracked.json", scale=SCALE, task=PARAMS.tasks)
+        + get_tracked_files()
+        + get_tracking_to_retry()
     )
+
+
+def get_tracked_files():
+    """Where the rule `track` notes what it tracked."""
+    return expand("results/{scale}/{task}/tracked.json", scale=SCALE, task=PARAMS.tasks)
+
+
+def get_tracking_to_retry():
+    """A file to ask for where a lost server left runs out, which is no reason for a run to fail.
+
+    Another one after each try: what Snakemake knows of an earlier one says nothing of the next.
+    """
+    missed = [
+        path
+        for path in map(Path, get_tracked_files())
+        if path.exists() and not is_whole(path)
+    ]
+    return [
+        f"logs/{SCALE}/{path.parent.name}/track_again.{path.stat().st_mtime_ns}"
+        for path in missed
+    ]

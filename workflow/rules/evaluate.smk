@@ -113,4 +113,18 @@ rule track:
     params:
         runs=lambda wildcards: get_run_folders(SCALE, [wildcards.task]),
     shell:
-        "segtrans track --output {output:q} {params.runs:q} > {log:q} 2>&1"
+        "segtrans track --output results/{wildcards.scale:q}/{wildcards.task:q}/tracked.json"
+        " {params.runs:q} > {log:q} 2>&1"
+
+
+# Asked for where tracked.json says that a server was lost; it writes that file anew.
+use rule track as track_again with:
+    input:
+        get_task_results,
+        "results/{scale}/{task}/tracked.json",
+    output:
+        temp(touch("logs/{scale}/{task}/track_again.{state}")),
+    log:
+        "logs/{scale}/{task}/track_again.{state}.log",
+    benchmark:
+        "logs/{scale}/{task}/track_again.{state}.benchmark.tsv"

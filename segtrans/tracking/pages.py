@@ -1,0 +1,68 @@
+"""MLflow's pages, served on loopback until they are interrupted."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from types import FrameType
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from segtrans.errors import UserError
+
+_HOST = "127.0.0.1"
+
+
+def check_free(port: int) -> None:
+    """Check that nothing listens at a port of loopback.
+
+    Raises:
+        UserError: something does, or the port may not be used.
+    """
+    try:
+        with socket.create_server((_HOST, port)):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"port {port} of {_HOST} cannot be used ({error.strerror}); choose another: --port"
+        ) from error
+
+
+def serve_pages(uri: str, port: int, page: str) -> None:
+    """Serve the store at `uri` until Ctrl-C or SIGTERM; say so once the pages answer.
+
+    Raises:
+        UserError: MLflow ended by itself.
+    """
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    command += ["--host", _HOST, "--port", str(port)]
+    signal.signal(signal.SIGTERM, _interrupt)
+    print("MLflow starts ...", flush=True)
+    with subprocess.Popen(command) as process:
+        try:
+            while process.poll() is None and not _answers(page):
+                time.sleep(0.2)
+            if process.poll() is None:
+                print(f"serving {page}; Ctrl-C ends it", flush=True)
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            return
+    raise UserError(f"MLflow's pages ended with status {code}; what it printed says why")
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _answers(page: str) -> bool:
+    # Loopback is asked without a proxy, whatever the environment says.
+    with (
+        suppress(URLError, OSError),
+        build_opener(ProxyHandler({})).open(f"{page}/health", timeout=5) as answer,
+    ):
+        return bool(answer.status == 200)
+    return False
