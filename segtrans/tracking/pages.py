@@ -37,7 +37,7 @@ def serve_pages(uri: str, port: int, page: str) -> None:
         UserError: MLflow ended by itself.
     """
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    command += ["--host", _HOST, "--port", str(port)]
+    command += ["--host", _HOST, "--port", str(port), "--workers", "1"]  # one person looks at them
     signal.signal(signal.SIGTERM, _interrupt)
     print("MLflow starts ...", flush=True)
     with subprocess.Popen(command) as process:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import requests
 
 from segtrans.cells import resolve_cell
+from segtrans.errors import UserError
 from segtrans.evaluate.segmentation import lesion_probability
 from segtrans.methods.weights import WEIGHTS, build_method, load_method, save_weights
 from segtrans.params import load_params
@@ -125,10 +127,61 @@ def test_a_failure_warns_and_names_the_model(write_run, monkeypatch, capfd):
     run_id = track_run(folder)
     capfd.readouterr()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    register_best([folder], {str(folder): run_id})
+    assert register_best([folder], {str(folder): run_id}) == {str(folder): None}
     error = capfd.readouterr().err
     assert "segtrans-laptop-mnist48_simple-autoencoder is not registered" in error
     assert error.count("\n") == 1
+
+
+def test_a_row_waits_until_its_best_run_is_tracked(write_run, store):
+    worse, better = write_run(seed=0, valid_dice=0.4), write_run(seed=1, valid_dice=0.6)
+    ids = {str(worse): track_run(worse), str(better): None}
+    assert register_best([worse, better], ids) == ids
+    assert versions(store) == set()
+
+
+def test_what_a_dead_server_left_out_is_noted_said_and_completed(
+    write_run, store, tmp_path, monkeypatch, capfd
+):
+    from segtrans.cli.runs import track
+    from segtrans.evaluate.summary import print_summary
+
+    folder, results = write_run(valid_dice=0.4), tmp_path / "results/laptop"
+    (results / "table.md").write_text("a table")
+    tracked = results / "mnist48_simple/tracked.json"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="1 of 1 runs are not tracked; run this again later"):
+        track([folder])
+    track([folder], tracked)
+    assert json.loads(tracked.read_text()) == {str(folder): None}
+    print_summary(results)
+    assert "1 of 1 runs are not tracked in MLflow" in capfd.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    track([folder], tracked)
+    ((_, run_id),) = versions(store)
+    assert json.loads(tracked.read_text()) == {str(folder): run_id}
+    print_summary(results)
+    assert "not tracked" not in capfd.readouterr().out
+
+
+def test_a_model_of_another_source_is_refused_in_a_process_that_has_one(write_run, store):
+    from mlflow import MlflowClient
+
+    folder = write_run(valid_dice=0.4)
+    register(folder)
+    name = model_name(read_run(folder))
+    place = Path(urlsplit(MlflowClient(store).get_model_version_by_alias(name, "best").source).path)
+    code = place / "code/segtrans/evaluate/segmentation.py"
+    code.write_text(code.read_text() + "\n_ANOTHER_VERSION = True\n")
+    import mlflow
+
+    with pytest.raises(RuntimeError, match=r"another source of segtrans.*process of its own"):
+        mlflow.pyfunc.load_model(str(place))
+    alone = "import sys, mlflow; mlflow.pyfunc.load_model(sys.argv[1]); import segtrans; "
+    alone += "print(segtrans.__file__)"
+    command = [sys.executable, "-c", alone, str(place)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout == f"{place}/code/segtrans/__init__.py\n"
 
 
 @pytest.mark.slow
@@ -150,18 +203,18 @@ def test_a_served_model_answers_with_a_segmentation(write_run, store, tmp_path):
         answer = ask(f"http://127.0.0.1:{port}", process)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait()
     assert answer.status_code == 200, answer.text
     served = np.array(answer.json()["predictions"])
     np.testing.assert_allclose(served, expected(folder), atol=1e-6)
 
 
 def ask(page, process):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if requests.get(f"{page}/ping", timeout=5).ok:
                 break
         except requests.RequestException:
             time.sleep(0.5)
-    return requests.post(f"{page}/invocations", json={"inputs": images().tolist()}, timeout=60)
+    return requests.post(f"{page}/invocations", json={"inputs": images().tolist()}, timeout=600)

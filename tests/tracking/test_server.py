@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 import requests
 
-from segtrans.tracking import RunTracker, comparison_links, describe_run, track_run
+from segtrans.errors import UserError
+from segtrans.tracking import (
+    RunTracker,
+    comparison_links,
+    describe_run,
+    open_pages,
+    track_run,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +29,7 @@ pytestmark = pytest.mark.slow
 def server(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A real MLflow server on loopback that keeps artefacts itself."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "600")  # a busy machine is no dead server
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     uri = f"http://127.0.0.1:{port}"
@@ -35,11 +43,11 @@ def server(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield uri
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait()
 
 
 def _wait_until_healthy(uri: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if requests.get(f"{uri}/health", timeout=5).ok:
@@ -70,9 +78,10 @@ def test_a_server_holds_what_the_file_would(
     assert sorted((m.step, m.value) for m in points) == [(0, 0.1), (100, 0.3), (200, 0.6)]
     (weights,) = (tmp_path / "kept").rglob("weights.safetensors")
     assert weights.read_bytes() == b"weights"
-    start, curves, compare = comparison_links(["segtrans/smoke/mnist48_simple"])
+    start, scores, curves, compare = comparison_links(["segtrans/smoke/mnist48_simple"])
     assert start == f"MLflow: {server}"
-    assert f"{server}/#/" in curves
+    assert f"{server}/#/" in scores
+    assert f"{server}/#/metric?" in curves
     assert str(tracker.run_id) in compare
     assert capfd.readouterr() == ("", "")
 
@@ -83,38 +92,41 @@ def test_the_server_of_a_local_store_shows_its_artefacts(
     run_id = track_run(run_folder)  # straight into the file, as the pipeline does by default
     uri = request.getfixturevalue("server")
     place = {"path": "weights.safetensors", "run_uuid": run_id}
-    answer = requests.get(f"{uri}/get-artifact", params=place, timeout=30)
+    answer = requests.get(f"{uri}/get-artifact", params=place, timeout=600)
     assert answer.content == b"weights"
 
 
 @pytest.fixture
 def pages(store: str, run_folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Address and output of `segtrans ui` on a store with one run."""
+    """Address and output of `segtrans ui` on a store with one run, once it says that it serves."""
     track_run(run_folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     output = tmp_path / "ui.log"
     with output.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "segtrans", "ui", "--port", str(port)],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            [sys.executable, "-m", "segtrans", "ui", "--port", str(port)], stdout=log, stderr=log
         )
+    page = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_healthy(f"http://127.0.0.1:{port}", process)
-        yield f"http://127.0.0.1:{port}", output
+        while f"serving {page}" not in output.read_text():
+            assert process.poll() is None, output.read_text()
+            time.sleep(0.05)
+        yield page, output
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        process.terminate()  # it alone: MLflow ends with it
+        assert process.wait() == 0
+        with socket.create_server(("127.0.0.1", port)):
+            pass
 
 
 def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
     pages: tuple[str, Path],
 ) -> None:
     page, output = pages
+    assert requests.get(page, timeout=600).ok  # at once: it said so
     asked = {"experiment_ids": ["1"]}
-    answer = requests.post(f"{page}/api/2.0/mlflow/runs/search", json=asked, timeout=30)
+    answer = requests.post(f"{page}/api/2.0/mlflow/runs/search", json=asked, timeout=600)
     (run,) = answer.json()["runs"]
     shown = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert shown["test/best/dice_soft_pooled"] == 0.55
@@ -128,11 +140,15 @@ def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
     not (shutil.which("chromium") and shutil.which("chromedriver")),
     reason="no browser: apt-get install chromium chromium-driver",
 )
-def test_the_printed_link_shows_dice_of_every_run_in_a_browser(pages: tuple[str, Path]) -> None:
+def test_the_printed_links_show_dice_and_curves_of_every_run_in_a_browser(
+    pages: tuple[str, Path],
+) -> None:
     from selenium import webdriver
     from selenium.webdriver.support.ui import WebDriverWait
 
-    (link,) = re.findall(r"http\S+compareRunsMode=CHART\S*", pages[1].read_text())
+    printed = pages[1].read_text()
+    (scores,) = re.findall(r"scores: (\S+)", printed)
+    (curves,) = re.findall(r"curves: (\S+)", printed)
     options = webdriver.ChromeOptions()
     for argument in (
         *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -143,13 +159,30 @@ def test_the_printed_link_shows_dice_of_every_run_in_a_browser(pages: tuple[str,
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     browser = webdriver.Chrome(options=options, service=service)
     try:
-        browser.get(link)
 
         def shows(text: str) -> bool:
             return text in browser.find_element("tag name", "body").text
 
-        wait = WebDriverWait(browser, 90)
+        def draws_lines() -> bool:
+            return bool(browser.find_elements("css selector", ".scatterlayer .js-line"))
+
+        wait = WebDriverWait(browser, 600)
+        browser.get(scores)
         for text in ("translation/seed3", "test/best", "dice_soft_pooled", "0.55"):
             wait.until(lambda _, text=text: shows(text), f"{text} is not shown")
+        browser.get(curves)
+        for text in ("translation/seed3", "valid/dice_soft_pooled"):
+            wait.until(lambda _, text=text: shows(text), f"{text} is not shown")
+        wait.until(lambda _: draws_lines(), "no curve is drawn")
     finally:
         browser.quit()
+
+
+def test_a_port_in_use_is_said_before_anything_starts(
+    store: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"port {port} .*choose another: --port"):
+            open_pages(port)
+    assert capfd.readouterr().out == ""
