@@ -300,6 +300,13 @@ def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(scale):
             assert all(
                 done and natural > 0 and 0 < drawn <= width for done, natural, drawn in shown
             )
+            # A table that is wider than the page is scrolled in itself; its rows stay named.
+            browser.execute_script(
+                "document.querySelectorAll('.wide').forEach(w => w.scrollLeft = w.scrollWidth)"
+            )
+            names = "return [...document.querySelectorAll('tbody th')].map(n => n.checkVisibility()"
+            names += " ? n.getBoundingClientRect().left : 0)"
+            assert all(left >= 0 for left in browser.execute_script(names))
             asked = "return performance.getEntriesByType('resource').map(e => e.name)"
             fetched = [name for name in browser.execute_script(asked) if "data:" not in name[:5]]
             assert fetched == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from segtrans.methods.weights import WEIGHTS, build_method, load_method, save_we
 from segtrans.params import load_params
 from segtrans.registry import model_name, register_best
 from segtrans.runs import read_run
-from segtrans.tracking import track_run
+from segtrans.tracking import LOCAL_PORT, track_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -182,6 +183,12 @@ def test_a_model_of_another_source_is_refused_in_a_process_that_has_one(write_ru
     command = [sys.executable, "-c", alone, str(place)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stdout == f"{place}/code/segtrans/__init__.py\n"
+
+
+def test_the_readme_serves_a_model_beside_the_pages():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (port,) = re.findall(r"^mlflow models serve .*--port (\d+)$", text, re.MULTILINE)
+    assert int(port) != LOCAL_PORT
 
 
 @pytest.mark.slow
