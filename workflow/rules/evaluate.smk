@@ -123,7 +123,7 @@ use rule track as track_again with:
         get_task_results,
         "results/{scale}/{task}/tracked.json",
     output:
-        temp(touch("logs/{scale}/{task}/track_again.{state}")),
+        touch("logs/{scale}/{task}/track_again.{state}"),
     log:
         "logs/{scale}/{task}/track_again.{state}.log",
     benchmark:
