@@ -20,6 +20,8 @@ from segtrans.stages import (
     NetworksParams,
     Seed,
     TrainingParams,
+    Weight,
+    check_batches,
 )
 from segtrans.tasks import TASKS, Task
 from segtrans.validation import nearest, validate
@@ -38,7 +40,7 @@ class Cell(Block):
     data_seed: Seed
     labels: LabelsParams
     networks: NetworksParams
-    weights: dict[str, float]
+    weights: dict[str, Weight]
     augmentation: AugmentationParams | None
     training: TrainingParams
     training_version: int
@@ -57,6 +59,11 @@ class Cell(Block):
         names = METHODS[self.method].weights
         if set(self.weights) != set(names):
             raise ValueError(f"weights = {self.weights}: the keys are {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Self:
+        check_batches(self.labels, self.training)
         return self
 
     @property
@@ -109,7 +116,8 @@ def read_cell(text_or_file: str) -> Cell:
     """A cell from its JSON text or from a file that holds it.
 
     Raises:
-        UserError: neither JSON nor a readable file, or a value is refused.
+        UserError: neither JSON nor a readable file, a value is refused, or the cell is of another
+            version of training.
     """
     text = text_or_file
     if not text.lstrip().startswith("{"):
@@ -121,4 +129,11 @@ def read_cell(text_or_file: str) -> Cell:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"cell {text_or_file:.60}: not JSON ({error})") from error
-    return validate(Cell, content, origin="cell")
+    cell = validate(Cell, content, origin="cell")
+    if cell.training_version != TRAINING_VERSION:
+        raise UserError(
+            f"cell: training_version = {cell.training_version}: this version of segtrans trains "
+            f"version {TRAINING_VERSION}, with other results; print the cell anew with "
+            "`segtrans cell`"
+        )
+    return cell

@@ -29,6 +29,7 @@ from segtrans.stages import (
     Seed,
     TrainingParams,
     Weight,
+    check_batches,
 )
 from segtrans.tasks import TASKS
 from segtrans.validation import nearest, validate
@@ -82,7 +83,7 @@ class Params(Block):
         _check_unique("init_seeds", self.init_seeds)
         _check_unique("labels.digits", self.labels.digits or ())
         self._check_weights()
-        self._check_training()
+        check_batches(self.labels, self.training)
         if any(TASKS[task].clutter_pieces for task in self.tasks):
             self._check_digits()
         for task in self.tasks:
@@ -93,7 +94,9 @@ class Params(Block):
         _check_names("overrides", tuple(self.overrides), TASKS)
         for variant in self.variants:
             if not _VARIANT.fullmatch(variant):
-                raise ValueError(f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front, at most 64")
+                raise ValueError(
+                    f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front, at most 64"
+                )
         _check_keys("overrides", self.overrides, ("methods", *OVERRIDABLE))
         _check_keys("variants", self.variants, OVERRIDABLE)
         for task, own in self.overrides.items():
@@ -119,19 +122,6 @@ class Params(Block):
                     raise ValueError(
                         f"objective.{name}.{key}: missing; the keys are {', '.join(entry.weights)}"
                     )
-
-    def _check_training(self) -> None:
-        training, labels = self.training, self.labels
-        if labels.per_batch > training.batch_size:
-            raise ValueError(
-                f"labels.per_batch = {labels.per_batch}: at most training.batch_size = "
-                f"{training.batch_size}"
-            )
-        if training.validate_every > training.iterations:
-            raise ValueError(
-                f"training.validate_every = {training.validate_every}: at most "
-                f"training.iterations = {training.iterations}"
-            )
 
     def _check_digits(self) -> None:
         training, labels, digits = self.training, self.labels, self.digits

@@ -9,8 +9,10 @@ from typing import Any
 from segtrans.catalogue import METHODS, row_name, row_title
 from segtrans.cells import Cell
 from segtrans.errors import UserError
+from segtrans.run_record import HistoryRecord, LabelledIds, Metrics, RunRecord
 from segtrans.tasks import TASKS, Task
-from segtrans.validation import validate
+from segtrans.validation import Model, validate
+from segtrans.versions import TRAINING_VERSION
 
 
 @dataclass(frozen=True)
@@ -19,19 +21,21 @@ class Run:
 
     Attributes:
         folder: the run folder.
-        cell: what was trained.
-        facts: the content of `run.json`.
+        record: the content of `run.json`.
     """
 
     folder: Path
-    cell: Cell
-    facts: dict[str, Any]
+    record: RunRecord
+
+    @property
+    def cell(self) -> Cell:
+        """What was trained."""
+        return self.record.cell
 
     @property
     def variant(self) -> str | None:
         """The variant of the parameters, by name; None without one."""
-        variant: str | None = self.facts.get("variant")
-        return variant
+        return self.record.variant
 
     @property
     def row(self) -> str:
@@ -55,22 +59,16 @@ def read_run(folder: Path) -> Run:
     """Read `run.json` of a run folder.
 
     Raises:
-        UserError: the file is missing, damaged or holds no valid cell.
+        UserError: the file is missing, damaged, changed by hand or of a later version.
     """
     file = folder / "run.json"
-    facts = read_facts(folder)
-    if "cell" not in facts:
-        raise UserError(f"{file}: no key 'cell'; not written by training, train the run again")
-    return Run(folder=folder, cell=validate(Cell, facts["cell"], origin=str(file)), facts=facts)
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """The content of `run.json`, as it stands.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    return read_object(folder / "run.json", hint="train the run first")
+    record = _read(RunRecord, file, missing="train the run first", again="train the run again")
+    if record.cell.training_version > TRAINING_VERSION:
+        raise UserError(
+            f"{file}: training_version = {record.cell.training_version}: this version of segtrans "
+            f"knows up to {TRAINING_VERSION}; use the version that wrote it, or a later one"
+        )
+    return Run(folder=folder, record=record)
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
@@ -112,51 +110,55 @@ def only_task(runs: Sequence[Run]) -> Task:
     return runs[0].cell.task_facts
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
+def read_history(folder: Path) -> list[HistoryRecord]:
     """The records of `history.jsonl`, one per validation, in order.
 
     Raises:
-        UserError: the file is missing, empty or damaged, or a record lacks a key.
+        UserError: the file is missing, empty or damaged, or its records are not in order.
     """
-    file = folder / "history.jsonl"
+    file, again = folder / "history.jsonl", "train the run again"
     lines = _read_text(file, hint="train the run first").splitlines()
     if not lines:
-        raise UserError(f"{file}: empty; train the run again")
-    records = []
+        raise UserError(f"{file}: empty; {again}")
+    records: list[HistoryRecord] = []
     for number, line in enumerate(lines, start=1):
-        record = _parse(line, origin=f"{file}, line {number}")
-        for key in ("iteration", "train", "valid"):
-            if key not in record:
-                raise UserError(f"{file}, line {number}: lacks {key}; train the run again")
-        records.append(record)
+        origin = f"{file}, line {number}"
+        records.append(_parse(HistoryRecord, line, origin=origin, again=again))
+        if number > 1 and records[-1].iteration <= records[-2].iteration:
+            raise UserError(f"{origin}: iteration {records[-1].iteration} is out of order; {again}")
     return records
 
 
-def read_metrics(run: Run) -> dict[str, Any]:
+def read_metrics(run: Run) -> Metrics:
     """The content of `metrics.json`, checked to belong to this run.
 
     Raises:
         UserError: the file is missing, damaged or from another training of this folder.
     """
-    file = run.folder / "metrics.json"
-    metrics = read_object(file, hint="evaluate the run first")
-    for key in ("cell_identity", "data_sha256"):
-        expected = run.cell.identity if key == "cell_identity" else run.facts["data"]["sha256"]
-        if metrics.get(key) != expected:
+    file, again = run.folder / "metrics.json", "evaluate the run again"
+    metrics = _read(Metrics, file, missing="evaluate the run first", again=again)
+    expected = {"cell_identity": run.cell.identity, "data_sha256": run.record.data.sha256}
+    for key, value in expected.items():
+        if getattr(metrics, key) != value:
             raise UserError(
-                f"{file}: {key} is {metrics.get(key)}, that of run.json is {expected}; "
-                "evaluate the run again"
+                f"{file}: {key} is {getattr(metrics, key)}, that of run.json is {value}; {again}"
             )
     return metrics
 
 
-def read_object(file: Path, *, hint: str) -> dict[str, Any]:
-    """A JSON object from a file; `hint` says what to do when it is missing.
+def read_labelled_ids(folder: Path) -> LabelledIds:
+    """The content of `labelled_ids.json`.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    return _parse(_read_text(file, hint=hint), origin=str(file))
+    file, again = folder / "labelled_ids.json", "train the run again"
+    return _read(LabelledIds, file, missing=again, again=again)
+
+
+def _read(model: type[Model], file: Path, *, missing: str, again: str) -> Model:
+    """A JSON file as a model; the hints say what to do when it is missing, or damaged."""
+    return _parse(model, _read_text(file, hint=missing), origin=str(file), again=again)
 
 
 def _read_text(file: Path, *, hint: str) -> str:
@@ -168,11 +170,16 @@ def _read_text(file: Path, *, hint: str) -> str:
         raise UserError(f"{file}: cannot read it ({error}); {hint}") from error
 
 
-def _parse(text: str, *, origin: str) -> dict[str, Any]:
+def _parse(model: type[Model], text: str, *, origin: str, again: str) -> Model:
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{origin}: not JSON ({error}); make it again") from error
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{origin}: not JSON ({error}); {again}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{origin}: expected a JSON object, found {text:.40}; make it again")
-    return content
+        raise UserError(f"{origin}: expected a JSON object, found {text:.40}; {again}")
+    try:
+        return validate(model, content, origin=origin)
+    except UserError as error:
+        raise UserError(
+            f"{error}; damaged, changed by hand or of another version; {again}"
+        ) from None

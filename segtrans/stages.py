@@ -228,6 +228,20 @@ class TrainingParams(Block):
     )
 
 
+def check_batches(labels: LabelsParams, training: TrainingParams) -> None:
+    """Raise ValueError where batches cannot hold their labels, or no validation would come."""
+    if labels.per_batch > training.batch_size:
+        raise ValueError(
+            f"labels.per_batch = {labels.per_batch}: at most training.batch_size = "
+            f"{training.batch_size}"
+        )
+    if training.validate_every > training.iterations:
+        raise ValueError(
+            f"training.validate_every = {training.validate_every}: at most "
+            f"training.iterations = {training.iterations}"
+        )
+
+
 class EvaluationParams(Block):
     """How finished runs are scored."""
 

@@ -62,7 +62,8 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
 
 def _fields(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
     for part in place:
-        annotation = model.model_fields[str(part)].annotation
+        field = model.model_fields.get(str(part))
+        annotation = field and field.annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation

@@ -101,11 +101,11 @@ def write_curves(run_folders: Iterable[Path], output: Path) -> None:
 def history_frame(runs: Sequence[Run]) -> pd.DataFrame:
     """Every logged value: columns row, seed, iteration, name ("train/seg"), value."""
     records = [
-        (run.row, run.cell.init_seed, record["iteration"], f"{group}/{name}", value)
+        (run.row, run.cell.init_seed, record.iteration, f"{group}/{name}", value)
         for run in runs
         for record in read_history(run.folder)
         for group in ("train", "valid")
-        for name, value in record[group].items()
+        for name, value in getattr(record, group).items()
     ]
     return pd.DataFrame(records, columns=["row", "seed", "iteration", "name", "value"])
 
@@ -126,8 +126,8 @@ def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
     _draw_lines(axes, history[history["name"] == "valid/dice_soft_pooled"], colours)
     for run in runs:
         axes.plot(
-            run.facts["best_iteration"],
-            run.facts["best_dice_soft_pooled"],
+            run.record.best_iteration,
+            run.record.best_dice_soft_pooled,
             color=colours[run.row],
             zorder=5,
             **_RING,

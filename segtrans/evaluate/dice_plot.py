@@ -29,7 +29,7 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
     task = only_task(runs)
     scores: dict[str, list[float]] = {}
     for run in runs:
-        value = read_metrics(run)["best"]["test"]["dice_soft_pooled"]
+        value = read_metrics(run).test_dice
         scores.setdefault(run.row, []).append(value)
     first_of = {run.row: run for run in reversed(runs)}
     papers = [first_of[row].paper_dice for row in scores]
@@ -44,7 +44,7 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
         axes.set_ylim(len(scores) - 0.5, -0.5)
         axes.set_xlim(0, 1)
         axes.set_xlabel("test Dice (soft, pooled over all pixels)")
-        scale = runs[0].facts["scale"]
+        scale = runs[0].record.scale
         axes.set_title(f"{task.title}, scale {scale}", loc="left", weight="bold")
         axes.tick_params(axis="y", length=0, labelsize=7.5)
         axes.spines["left"].set_visible(False)

@@ -44,7 +44,7 @@ def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
             different tasks.
     """
     runs = read_runs(run_folders)
-    task, scale = only_task(runs), runs[0].facts["scale"]
+    task, scale = only_task(runs), runs[0].record.scale
     lines = [line for method in METHODS for line in _lines_of(runs, method)]
     with saved_figure(output, width_in=_WIDTH_IN, height_in=_HEIGHT_IN) as figure:
         axes = figure.add_subplot()
@@ -82,7 +82,7 @@ def _science(run: Run) -> str:
 def _draw(axes: Axes, line: _Line) -> None:
     scores: dict[float, list[float]] = {}
     for run in line.runs:
-        dice = read_metrics(run)["best"]["test"]["dice_soft_pooled"]
+        dice = read_metrics(run).test_dice
         scores.setdefault(run.cell.labels.fraction, []).append(dice)
     fractions = sorted(scores)
     means = [sum(scores[fraction]) / len(scores[fraction]) for fraction in fractions]
@@ -104,7 +104,7 @@ def _label_fractions(axes: Axes, runs: Iterable[Run]) -> None:
     n_images: dict[float, set[int]] = {}
     for run in runs:
         counts = n_images.setdefault(run.cell.labels.fraction, set())
-        counts.add(run.facts["labelled"]["n_images"])
+        counts.add(run.record.labelled.n_images)
     fractions = sorted(n_images)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(fractions))

@@ -11,17 +11,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.run_record import PATIENT_FIGURES
+
 # Scores of tasks with patients, and why they are null in others.
-PATIENT_FIGURES = ("dice_hard_patient_3d", "hd95_mm_patient")
 NOT_DEFINED = dict.fromkeys(
     PATIENT_FIGURES, "null: the images of this task are not slices of patients' volumes"
-)
-# The Dice figures of a split, headline first.
-DICE_FIGURES = (
-    "dice_soft_pooled",
-    "dice_hard_pooled",
-    "dice_hard_image_mean",
-    "dice_hard_patient_3d",
 )
 
 

@@ -181,13 +181,13 @@ def _blocks(brain: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.int64]]]
 
 def _preparation(run: Run) -> dict[str, Any]:
     """How the run's own data were prepared."""
-    parameters = run.facts["data"].get("parameters", {})
+    parameters = run.record.data.parameters
     names = ("normalisation", "mirror_right")
     if missing := [name for name in names if name not in parameters]:
         raise UserError(
             f"{run.folder / 'run.json'}: data.parameters lacks {missing[0]}; train the run again"
         )
-    return dict(parameters)
+    return parameters
 
 
 def _title(run: Run, case: Case) -> str:

@@ -11,7 +11,7 @@ def check_data(run: Run, store: Store) -> None:
     Raises:
         UserError: it was trained on another one.
     """
-    expected, found = run.facts["data"]["sha256"], store.sha256()
+    expected, found = run.record.data.sha256, store.sha256()
     if found != expected:
         raise UserError(
             f"{store.path}: not the data of {run.folder}: its SHA-256 is {found:.12}..., the run "

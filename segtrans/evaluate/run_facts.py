@@ -1,11 +1,10 @@
 """What trainings cost and what made them, gathered from `run.json` for a page."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
-from segtrans.errors import UserError
+from segtrans.run_record import SessionRecord
 from segtrans.runs import Run
 
 NOT_MEASURED = "not measured"
@@ -19,44 +18,35 @@ _MEASURED = {
 
 
 def cost_table(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """What a training of each row of one task cost, mean over its seeds; all of it text.
-
-    Raises:
-        UserError: a `run.json` lacks what training writes.
-    """
+    """What a training of each row of one task cost, mean over its seeds; all of it text."""
     return [_cost(group) for group in _by_row(runs)]
 
 
 def total_time(runs: Iterable[Run]) -> str:
     """Time of all trainings, one after the other."""
-    return _duration(sum(_fact(run, "seconds") for run in runs))
+    return _duration(sum(run.record.seconds for run in runs))
 
 
 def devices(runs: Iterable[Run]) -> str:
     """What the runs were trained on."""
-    return _joined(session["device"] for session in _sessions(runs))
+    return _joined(session.device for session in _sessions(runs))
 
 
 def data_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """The data of one task's runs: name and value; values that differ between runs are joined.
-
-    Raises:
-        UserError: a `run.json` lacks what training writes.
-    """
-    data = [_fact(run, "data") for run in runs]
+    """The data of one task's runs: name and value; values that differ between runs are joined."""
+    data = [run.record.data for run in runs]
+    counts = [of_run.n_train_images for of_run in data]
     return [
-        ("file", _joined(of_run["file"] for of_run in data)),
-        ("SHA-256", _joined(of_run["sha256"] for of_run in data)),
-        ("source", _joined(of_run["source"] for of_run in data)),
+        ("file", _joined(of_run.file for of_run in data)),
+        ("SHA-256", _joined(of_run.sha256 for of_run in data)),
+        ("source", _joined(of_run.source for of_run in data)),
         (
             "training images",
-            _joined(
-                "{present:,} P, {absent:,} A".format(**of_run["n_train_images"]) for of_run in data
-            ),
+            _joined(f"{n.present:,} P, {n.absent:,} A" for n in counts),
         ),
         (
             "made with",
-            _joined(json.dumps(of_run.get("parameters", {}), sort_keys=True) for of_run in data),
+            _joined(json.dumps(of_run.parameters, sort_keys=True) for of_run in data),
         ),
     ]
 
@@ -65,9 +55,6 @@ def origin_table(runs: Sequence[Run]) -> list[dict[str, str]]:
     """What made each row of one task: seeds, labels, commits, devices, identities; all text.
 
     The last value, "Parameters", is the cell without its initial seed as indented JSON.
-
-    Raises:
-        UserError: a `run.json` lacks what training writes.
     """
     return [_origin(group) for group in _by_row(runs)]
 
@@ -76,15 +63,15 @@ def versions(runs: Iterable[Run]) -> list[tuple[str, str]]:
     """Packages and their versions, of all processes that trained."""
     found: dict[str, list[str]] = {}
     for run in runs:
-        for session in _fact(run, "sessions"):
-            for name, version in session["versions"].items():
+        for session in run.record.sessions:
+            for name, version in session.versions.items():
                 found.setdefault(name, []).append(version)
     return [(name, _joined(values)) for name, values in found.items()]
 
 
-def commit_of(session: Mapping[str, Any]) -> str:
+def commit_of(session: SessionRecord) -> str:
     """The commit that a process trained from, or why it is not known."""
-    return session["commit"] or f"not known: {session.get('commit_unknown') or 'not noted'}"
+    return session.commit or f"not known: {session.commit_unknown or 'not noted'}"
 
 
 def _cost(runs: Sequence[Run]) -> dict[str, str]:
@@ -92,11 +79,11 @@ def _cost(runs: Sequence[Run]) -> dict[str, str]:
     return {
         "Method": first.title,
         "Seeds": str(len(runs)),
-        "Parameters": _joined(f"{_fact(run, 'n_parameters'):,}" for run in runs),
+        "Parameters": _joined(f"{run.record.n_parameters:,}" for run in runs),
         "Iterations": f"{first.cell.training.iterations:,}",
-        "Time": _duration(sum(_fact(run, "seconds") for run in runs) / len(runs)),
+        "Time": _duration(sum(run.record.seconds for run in runs) / len(runs)),
         **{
-            title: _measured([run.facts.get("usage", {}).get(key) for run in runs], form)
+            title: _measured([getattr(run.record.usage, key, None) for run in runs], form)
             for key, (title, form) in _MEASURED.items()
         },
     }
@@ -125,22 +112,14 @@ def _origin(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _labelled(run: Run) -> str:
-    labelled = _fact(run, "labelled")
-    plural = "" if labelled["n_units"] == 1 else "s"
-    unit = labelled["unit"].replace("_", "-")
-    return f"{labelled['n_images']:,} images of {labelled['n_units']:,} {unit}{plural}"
+    labelled = run.record.labelled
+    plural = "" if labelled.n_units == 1 else "s"
+    unit = labelled.unit.replace("_", "-")
+    return f"{labelled.n_images:,} images of {labelled.n_units:,} {unit}{plural}"
 
 
-def _sessions(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    return [session for run in runs for session in _fact(run, "sessions")]
-
-
-def _fact(run: Run, key: str) -> Any:
-    try:
-        return run.facts[key]
-    except KeyError:
-        file = run.folder / "run.json"
-        raise UserError(f"{file}: lacks '{key}'; train the run again") from None
+def _sessions(runs: Iterable[Run]) -> list[SessionRecord]:
+    return [session for run in runs for session in run.record.sessions]
 
 
 def _by_row(runs: Sequence[Run]) -> list[list[Run]]:

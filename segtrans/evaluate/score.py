@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
 from segtrans.evaluate.metrics import (
     NOT_DEFINED,
-    PATIENT_FIGURES,
     ImageSums,
     image_sums,
     split_scores,
@@ -25,8 +24,10 @@ from segtrans.evaluate.patients import COLUMNS, score_patients
 from segtrans.evaluate.run_data import check_data
 from segtrans.evaluate.segmentation import lesion_probability
 from segtrans.methods.weights import WEIGHTS, load_method
+from segtrans.run_record import PATIENT_FIGURES, Metrics
 from segtrans.runs import read_run
 from segtrans.tasks import TASKS
+from segtrans.validation import validate
 
 SCORED_FOLDS = ("valid", "test")
 _WHICH: tuple[Literal["best", "last"], ...] = ("best", "last")
@@ -69,7 +70,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     check_data(run, store)
     sums: dict[str, dict[str, FoldSums]] = {}
     for which in _WHICH:
-        if which == "last" and run.facts["best_iteration"] == run.cell.training.iterations:
+        if which == "last" and run.record.best_iteration == run.cell.training.iterations:
             sums[which] = sums["best"]  # the very same weights
             continue
         method = load_method(run, which=which)
@@ -78,16 +79,15 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
         except ValueError as error:
             weights = run_folder / WEIGHTS[which]
             raise UserError(f"{weights}: {error}; train the run again") from error
-    write_json(
-        run_folder / "metrics.json",
-        {
-            **{which: _scores_of_folds(sums[which]) for which in _WHICH},
-            "threshold": threshold,
-            "cell_identity": run.cell.identity,
-            "data_sha256": run.facts["data"]["sha256"],
-            "notes": {} if run.cell.task_facts.subjects == "patients" else NOT_DEFINED,
-        },
-    )
+    content: dict[str, Any] = {
+        **{which: _scores_of_folds(sums[which]) for which in _WHICH},
+        "threshold": threshold,
+        "cell_identity": run.cell.identity,
+        "data_sha256": run.record.data.sha256,
+        "notes": {} if run.cell.task_facts.subjects == "patients" else NOT_DEFINED,
+    }
+    metrics = validate(Metrics, content, origin="metrics.json")
+    write_json(run_folder / "metrics.json", metrics.model_dump(mode="json"))
     tables = {"per_image": per_image(store, sums["best"]), "per_patient": per_patient(sums["best"])}
     for name, table in tables.items():
         with atomic_path(run_folder / f"{name}.csv") as temporary:

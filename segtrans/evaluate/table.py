@@ -11,16 +11,12 @@ import pandas as pd
 from segtrans.atomic import atomic_path, write_json, write_text
 from segtrans.catalogue import row_name, row_title
 from segtrans.errors import UserError
-from segtrans.evaluate.metrics import DICE_FIGURES
 from segtrans.evaluate.task_values import differing_values
+from segtrans.run_record import FIGURES, Metrics
 from segtrans.runs import Run, read_metrics, read_runs
 from segtrans.tasks import TASKS
 
 PAPER_SCALE = "paper"
-_SCORES = (
-    *(*DICE_FIGURES, "hd95_mm_patient"),
-    *("false_positive_pixels_A", "false_positive_pixels_A_image_mean"),
-)
 _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
 _MISSING = "–"
 
@@ -87,7 +83,7 @@ def shown_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def caption(runs: Sequence[Run]) -> list[str]:
     """What the numbers are: scores, scale, seeds, labels, data; points of a Markdown list."""
     scale = only_scale(runs)
-    thresholds = sorted({read_metrics(run)["threshold"] for run in runs})
+    thresholds = sorted({read_metrics(run).threshold for run in runs})
     return [
         f"Scale `{scale}`, test fold: mean (standard deviation) over initial seeds.",
         "Dice: soft, pooled over all pixels of the P images, with the weights of the best "
@@ -99,7 +95,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         *_unlearnt_point(runs),
         *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
         *differing_values(runs),
-        f"Data: {_joined(_unique(run.facts['data']['source'] for run in runs))}.",
+        f"Data: {_joined(_unique(run.record.data.source for run in runs))}.",
         paper_point(scale),
     ]
 
@@ -125,7 +121,7 @@ def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, 
     return headlines
 
 
-def _row(scored: Sequence[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
+def _row(scored: Sequence[tuple[Run, Metrics]]) -> dict[str, Any]:
     first, _ = scored[0]
     row: dict[str, Any] = {
         "task": first.cell.task,
@@ -136,8 +132,8 @@ def _row(scored: Sequence[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
     }
     for which in ("best", "last"):
         for fold in ("test", "valid"):
-            for score in _SCORES:
-                values = [metrics[which][fold][score] for _, metrics in scored]
+            for score in FIGURES:
+                values = [getattr(metrics, which)[fold][score] for _, metrics in scored]
                 if None not in values:
                     mean, sd = mean_and_sd(values)
                     row[f"{score}_{fold}_{which}_mean"] = mean
@@ -186,16 +182,18 @@ def _task_point(runs: Sequence[Run]) -> str:
         return _joined(_unique(values))
 
     cells = [run.cell for run in runs]
-    counts = [run.facts["data"]["n_train_images"] for run in runs]
-    n_present, n_absent = (each(f"{n[key]:,}" for n in counts) for key in ("present", "absent"))
-    labelled = [run.facts["labelled"] for run in runs]
+    counts = [run.record.data.n_train_images for run in runs]
+    n_present, n_absent = (
+        each(f"{getattr(n, domain):,}" for n in counts) for domain in ("present", "absent")
+    )
+    labelled = [run.record.labelled for run in runs]
     return (
         f"{title}: seeds {each(cell.init_seed for cell in cells)}; "
         f"{each(f'{cell.training.iterations:,}' for cell in cells)} iterations, batches of "
         f"{each(cell.training.batch_size for cell in cells)} P and as many A images; "
         f"{each(f'{cell.networks.width:g}' for cell in cells)} of the paper's channels per layer; "
         f"{n_present} P and {n_absent} A images to train on, of which "
-        f"{each(n['n_images'] for n in labelled)} P images are labelled, {_labelled(runs)}."
+        f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}."
     )
 
 
@@ -215,7 +213,7 @@ def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
     names = [
         f"{run.title}, seed {run.cell.init_seed} ({run.cell.task_facts.title})"
         for run in runs
-        if run.facts["best_iteration"] == 0
+        if run.record.best_iteration == 0
     ]
     if not names:
         return []
@@ -231,8 +229,8 @@ def _have_patients(runs: Sequence[Run]) -> bool:
 
 
 def _labelled(runs: Sequence[Run]) -> str:
-    n_units = _joined(_unique(run.facts["labelled"]["n_units"] for run in runs))
-    unit = _joined(_unique(run.facts["labelled"]["unit"] for run in runs)).replace("_", "-")
+    n_units = _joined(_unique(run.record.labelled.n_units for run in runs))
+    unit = _joined(_unique(run.record.labelled.unit for run in runs)).replace("_", "-")
     digits = _unique(d for run in runs for d in run.cell.labels.digits or ())
     of_classes = f" of class{'' if len(digits) == 1 else 'es'} {_joined(digits)}" if digits else ""
     drawn = ", another draw for each seed" if runs[0].cell.labels.per_seed else ""
@@ -245,7 +243,7 @@ def only_scale(runs: Sequence[Run]) -> str:
     Raises:
         UserError: they are of different scales.
     """
-    scales = _unique(run.facts["scale"] for run in runs)
+    scales = _unique(run.record.scale for run in runs)
     if len(scales) > 1:
         raise UserError(f"runs of different scales, {_joined(scales)}: make a table of each")
     return str(scales[0])

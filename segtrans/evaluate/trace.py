@@ -8,7 +8,8 @@ from typing import Any
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.evaluate.run_facts import commit_of
-from segtrans.runs import Run, read_metrics, read_object, read_run
+from segtrans.run_record import DataRecord
+from segtrans.runs import Run, read_labelled_ids, read_metrics, read_run
 
 
 def print_trace(path: Path) -> None:
@@ -30,40 +31,37 @@ def print_trace(path: Path) -> None:
 
 def trace_lines(run: Run) -> Iterator[str]:
     """Yield one fact a line, "name: value"; values of several parts are indented below."""
-    facts, cell = run.facts, run.cell
-    try:
-        yield f"run: {run.folder}"
-        yield f"scale: {facts['scale']}"
-        yield f"row: {run.row}"
-        yield f"commit: {commit_of(facts['sessions'][-1])}"
-        yield f"cell: {cell.identity}"
-        yield f"init_seed: {cell.init_seed}"
-        yield f"data_seed: {cell.data_seed}"
-        yield "parameters:"
-        yield from _block(cell.model_dump(mode="json"))
-        yield from _data_lines(facts["data"])
-        yield from _label_lines(run)
-        yield "trained by:"
-        for session in facts["sessions"]:
-            versions = ", ".join(f"{k} {v}" for k, v in session["versions"].items())
-            yield (
-                f"  from iteration {session['from_iteration']} on {session['device']}, commit "
-                f"{commit_of(session)}, {versions}"
-            )
-        yield f"mlflow_run_id: {facts['mlflow_run_id'] or 'not tracked; see `segtrans track`'}"
-        if (run.folder / "metrics.json").exists():
-            metrics = read_metrics(run)
-            yield f"scores, at threshold {metrics['threshold']}, weights of the best validation:"
-            yield from _block(metrics["best"]["test"], prefix="test.")
-    except KeyError as error:
-        raise UserError(f"{run.folder / 'run.json'}: lacks {error}; train the run again") from error
+    record, cell = run.record, run.cell
+    yield f"run: {run.folder}"
+    yield f"scale: {record.scale}"
+    yield f"row: {run.row}"
+    yield f"commit: {commit_of(record.sessions[-1])}"
+    yield f"cell: {cell.identity}"
+    yield f"init_seed: {cell.init_seed}"
+    yield f"data_seed: {cell.data_seed}"
+    yield "parameters:"
+    yield from _block(cell.model_dump(mode="json"))
+    yield from _data_lines(record.data)
+    yield from _label_lines(run)
+    yield "trained by:"
+    for session in record.sessions:
+        versions = ", ".join(f"{k} {v}" for k, v in session.versions.items())
+        yield (
+            f"  from iteration {session.from_iteration} on {session.device}, commit "
+            f"{commit_of(session)}, {versions}"
+        )
+    yield f"mlflow_run_id: {record.mlflow_run_id or 'not tracked; see `segtrans track`'}"
+    if (run.folder / "metrics.json").exists():
+        metrics = read_metrics(run)
+        yield f"scores, at threshold {metrics.threshold}, weights of the best validation:"
+        yield from _block(metrics.best["test"], prefix="test.")
 
 
-def _data_lines(data: Mapping[str, Any]) -> Iterator[str]:
-    yield f"data: {data['file']} ({_state(Path(data['file']), data['sha256'])})"
-    yield f"  sha256: {data['sha256']}"
-    yield f"  source: {data['source']}"
-    yield from _block(data["parameters"])
+def _data_lines(data: DataRecord) -> Iterator[str]:
+    yield f"data: {data.file} ({_state(Path(data.file), data.sha256)})"
+    yield f"  sha256: {data.sha256}"
+    yield f"  source: {data.source}"
+    yield from _block(data.parameters)
 
 
 def _state(file: Path, sha256: str) -> str:
@@ -73,12 +71,11 @@ def _state(file: Path, sha256: str) -> str:
 
 
 def _label_lines(run: Run) -> Iterator[str]:
-    labelled = run.facts["labelled"]
-    file = run.folder / "labelled_ids.json"
-    ids = read_object(file, hint="train the run again")["ids"]
+    labelled = run.record.labelled
+    ids = read_labelled_ids(run.folder).ids
     yield (
-        f"labelled: {labelled['n_images']} images of {labelled['n_units']} (unit: "
-        f"{labelled['unit']}), ids {' '.join(map(str, ids))}"
+        f"labelled: {labelled.n_images} images of {labelled.n_units} (unit: {labelled.unit}), "
+        f"ids {' '.join(map(str, ids))}"
     )
 
 

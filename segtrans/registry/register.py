@@ -26,7 +26,7 @@ _NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
 
 def model_name(run: Run) -> str:
     """The name under which the best run of this run's row is registered."""
-    return f"segtrans-{run.facts['scale']}-{run.cell.task}-{run.row}"
+    return f"segtrans-{run.record.scale}-{run.cell.task}-{run.row}"
 
 
 def register_best(
@@ -65,14 +65,14 @@ def _try(run: Run, run_id: str) -> str | None:
 
 def _best(runs: Sequence[Run]) -> Run:
     # By validation: the test fold must choose nothing.
-    return max(runs, key=lambda run: float(run.facts["best_dice_soft_pooled"]))
+    return max(runs, key=lambda run: run.record.best_dice_soft_pooled)
 
 
 def _register(client: "MlflowClient", name: str, run: Run, run_id: str) -> None:
     tags = {
         CELL_TAG: run.cell.identity,
-        DATA_TAG: run.facts["data"]["sha256"],
-        "segtrans.valid_dice_soft_pooled": f"{run.facts['best_dice_soft_pooled']:.6f}",
+        DATA_TAG: run.record.data.sha256,
+        "segtrans.valid_dice_soft_pooled": f"{run.record.best_dice_soft_pooled:.6f}",
     }
     held = _held(client, name)
     if held is not None and held.run_id == run_id and held.tags == tags:

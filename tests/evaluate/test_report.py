@@ -27,12 +27,6 @@ from segtrans.runs import read_run, read_runs
 METHODS = ("segmentation_only", "autoencoder", "translation")
 TITLES = ("Only segmentation", "AE baseline", "Proposed")
 SOURCE = 'made up <script>alert("here")</script> & nothing else'
-SESSION = {
-    "from_iteration": 0,
-    "device": "cpu (x86_64)",
-    "commit": "c0ffee",
-    "versions": {"python": "3.11.7", "torch": "2.13.0"},
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ def make_run(write_run, store, method, seed, *, usage):
     """A real, untrained run, scored, with its panel."""
     folder = write_run(method, seed, sha256=store.sha256())
     facts = json.loads((folder / "run.json").read_text())
-    facts |= {"seconds": 100.0 + 20 * seed, "n_parameters": 12345, "sessions": [SESSION]}
+    facts |= {"seconds": 100.0 + 20 * seed, "n_parameters": 12345}
     facts["data"] |= {"source": SOURCE, "parameters": {"noise_sd": 0.01}}
     (folder / "run.json").write_text(json.dumps(facts | usage))
     run = read_run(folder)
@@ -218,7 +212,7 @@ def test_provenance_leads_back_to_commit_data_and_parameters(page, scale):
     text = page.section("provenance")
     for folder in scale.folders:
         run = read_run(folder)
-        for fact in (run.cell.identity, run.facts["data"]["sha256"], "c0ffee", "cpu (x86_64)"):
+        for fact in (run.cell.identity, run.record.data.sha256, "c0ffee", "cpu (x86_64)"):
             assert fact in text
     assert "160 images of 40 digits labelled" in text
     assert '"lambda_cyc": 50.0' in text

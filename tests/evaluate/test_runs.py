@@ -1,9 +1,13 @@
+import contextlib
 import json
 
 import pytest
 
 from segtrans.errors import UserError
+from segtrans.evaluate.table import write_table
+from segtrans.evaluate.trace import trace_lines
 from segtrans.runs import only_task, read_history, read_metrics, read_run, read_runs
+from tests.run_files import with_cell
 
 
 def test_runs_are_ordered_as_the_catalogue_then_by_seed(write_run):
@@ -64,7 +68,7 @@ def test_a_folder_without_a_run_is_an_error(tmp_path):
 def test_damaged_facts_are_one_clear_line(write_run, text):
     folder = write_run()
     (folder / "run.json").write_text(text)
-    with pytest.raises(UserError, match=r"run\.json: .*make it again") as error:
+    with pytest.raises(UserError, match=r"run\.json: .*train the run again") as error:
         read_run(folder)
     assert "\n" not in str(error.value)
 
@@ -72,7 +76,7 @@ def test_damaged_facts_are_one_clear_line(write_run, text):
 def test_facts_without_a_cell_or_with_a_wrong_one_are_errors(write_run):
     folder = write_run()
     (folder / "run.json").write_text("{}")
-    with pytest.raises(UserError, match="no key 'cell'"):
+    with pytest.raises(UserError, match=r"run\.json: .*cell: missing"):
         read_run(folder)
     (folder / "run.json").write_text(json.dumps({"cell": {"task": "mnist48"}}))
     with pytest.raises(UserError, match=r"run\.json"):
@@ -81,7 +85,7 @@ def test_facts_without_a_cell_or_with_a_wrong_one_are_errors(write_run):
 
 def test_history_comes_in_order_and_names_a_damaged_line(write_run):
     folder = write_run()
-    assert [record["iteration"] for record in read_history(folder)] == [0, 100, 200]
+    assert [record.iteration for record in read_history(folder)] == [0, 100, 200]
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"iteration": 30')
     with pytest.raises(UserError, match="line 4"):
@@ -95,8 +99,8 @@ def test_history_comes_in_order_and_names_a_damaged_line(write_run):
 def test_scores_of_an_earlier_training_are_refused(write_run, key):
     folder = write_run()
     metrics = json.loads((folder / "metrics.json").read_text())
-    (folder / "metrics.json").write_text(json.dumps(metrics | {key: "0123"}))
-    with pytest.raises(UserError, match=f"{key} is 0123.*evaluate the run again"):
+    (folder / "metrics.json").write_text(json.dumps(metrics | {key: "0" * 64}))
+    with pytest.raises(UserError, match=f"{key} is 0000.*evaluate the run again"):
         read_metrics(read_run(folder))
 
 
@@ -105,3 +109,93 @@ def test_a_figure_of_one_task_refuses_runs_of_two(write_run):
     with pytest.raises(UserError, match="mnist48_simple, mnist128"):
         only_task(runs)
     assert only_task(runs[:1]).height == 48
+
+
+def places(content, place=()):
+    """The place of every value in nested JSON."""
+    keys = content if isinstance(content, dict) else range(len(content))
+    for key in keys:
+        yield (*place, key)
+        if isinstance(content[key], dict | list):
+            yield from places(content[key], (*place, key))
+
+
+def changed(content, place, change):
+    """A deep copy in which the value at a place is changed."""
+    content = json.loads(json.dumps(content))
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    change(inner, place[-1])
+    return content
+
+
+def put(value):
+    return lambda inner, key: inner.__setitem__(key, value)
+
+
+@contextlib.contextmanager
+def noted(refusals):
+    try:
+        yield
+    except UserError as error:
+        refusals.append(str(error))
+        raise
+
+
+CHANGES = [lambda inner, key: inner.pop(key), *map(put, (None, "x", [[]], -1, {"a": {"b": 1}}))]
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics.json", "labelled_ids.json"])
+def test_whatever_is_edited_by_hand_is_read_or_refused_in_one_line(write_run, name):
+    folder = write_run()
+    (folder / "labelled_ids.json").write_text('{"schema_version": 1, "unit": "digit", "ids": [1]}')
+    content = json.loads((folder / name).read_text())
+    outputs = {f"output_{kind}": folder / f"table.{kind}" for kind in ("csv", "md", "json")}
+    refusals = []
+    for place in places(content):
+        for change in CHANGES:
+            (folder / name).write_text(json.dumps(changed(content, place, change)))
+            with contextlib.suppress(UserError), noted(refusals):
+                run = read_run(folder)
+                read_metrics(run)
+                list(trace_lines(run))
+                write_table([folder], **outputs)
+    assert len(refusals) > 10
+    for refusal in refusals:
+        assert str(folder / name) in refusal
+        assert "again" in refusal
+        assert "\n" not in refusal
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "null",
+        "3",
+        '{"iteration": 300, "train": {"seg": "x"}, "valid": {"dice_soft_pooled": 1}}',
+        '{"iteration": -1, "train": {}, "valid": {"dice_soft_pooled": 0.1}}',
+        '{"iteration": 100, "train": {}, "valid": {"dice_soft_pooled": 0.1}}',
+        '{"iteration": 300, "train": {}, "valid": {}}',
+        '{"iteration": 300, "train": {}, "valid": {"dice_soft_pooled": NaN}}',
+    ],
+)
+def test_a_damaged_record_of_the_history_is_one_line(write_run, line):
+    folder = write_run()
+    with (folder / "history.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UserError, match=r"history\.jsonl, line 4: .*train the run again") as error:
+        read_history(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_of_a_later_version_is_not_believed(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    later = with_cell(facts, training_version=999)
+    (folder / "run.json").write_text(json.dumps(later))
+    with pytest.raises(UserError, match=r"training_version = 999: .* or a later one"):
+        read_run(folder)
+    (folder / "run.json").write_text(json.dumps(facts | {"schema_version": 2}))
+    with pytest.raises(UserError, match="schema_version = 2"):
+        read_run(folder)

@@ -112,11 +112,12 @@ def test_a_run_is_scored_with_both_weights_on_both_folds(trained):
     y = store.masks("test")
     expected = 2 * (p * y).sum() / (p.sum() + y.sum())
     for which in ("best", "last"):
-        assert set(metrics[which]) == {"valid", "test"}
-        assert metrics[which]["test"]["dice_soft_pooled"] == pytest.approx(expected, rel=1e-5)
-        assert metrics[which]["test"]["dice_hard_patient_3d"] is None
-    assert metrics["threshold"] == 0.4
-    assert "dice_hard_patient_3d" in metrics["notes"]
+        scores = getattr(metrics, which)
+        assert set(scores) == {"valid", "test"}
+        assert scores["test"]["dice_soft_pooled"] == pytest.approx(expected, rel=1e-5)
+        assert scores["test"]["dice_hard_patient_3d"] is None
+    assert metrics.threshold == 0.4
+    assert "dice_hard_patient_3d" in metrics.notes
     frame = pd.read_csv(folder / "per_image.csv")
     assert frame["digit"].dropna().tolist() == [3, 9, 0, 3, 1, 9] * 2
     predicted = (p > 0.4).sum(axis=(1, 2))

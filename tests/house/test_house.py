@@ -25,6 +25,7 @@ FOUNDATIONS = {
     "yaml_files",
     "cells",
     "runs",
+    "run_record",
     "catalogue",
     "processes",
     "precision",

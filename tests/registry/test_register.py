@@ -23,6 +23,7 @@ from segtrans.params import load_params
 from segtrans.registry import model_name, register_best
 from segtrans.runs import read_run
 from segtrans.tracking import LOCAL_PORT, track_run
+from tests.run_files import run_facts
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,15 +46,7 @@ def write_run(tmp_path):
         cell = resolve_cell(params, task="mnist48_simple", method=method, init_seed=seed)
         folder = tmp_path / "results/laptop/mnist48_simple" / method / f"seed{seed}"
         save_weights(folder / WEIGHTS["best"], build_method(cell).state_dict(), cell)
-        facts = {
-            "cell": cell.model_dump(mode="json"),
-            "cell_identity": cell.identity,
-            "scale": "laptop",
-            "data": {"file": "data.h5", "sha256": "ab" * 32, "source": "digits"},
-            "commit": None,
-            "best_dice_soft_pooled": valid_dice,
-            "mlflow_run_id": None,
-        }
+        facts = run_facts(cell, best_dice_soft_pooled=valid_dice)
         (folder / "run.json").write_text(json.dumps(facts))
         record = {"iteration": 0, "train": {}, "valid": {"dice_soft_pooled": valid_dice}}
         (folder / "history.jsonl").write_text(json.dumps(record) + "\n")

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.run_files import fold_scores, make_cell, run_facts
+
 MAKE_STORE = "from segtrans.tracking.store import connect; connect()"
 
 
@@ -55,23 +57,9 @@ def client(store: str) -> Any:
 
 @pytest.fixture
 def facts() -> dict[str, Any]:
-    """What tracking reads of `run.json`."""
-    return {
-        "cell": {
-            "task": "mnist48_simple",
-            "method": "translation",
-            "init_seed": 3,
-            "data_seed": 0,
-            "labels": {"fraction": 0.01, "digits": [9], "per_batch": 3},
-            "weights": {"lambda_adv": 3.0, "lambda_seg": 1.0},
-            "training": {"batch_size": 8, "precision": "fp32"},
-        },
-        "cell_identity": "0123456789abcdef",
-        "scale": "smoke",
-        "data": {"file": "data/x.h5", "sha256": "ab" * 32, "source": "5,000 digits of MNIST"},
-        "commit": "c0ffee",
-        "mlflow_run_id": None,
-    }
+    """The content of `run.json`."""
+    source = "5,000 digits of MNIST"
+    return run_facts(make_cell(init_seed=3), scale="smoke", data={"source": source})
 
 
 @pytest.fixture
@@ -107,11 +95,13 @@ def run_folder(tmp_path: Path, facts: dict[str, Any], records: list[dict[str, An
 
 
 def _write_scores(folder: Path) -> None:
-    figures = {
-        "dice_soft_pooled": 0.55,
-        "dice_hard_patient_3d": None,
-        "reason": "no patients",
-        "false_positive_pixels_A": {"total": 12, "image_mean": 0.25},
+    figures = fold_scores(0.55, false_positives=12)
+    facts = json.loads((folder / "run.json").read_text())
+    metrics = {
+        "best": {"valid": figures, "test": figures},
+        "last": {"valid": figures, "test": figures},
+        "threshold": 0.5,
+        "cell_identity": facts["cell_identity"],
+        "data_sha256": facts["data"]["sha256"],
     }
-    scores = {"best": {"valid": figures, "test": figures}, "last": {"test": figures}}
-    (folder / "metrics.json").write_text(json.dumps({**scores, "threshold": 0.5}))
+    (folder / "metrics.json").write_text(json.dumps(metrics))

