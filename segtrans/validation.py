@@ -39,7 +39,8 @@ def validate_field(model: type[BaseModel], name: str, value: object, *, shown: s
         UserError: one line with the value and what is allowed.
     """
     field = model.model_fields[name]
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])
+    kind: Any = Annotated[field.annotation, field]
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
     try:
         adapter.validate_python(value)
     except ValidationError as error:

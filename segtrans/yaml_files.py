@@ -79,7 +79,9 @@ def parse_yaml(text: str, *, origin: str, has_lines: bool = True) -> Any:
 class _Untyped(yaml.BaseLoader):
     """Tells what has no tag from what has one."""
 
-    DEFAULT_SCALAR_TAG = DEFAULT_SEQUENCE_TAG = DEFAULT_MAPPING_TAG = "none"
+    DEFAULT_SCALAR_TAG = "none"  # type: ignore[misc]
+    DEFAULT_SEQUENCE_TAG = "none"  # type: ignore[misc]
+    DEFAULT_MAPPING_TAG = "none"  # type: ignore[misc]
 
 
 class _Reader:
