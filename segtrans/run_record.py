@@ -143,6 +143,8 @@ class RunRecord(RunOrigin):
     Attributes:
         best_iteration: iteration whose weights are kept.
         best_dice_soft_pooled: their validation Dice.
+        weights_sha256: of the files of the best and of the last weights; null in a run from before
+            they were noted.
         n_parameters: numbers that are trained.
         seconds: of training, all processes together.
         usage: of all processes together.
@@ -151,6 +153,7 @@ class RunRecord(RunOrigin):
 
     best_iteration: Count
     best_dice_soft_pooled: Finite
+    weights_sha256: dict[Literal["best", "last"], Sha256] | None = None
     n_parameters: Count
     seconds: Amount
     usage: UsageRecord | None = None

@@ -13,7 +13,7 @@ from typing import IO, cast
 
 from tqdm import tqdm
 
-from segtrans.atomic import atomic_path, remove_leftovers
+from segtrans.atomic import atomic_path, remove_leftovers, sync
 from segtrans.data.fetch import check_space
 from segtrans.errors import UserError
 
@@ -154,17 +154,9 @@ def _write_files(
             target.flush()
             os.fsync(target.fileno())
     for inner in folders:
-        _sync_folder(folder / inner)
+        sync(folder / inner)
 
 
 def _folders_of(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
     """All folders above the paths, outer ones first; "." is the outermost."""
     return sorted({above for path in paths for above in path.parents})
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,8 @@
 """Build a method from its cell, and its weights on disk."""
 
+import hashlib
 import importlib
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +28,11 @@ def build_method(cell: Cell) -> Method:
     return method
 
 
-def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> None:
+def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> str:
     """Write a state_dict as safetensors, with its cell beside it, atomically.
+
+    Returns:
+        The SHA-256 of the file, in hexadecimal, which `run.json` keeps as `weights_sha256`.
 
     Raises:
         UserError: the disk is full or read-only; the file before stays whole.
@@ -36,6 +41,7 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> None
     try:
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, metadata={"cell": cell.to_json()})
+            return _sha256(temporary)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{path}: cannot be written ({error}); nothing was left half-written; free space there "
@@ -46,11 +52,28 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> None
 def load_method(run: Run, *, which: Literal["best", "last"]) -> Method:
     """The trained method of a run, in evaluation mode, on the CPU.
 
+    A run whose `run.json` is from before it held checksums is not proven whole: that is said on
+    stderr, and its weights are used, since nothing speaks against them.
+
     Raises:
         UserError: the weights are missing or damaged, or belong to another architecture.
     """
+    path = run.folder / WEIGHTS[which]
     method = build_method(run.cell)
-    load_weights(run.folder / WEIGHTS[which], method)
+    load_weights(path, method)
+    expected = run.record.weights_sha256
+    if expected is None:
+        print(
+            f"{run.folder / 'run.json'}: of an older version, without weights_sha256: nothing "
+            f"proves that {path.name} is undamaged; train again to be sure",
+            file=sys.stderr,
+        )
+    elif (found := _sha256(path)) != expected[which]:
+        raise UserError(
+            f"{path}: damaged, or of another training: its SHA-256 is {found:.12}..., that in "
+            f"run.json is {expected[which]:.12}...; train the run again (from its checkpoint that "
+            "takes seconds)"
+        )
     return method.eval()
 
 
@@ -75,3 +98,8 @@ def load_weights(path: Path, method: Method) -> None:
                 f"{tuple(tensors[name].shape)}, expected {tuple(tensor.shape)}"
             )
     method.load_state_dict(tensors)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

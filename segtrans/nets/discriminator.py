@@ -110,6 +110,8 @@ class ScaleDiscriminator(nn.Module):
         x = self.first(x)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             x = convolution(F.leaky_relu_(norm(x), _SLOPE))
-        # The mean of a 1 x 1 convolution is that of the mean.
-        means = at_least_single(x).mean(dim=(2, 3))
-        return means.mv(self.last.current_weight().flatten())
+        # The mean of a 1 x 1 convolution is that of the mean. Scores are float32, and on a GPU
+        # autocast would round this product.
+        with torch.autocast(x.device.type, enabled=False):
+            means = at_least_single(x).mean(dim=(2, 3))
+            return means.mv(self.last.current_weight().flatten())

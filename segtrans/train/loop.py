@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
+from segtrans.atomic import remove_partials
 from segtrans.cells import Cell
 from segtrans.data.augment import augment_batch
 from segtrans.data.batches import Batch, TrainingBatches, make_loader
@@ -23,9 +24,10 @@ from segtrans.processes import joint_mean, n_processes, share
 from segtrans.tasks import VOID
 from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
-from segtrans.train.history import History, Record
+from segtrans.train.history import Record, as_line
 from segtrans.train.terms import TermSums
 from segtrans.train.updates import Updates
+from segtrans.train.upgrade import take_over
 from segtrans.train.usage import UsageMeter
 
 # Images (n, C, H, W) float32 with their masks (n, H, W) uint8.
@@ -64,8 +66,8 @@ class Trainer:
         if cell.training.compile and fabric.device.type != "cpu":
             self.method.compile_networks()
         self.update = Updates(self.method, fabric)
-        self.checkpoints = CheckpointFolder(folder)
-        self.history = History(folder / "history.jsonl")
+        self.checkpoints = CheckpointFolder(folder, identity=cell.identity, data_sha256=data_sha256)
+        self.records: list[Record] = []
         self.data_sha256 = data_sha256
         self.checkpoint_every_s = checkpoint_every_s
         self.sums = TermSums(fabric.device)
@@ -75,12 +77,18 @@ class Trainer:
         self.mlflow_run_id: str | None = None
 
     def resume(self) -> list[Record]:
-        """Continue from the newest usable checkpoint; returns the records it holds."""
-        checkpoint = self.checkpoints.load(
-            identity=self.cell.identity, data_sha256=self.data_sha256
-        )
+        """Continue from the newest whole checkpoint; returns the records it holds.
+
+        Raises:
+            UserError: as `CheckpointFolder.load` and `take_over`.
+        """
+        if self.fabric.is_global_zero:
+            remove_partials(self.checkpoints.folder)
+            take_over(self.checkpoints, self.cell, self.data_sha256)
+            self.checkpoints.say_others()
+        checkpoint = self.checkpoints.load()
         if checkpoint is None:
-            return self.history.keep_until(-1)
+            return []
         self.method.load_state_dict(checkpoint.method)
         for name, optimiser in self.method.optimisers.items():
             optimiser.load_state_dict(checkpoint.optimisers[name])
@@ -93,11 +101,12 @@ class Trainer:
             checkpoint.best_method,
             checkpoint.seconds,
         )
+        self.records = checkpoint.records
         self.sessions = checkpoint.sessions
         self.mlflow_run_id = checkpoint.mlflow_run_id
         if self.fabric.is_global_zero:
             print(f"resumed at iteration {checkpoint.iteration}", flush=True)
-        return self.history.keep_until(checkpoint.iteration)
+        return list(self.records)
 
     def run(
         self,
@@ -111,7 +120,7 @@ class Trainer:
         training = self.cell.training
         self._clock = time.monotonic()
         self._saved_at = self._clock
-        if not self.history.path.read_text(encoding="utf-8"):
+        if not self.records:
             self._keep(valid, on_record)
         loader = make_loader(
             batches,
@@ -166,13 +175,14 @@ class Trainer:
         self._save()
 
     def _validate(self, valid: Validation) -> Record:
-        """Score the validation fold, keep the best weights, write the history's next line."""
+        """Score the validation fold, keep the best weights, make the history's next record."""
         with self.average.in_place(self.method):
             scores = validate(self.method.eval(), valid)
             self._keep_the_best(scores["dice_soft_pooled"])
         progress = self.progress
         record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}
-        self.history.append(record)
+        as_line(record)  # refuses NaN now, not at the end
+        self.records.append(record)
         if not sys.stderr.isatty():
             print(_plain_line(record), flush=True)
         return record
@@ -208,6 +218,7 @@ class Trainer:
                 optimisers={n: o.state_dict() for n, o in self.method.optimisers.items()},
                 average=self.average.weights,
                 sums=self.sums.state(),
+                records=self.records,
                 best_iteration=self.progress.best_iteration,
                 best_dice=self.progress.best_dice,
                 best_method=self.progress.best_method,

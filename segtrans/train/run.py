@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segtrans.atomic import atomic_path, remove_partials, write_json
+from segtrans.atomic import remove_partials, write_json
 from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
@@ -22,7 +21,7 @@ from segtrans.run_record import LabelledIds, RunOrigin, RunRecord
 from segtrans.tracking import RunDescription, RunTracker, describe_run
 from segtrans.train.arena import keep_freed_memory
 from segtrans.train.commit import checked_out_commit
-from segtrans.train.history import Record
+from segtrans.train.history import Record, write_history
 from segtrans.train.loop import Trainer
 from segtrans.train.usage import joint_usage
 from segtrans.train.world import claimed_world, device_name, is_first_process, start_fabric
@@ -229,10 +228,12 @@ def _write_outputs(
     trainer: Trainer, output: Path, *, labelled: Labelled, origin: RunOrigin
 ) -> None:
     progress = trainer.progress
-    save_weights(output / WEIGHTS["best"], progress.best_method, trainer.cell)
-    save_weights(output / WEIGHTS["last"], trainer.last_state(), trainer.cell)
-    with atomic_path(output / "history.jsonl") as temporary:
-        shutil.copyfile(trainer.history.path, temporary)
+    states = {"best": progress.best_method, "last": trainer.last_state()}
+    hashes = {
+        which: save_weights(output / WEIGHTS[which], state, trainer.cell)
+        for which, state in states.items()
+    }
+    write_history(output / "history.jsonl", trainer.records)
     content: dict[str, Any] = {"unit": labelled.unit, "ids": labelled.ids}
     ids = validate(LabelledIds, content, origin="labelled_ids.json")
     write_json(output / "labelled_ids.json", ids.model_dump(mode="json"))
@@ -240,6 +241,7 @@ def _write_outputs(
         "sessions": trainer.sessions,  # with what each has used by now
         "best_iteration": progress.best_iteration,
         "best_dice_soft_pooled": progress.best_dice,
+        "weights_sha256": hashes,
         "n_parameters": sum(p.numel() for p in trainer.method.parameters()),
         "seconds": round(progress.seconds, 1),
         # A checkpoint from before usage was counted has sessions without.

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from segtrans.atomic import temporary_path
 from segtrans.data import phantom, phantom_anatomy
 from segtrans.data.phantom import grade_of, write_checksums, write_phantoms
 from segtrans.errors import UserError
@@ -253,7 +254,7 @@ def test_a_folder_of_a_killed_job_is_written_again(quick, tmp_path):
     (case_folder / "phantom_0000_t1.nii.gz").write_bytes(b"half")
     ended = subprocess.Popen(["true"])
     ended.wait()
-    killed = tmp_path / "HGG" / f".{ended.pid}.partial.phantom_0000"
+    killed = temporary_path(case_folder, ended.pid)
     killed.mkdir()
     (killed / "phantom_0000_t1.nii.gz").write_bytes(b"half")
     write_phantoms(tmp_path, first=0, last=1, n_patients=1, data_seed=0)

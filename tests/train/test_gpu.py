@@ -18,6 +18,7 @@ from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
 from segtrans.params import AugmentationParams
 from segtrans.train.updates import Updates
+from tests.train.training import n_records
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -149,8 +150,7 @@ def test_a_training_learns_on_the_gpu_and_goes_on_when_killed(
     monkeypatch.chdir(tmp_path)
     cell = make_cell(name, precision=precision, iterations=2000, batch_size=4, validate_every=20)
     killed = train(cell, tiny_data, "run")
-    history = Path("run-checkpoints/history.jsonl")
-    while not history.exists() or len(history.read_text().splitlines()) < 4:
+    while n_records("run-checkpoints") < 4:
         assert killed.poll() is None
         time.sleep(0.02)
     killed.kill()

@@ -1,5 +1,6 @@
 """Training from a data file to a run folder: what it writes, learns, refuses and survives."""
 
+import hashlib
 import json
 import math
 import os
@@ -17,9 +18,9 @@ from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.evaluate.score import score_run
 from segtrans.methods.translation import Translation
-from segtrans.methods.weights import load_method
+from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.runs import read_run
-from tests.train.training import train
+from tests.train.training import kept, newest_checkpoint, train
 
 RUN_FILES = {
     "run.json",
@@ -50,6 +51,9 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
     assert facts["data"]["sha256"] == Store(tiny_data).sha256()
     assert facts["labelled"] == {"unit": "digit", "n_units": 3, "n_images": 3}
     assert facts["mlflow_run_id"]
+    for which, name in WEIGHTS.items():
+        content = Path("run", name).read_bytes()
+        assert facts["weights_sha256"][which] == hashlib.sha256(content).hexdigest()
     assert [session["from_iteration"] for session in facts["sessions"]] == [0]
     assert facts["usage"] == facts["sessions"][0]["usage"]
     assert 100 < facts["usage"]["peak_memory_mb"] < 8000
@@ -121,6 +125,46 @@ def test_changed_parameters_do_not_continue_an_old_checkpoint(tiny_data, make_ce
     assert Path("other/history.jsonl").read_bytes() == Path("fresh/history.jsonl").read_bytes()
 
 
+def test_parameters_tried_in_between_destroy_no_checkpoint(tiny_data, make_cell, capfd):
+    """And none is used of other data, for all that its parameters are the same."""
+    for rate in (0.001, 0.002, 0.003):
+        train(make_cell("autoencoder", learning_rate=rate), tiny_data, f"run-{rate}", "checkpoints")
+    capfd.readouterr()
+    train(make_cell("autoencoder", learning_rate=0.001), tiny_data, "again", "checkpoints")
+    out, err = capfd.readouterr()
+    assert "resumed at iteration 40" in out
+    assert "other parameters" not in err
+    assert Path("again/history.jsonl").read_bytes() == Path("run-0.001/history.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_flipped_bit_in_weights_is_noticed_wherever_it_is(tiny_data, make_cell, which):
+    train(make_cell("segmentation_only", iterations=10), tiny_data)
+    run, path = read_run(Path("run")), Path("run", WEIGHTS[which])
+    whole = path.read_bytes()
+    for place in random.Random(3).sample(range(len(whole)), 40):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=f"{path.name}: .*"):
+            load_method(run, which=which)
+    path.write_bytes(whole)
+    load_method(run, which=which)
+
+
+def test_a_run_from_before_checksums_is_used_and_said_not_to_be_proven(
+    tiny_data, make_cell, capsys
+):
+    train(make_cell("segmentation_only", iterations=10), tiny_data)
+    facts = json.loads(Path("run/run.json").read_text())
+    del facts["weights_sha256"]
+    Path("run/run.json").write_text(json.dumps(facts))
+    capsys.readouterr()
+    load_method(read_run(Path("run")), which="best")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "run.json: of an older version, without weights_sha256" in line
+
+
 def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_good_checkpoint(
     tiny_data, make_cell, monkeypatch
 ):
@@ -138,9 +182,9 @@ def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_good_checkpoint(
     with pytest.raises(UserError, match="iteration 14: rec_PP became NaN"):
         train(make_cell("translation"), tiny_data)
     assert not Path("run").exists()
-    kept = torch.load("checkpoints-run/checkpoint.pt", weights_only=True)
-    assert kept["iteration"] == 10
-    assert all(bool(tensor.isfinite().all()) for tensor in kept["method"].values())
+    last = kept()
+    assert last["iteration"] == 10
+    assert all(bool(tensor.isfinite().all()) for tensor in last["method"].values())
 
 
 def test_weights_that_become_nan_under_a_finite_loss_stop_too(tiny_data, make_cell, monkeypatch):
@@ -157,8 +201,7 @@ def test_weights_that_become_nan_under_a_finite_loss_stop_too(tiny_data, make_ce
     monkeypatch.setattr(Translation, "update", poisoned)
     with pytest.raises(UserError, match=r"iteration 20: the weights generator\..* became NaN"):
         train(make_cell("translation"), tiny_data)
-    kept = torch.load("checkpoints-run/checkpoint.pt", weights_only=True)
-    assert kept["iteration"] == 10
+    assert kept()["iteration"] == 10
 
 
 def test_a_device_that_torch_cannot_use_leaves_the_cpu(tiny_data, make_cell, monkeypatch, capfd):
@@ -201,17 +244,17 @@ def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(tiny_data, make
     assert len(errors) == 1
     assert "checkpoint.pt: cannot be written" in errors[0]
     assert not Path("run").exists()
-    assert sorted(path.name for path in Path("checkpoints-run").iterdir()) == [
-        "history.jsonl",
-        "lock",
-    ]
+    files = [path for path in Path("checkpoints-run").rglob("*") if path.is_file()]
+    assert [path.name for path in files] == ["lock"]
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tiny_data, make_cell):
-    leftover = Path("checkpoints-run/.123.partial.checkpoint.pt")
-    leftover.parent.mkdir()
+    cell = make_cell("segmentation_only", iterations=10)
+    folder = f"{cell.identity}-{Store(tiny_data).sha256()[:16]}"
+    leftover = Path("checkpoints-run", folder, ".123.partial.checkpoint.pt")
+    leftover.parent.mkdir(parents=True)
     leftover.write_text("half")
-    train(make_cell("segmentation_only", iterations=10), tiny_data)
+    train(cell, tiny_data)
     assert not leftover.exists()
 
 
@@ -263,6 +306,15 @@ def start(cell, data, folder):
     )
 
 
+def saved_at(folder):
+    """When the newest checkpoint was written; 0 before that and between its two renames."""
+    checkpoint = newest_checkpoint(folder)
+    try:
+        return checkpoint.stat().st_mtime_ns if checkpoint else 0
+    except FileNotFoundError:
+        return 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["autoencoder", "translation"])
 def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
@@ -272,13 +324,11 @@ def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
     undisturbed = start(cell, tiny_data, "undisturbed")
     assert undisturbed.wait(300) == 0
     undisturbed.communicate()
-    rng, checkpoint, n_kills = random.Random(7), Path("checkpoints-killed/checkpoint.pt"), 0
+    rng, n_kills = random.Random(7), 0
     for _ in range(4):
         process = start(cell, tiny_data, "killed")
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        while process.poll() is None and (
-            not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
-        ):
+        before = saved_at("checkpoints-killed")
+        while process.poll() is None and saved_at("checkpoints-killed") == before:
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.6))
         n_kills += process.poll() is None
@@ -316,7 +366,7 @@ def assert_one_mlflow_run_without_a_step_twice(folder, cell):
 def test_a_second_training_on_the_same_checkpoints_is_refused(tiny_data, make_cell):
     first = start(make_cell("autoencoder", iterations=4000, validate_every=4000), tiny_data, "run")
     try:
-        while not Path("checkpoints-run/checkpoint.pt").exists() and first.poll() is None:
+        while newest_checkpoint() is None and first.poll() is None:
             time.sleep(0.02)
         second = start(make_cell("autoencoder"), tiny_data, "run")
         text, _ = second.communicate(timeout=60)

@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import requests
+
+from tests.train.training import n_records
 
 pytestmark = pytest.mark.slow
 
@@ -59,10 +60,7 @@ def test_training_ends_well_and_the_missing_history_is_replayed(
     training = subprocess.Popen(
         [*command, "--gpus", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    history = Path("checkpoints/history.jsonl")
-    while training.poll() is None and not (
-        history.exists() and len(history.read_text().splitlines()) >= 5
-    ):
+    while training.poll() is None and n_records("checkpoints") < 5:
         time.sleep(0.02)
     assert training.poll() is None
     os.killpg(server.pid, signal.SIGKILL)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from segtrans.methods.autoencoder import Autoencoder
+from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.usage import UsageMeter, joint_usage
-from tests.train.training import train
+from tests.train.training import kept, train
 
 CPU = torch.device("cpu")
 
@@ -124,10 +125,7 @@ def interrupted(tmp_path, monkeypatch, tiny_data, make_cell):
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    cell, checkpoint = (
-        make_cell("autoencoder", iterations=20),
-        Path("checkpoints-run/checkpoint.pt"),
-    )
+    cell = make_cell("autoencoder", iterations=20)
     original, calls = Autoencoder.update, []
 
     def stop(self, *arguments, **keywords):
@@ -141,9 +139,10 @@ def interrupted(tmp_path, monkeypatch, tiny_data, make_cell):
         train(cell, tiny_data)
 
     def end(change):
-        content = torch.load(checkpoint, weights_only=True)
+        content = kept()
         change(content["sessions"])
-        torch.save(content, checkpoint)
+        of_cell = {key: content[key] for key in ("identity", "data_sha256")}
+        CheckpointFolder(Path("checkpoints-run"), **of_cell).save(Checkpoint(**content))
         train(cell, tiny_data)
         return json.loads(Path("run/run.json").read_text())
 
