@@ -60,6 +60,12 @@ class Batch:
         self.x_A.copy_(other.x_A)
         self.y.copy_(other.y)
 
+    def clip_(self) -> "Batch":
+        """The batch with its images clipped to [-1, 1] in place, as networks see them."""
+        for images in (self.x_P, self.x_A):
+            images.clamp_(-1, 1)
+        return self
+
     def pin_memory(self) -> "Batch":
         """Called by the loader, so that copies to a device do not wait."""
         return Batch(*(tensor.pin_memory() for tensor in (self.x_P, self.x_A, self.y)))

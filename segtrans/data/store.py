@@ -31,7 +31,8 @@ FOLDS = ("train", "valid", "test")
 DOMAINS = ("present", "absent")
 SCHEMA_VERSION = 1
 
-# Fixed, so that a newer library does not write other bytes.
+# No file is locked: not every file system has locks, and a data set that is there never changes.
+# The format is fixed, so that a newer library does not write other bytes.
 _LIBRARY_FORMAT = ("v110", "v110")
 _MAKE_AGAIN = "make it again with `segtrans cluttered-mnist` or `segtrans half-slices`"
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError)
@@ -118,7 +119,7 @@ def write_store(path: Path, header: StoreHeader) -> Iterator[StoreWriter]:
     try:
         with (
             atomic_path(path) as temporary,
-            h5py.File(temporary, "w", libver=_LIBRARY_FORMAT) as file,
+            h5py.File(temporary, "w", libver=_LIBRARY_FORMAT, locking=False) as file,
         ):
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["task"] = header.task
@@ -241,7 +242,7 @@ class Store:
         # HDF5's state must not be shared across a fork.
         if self._opened is None or self._opened[0] != os.getpid():
             try:
-                self._opened = (os.getpid(), h5py.File(self.path, "r"))
+                self._opened = (os.getpid(), h5py.File(self.path, "r", locking=False))
             except _HDF5_ERRORS as error:
                 raise self._damaged(error) from error
         return self._opened[1]

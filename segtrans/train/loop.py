@@ -151,7 +151,9 @@ class Trainer:
     def _step(self, batch: Batch) -> None:
         generator = self.update.generator
         generator.manual_seed(_seed(self.cell.init_seed, self.progress.iteration))
-        if self.cell.augmentation is not None:
+        if self.cell.augmentation is None:
+            batch = batch.clip_()
+        else:
             batch = augment_batch(batch, self.cell.augmentation, generator=generator)
         self.method.train()
         # Every process draws and augments the joint batch, so that it does not depend on their

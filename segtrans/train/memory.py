@@ -24,7 +24,10 @@ def training_memory_mb(cell: Cell, params: Params) -> int:
     """
     task, width = cell.task_facts, cell.networks.width
     pixels = task.height * task.width
-    per_pixel = _ACTIVATIONS_KB + _ACTIVATIONS_AT_FULL_WIDTH_KB[task.architecture] * width
+    # Of an architecture that was not measured, no less than of any that was.
+    most = max(_ACTIVATIONS_AT_FULL_WIDTH_KB.values())
+    at_full_width = _ACTIVATIONS_AT_FULL_WIDTH_KB.get(task.architecture, most)
+    per_pixel = _ACTIVATIONS_KB + at_full_width * width
     activations = cell.training.batch_size * pixels * per_pixel / 1000
     memory = _PROCESS_MB + _WEIGHTS_MB * width**2 + activations + _data_mb(cell, params, pixels)
     return round(memory)

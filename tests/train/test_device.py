@@ -1,11 +1,14 @@
 """Device slots: exclusive, freed by death, and honest about the environment."""
 
+import errno
+import fcntl
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -91,11 +94,109 @@ def test_more_devices_than_there_are_is_one_line(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("3,5", ["3", "5"]), ("", []), ("-1", []), ("GPU-ab", ["GPU-ab"])]
+    ("value", "expected"),
+    [
+        ("3,5", ["3", "5"]),
+        ("", []),
+        ("-1", []),
+        ("GPU-ab", ["GPU-ab"]),
+        ("MIG-GPU-ab/1/0", ["MIG-GPU-ab/1/0"]),
+        # As CUDA has it: what stands before the first name that is none.
+        ("NoDevFiles", []),
+        ("none", []),
+        ("1, 0,-1,2", ["1", "0"]),
+    ],
 )
 def test_a_preset_cuda_visible_devices_is_the_pool(monkeypatch, value, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     assert visible_devices() == expected
+
+
+LISTING = """\
+GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
+  MIG 1g.5gb      Device  0: (UUID: MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f)
+  MIG 1g.5gb      Device  1: (UUID: MIG-cba663e8-9bed-5b25-b243-5985ef7c9beb)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-6d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a78)
+"""
+PARTS = ["MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", "MIG-cba663e8-9bed-5b25-b243-5985ef7c9beb"]
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """A driver that lists a card in two parts, and a whole one."""
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{LISTING}END\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+
+
+def test_each_part_of_a_shared_card_is_a_device(driver, monkeypatch):
+    assert visible_devices() == [*PARTS, "1"]
+    with claimed_devices(1) as first:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")  # as another training sees it
+        with claimed_devices(1) as second:
+            assert [*first, *second] == PARTS
+
+
+def test_a_training_on_several_parts_of_a_card_is_refused(driver):
+    with pytest.raises(UserError, match=r"2 devices asked for, MIG-.* ask for one"):
+        claimed_devices(2).__enter__()
+
+
+def without_locks(monkeypatch, number, folder):
+    """A file system without locks below `folder`."""
+    real = fcntl.flock
+
+    def flock(descriptor, operation):
+        if Path(f"/proc/self/fd/{descriptor}").resolve().is_relative_to(folder):
+            raise OSError(number, os.strerror(number))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_one_line_and_the_locks_may_lie_elsewhere(
+    tmp_path, monkeypatch, number
+):
+    shared = tmp_path / "shared"
+    without_locks(monkeypatch, number, shared)
+    with (
+        claimed_folder(shared / "run"),
+        claimed_folder(shared / "other"),
+        pytest.raises(UserError, match="another training"),
+        claimed_folder(shared / "run"),
+    ):
+        pass
+    monkeypatch.setenv("SEGTRANS_GPUS", "0")
+    monkeypatch.setenv("SEGTRANS_LOCK_DIR", str(shared / "locks"))
+    for claim_one in (lambda: claimed_devices(1), lambda: claimed_folder(shared / "run")):
+        with pytest.raises(UserError, match=r"has no locks .* set SEGTRANS_LOCK_DIR"), claim_one():
+            pass
+    monkeypatch.delenv("SEGTRANS_LOCK_DIR")
+    with (
+        pytest.raises(UserError, match=r"has no locks .* set SEGTRANS_LOCK_DIR"),
+        claimed_folder(shared / "run"),
+    ):
+        pass
+
+
+def test_a_disk_that_fails_is_not_taken_for_one_without_locks(tmp_path, monkeypatch):
+    without_locks(monkeypatch, errno.EIO, tmp_path / "shared")
+    with (
+        pytest.raises(UserError, match=r"lock: cannot be locked \(Input/output error\)"),
+        claimed_folder(tmp_path / "shared"),
+    ):
+        pass
+
+
+def test_a_folder_of_locks_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SEGTRANS_LOCK_DIR", str(tmp_path / "file"))
+    monkeypatch.setenv("SEGTRANS_GPUS", "0")
+    with pytest.raises(UserError, match=r"cannot be made .*SEGTRANS_LOCK_DIR"), claimed_devices(1):
+        pass
 
 
 def test_without_a_device_or_a_request_the_cpu_is_used(monkeypatch):

@@ -1,11 +1,13 @@
 """The estimate of a training's memory, against peaks that were measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from segtrans.cells import resolve_cell
 from segtrans.params import load_params
+from segtrans.tasks import TASKS
 from segtrans.train.memory import training_memory_mb
 
 ROOT = Path(__file__).parents[2]
@@ -37,3 +39,16 @@ def test_the_papers_scale_on_brats_fits_into_24_gib():
     cell = resolve_cell(params, task="brats", method="translation", init_seed=0)
     assert (cell.training.batch_size, cell.networks.width) == (20, 1.0)
     assert training_memory_mb(cell, params) * 1e6 < 24 * 2**30
+
+
+def test_an_architecture_that_was_not_measured_gets_no_less_than_those_that_were(monkeypatch):
+    params = load_params(ROOT / "params.yaml")
+    cell = resolve_cell(params, task="mnist48_simple", method="translation", init_seed=0)
+    measured = []
+    for architecture in ("mnist48", "mnist128", "brats"):
+        task = replace(TASKS["mnist48_simple"], architecture=architecture)
+        monkeypatch.setitem(TASKS, "mnist48_simple", task)
+        measured.append(training_memory_mb(cell, params))
+    task = replace(TASKS["mnist48_simple"], architecture="own")
+    monkeypatch.setitem(TASKS, "mnist48_simple", task)
+    assert training_memory_mb(cell, params) == max(measured) > min(measured)
