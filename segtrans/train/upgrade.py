@@ -54,6 +54,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         if (damage := _damage(raw)) is not None:
             set_aside(path, damage)
             return None
+        raw.seek(0)
         return dict(torch.load(raw, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         return None
@@ -65,6 +66,7 @@ def _damage(raw: io.BytesIO) -> str | None:
     """What is wrong with the bytes of a ZIP file, or None."""
     try:
         bad = zipfile.ZipFile(raw).testzip()
+        raw.seek(0)
         torch.PyTorchFileReader(raw)  # type: ignore[no-untyped-call]  # stricter about headers
     except MemoryError:
         raise
