@@ -30,7 +30,7 @@ def take_over(checkpoints: CheckpointFolder, cell: Cell, data_sha256: str) -> No
     if checkpoints.newest.exists() or checkpoints.previous.exists():
         return
     history = checkpoints.root / "history.jsonl"
-    used = []
+    used: list[Path] = []
     for name in (checkpoints.newest.name, checkpoints.previous.name):
         path = checkpoints.root / name
         content = _read(path)
@@ -67,7 +67,7 @@ def _damage(raw: io.BytesIO) -> str | None:
     try:
         bad = zipfile.ZipFile(raw).testzip()
         raw.seek(0)
-        torch.PyTorchFileReader(raw)  # type: ignore[no-untyped-call]  # stricter about headers
+        torch.PyTorchFileReader(raw)  # stricter about headers
     except MemoryError:
         raise
     except Exception as error:  # whatever damage makes a reader of bytes raise

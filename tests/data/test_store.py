@@ -1,6 +1,7 @@
 """The layout round trip, its bytes, and every kind of damaged, foreign or missing file."""
 
 import errno
+import fcntl
 import os
 import pickle
 import resource
@@ -310,3 +311,34 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, limit):
     )
     assert answer.stdout.startswith(f"{path}: cannot be written (File too large)")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_another_process_has_locked_is_read(path):
+    """So it needs no locks either, which not every file system has."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert Store(path).n("train", "present") > 0
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_changes_something(path):
+    """Chunks have a checksum of deflate, all else one of HDF5."""
+
+    def content(store):
+        parts = [store.header, store.image_shape]
+        for fold in FOLDS:
+            for domain in DOMAINS:
+                parts.append((store.scale(fold, domain), store.images(fold, domain).tobytes()))
+                parts.append(sorted(map(repr, store.provenance(fold, domain).items())))
+            parts.append(store.masks(fold).tobytes())
+        return parts
+
+    whole, expected, n_noticed = path.read_bytes(), content(Store(path)), 0
+    for place in np.random.default_rng(0).choice(len(whole), 150, replace=False).tolist():
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            assert content(Store(path)) == expected, place
+        except UserError:
+            n_noticed += 1
+    assert n_noticed > 20

@@ -1,7 +1,9 @@
 """What reaches an update: two shapes of masks, the same objective, from memory or from the file."""
 
+import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -47,6 +49,25 @@ def test_training_from_the_file_ends_with_the_same_bytes(tiny_data, paper_cell, 
     train(paper_cell, tiny_data, "file", n_workers=1)
     for name in ("history.jsonl", "weights.safetensors", "weights_last.safetensors"):
         assert Path("memory", name).read_bytes() == Path("file", name).read_bytes(), name
+
+
+def test_images_are_clipped_in_training_as_in_scoring(tiny_data, paper_cell, tmp_path, monkeypatch):
+    """Not augmented, of intensities up to 3."""
+    assert paper_cell.augmentation is None
+    bright = shutil.copyfile(tiny_data, tmp_path / "bright.h5")
+    with h5py.File(bright, "a") as file:
+        for fold in ("train", "valid"):
+            for domain in ("present", "absent"):
+                file[f"{fold}/{domain}/image"].attrs["scale"] = 3 / 255
+    original, largest = Autoencoder.update, []
+
+    def watched(self, x_P, x_A, y, **keywords):
+        largest.append(max(float(x_P.max()), float(x_A.max())))
+        return original(self, x_P, x_A, y, **keywords)
+
+    monkeypatch.setattr(Autoencoder, "update", watched)
+    train(paper_cell, bright, "run")
+    assert set(largest) == {1.0}
 
 
 @pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
