@@ -106,12 +106,16 @@ def _resume(trainer: Trainer) -> list[Record]:
 
     What is left to do is a new session.
     """
-    fabric = trainer.fabric
+    fabric, records = trainer.fabric, list[Record]()
+    failure: UserError | None = None
     if fabric.is_global_zero:
-        records = trainer.resume()
-        fabric.barrier()
-    else:
-        fabric.barrier()
+        try:
+            records = trainer.resume()
+        except UserError as error:
+            failure = error
+    if fabric.broadcast(failure is not None):
+        raise failure or SystemExit(1)  # said once
+    if not fabric.is_global_zero:
         records = trainer.resume()
     fabric.barrier()
     if not trainer.is_done:
