@@ -73,46 +73,100 @@ def split_patients(
     test_fraction: float,
     rotation: int,
     data_seed: int,
+    patients: dict[str, str] | None = None,
 ) -> dict[str, str]:
     """Share patients out to the folds, each grade alike; no patient is in two folds.
 
     Every grade is shuffled apart; its first patients test, the next validate, the rest trains.
-    Numbers are rounded so that each fold as a whole has its share and at least one patient.
+    Numbers are rounded so that each fold as a whole has its share and at least one patient. Each
+    rotation goes on where the one before it stopped: over all of them, every patient is tested
+    once.
 
     Args:
         grades: grade by case id; None where it is not known.
         valid_fraction: share of the patients to validate on, in (0, 1).
         test_fraction: share of the patients to test on, in (0, 1).
-        rotation: k rotates each grade by k times its test patients: k-fold cross-validation.
+        rotation: k tests the k-th part of a cross-validation, of `n_rotations` parts.
         data_seed: of the shuffle, not negative.
+        patients: patient by case id, where several cases may be one's; None: each has one case.
 
     Returns:
         Fold (train, valid, test) by case id, in the order of the ids.
 
     Raises:
-        UserError: there are too few patients for three folds.
+        UserError: a fraction or the rotation is out of range, or there are too few patients.
     """
-    strata: dict[str, list[str]] = {}
-    for case_id in sorted(grades):
-        strata.setdefault(grades[case_id] or "", []).append(case_id)
-    sizes = [len(ids) for ids in strata.values()]
-    n_test = _shared_out(max(1, round(test_fraction * len(grades))), sizes)
-    n_valid = _shared_out(
-        max(1, round(valid_fraction * len(grades))),
-        [size - n for size, n in zip(sizes, n_test, strict=True)],
-    )
-    if sum(n_test) + sum(n_valid) >= len(grades):
+    for name, share in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
+        if not 0 < share < 1:
+            raise UserError(f"{name} = {share}: a share of the patients, between 0 and 1")
+    cases_of, strata = _strata(grades, patients or {})
+    sizes, n_patients = [len(group) for group in strata.values()], len(cases_of)
+    n_rotated = n_rotations(n_patients, test_fraction)
+    if not 0 <= rotation < n_rotated:
         raise UserError(
-            f"{len(grades)} patients, of which {sum(n_valid)} validate and {sum(n_test)} test: "
-            "none is left to train on; give more patients or smaller fractions"
+            f"rotation = {rotation}: test_fraction = {test_fraction:g} of {n_patients} patients "
+            f"gives {n_rotated} rotations, 0 to {n_rotated - 1}"
+        )
+    n_tests = _n_tests(sizes, test_fraction, n_rotated)
+    n_valid = _shared_out(
+        max(1, round(valid_fraction * n_patients)),
+        [size - n for size, n in zip(sizes, n_tests[rotation], strict=True)],
+    )
+    n_test = sum(n_tests[rotation])
+    if not 0 < n_test < n_patients - sum(n_valid):
+        raise UserError(
+            f"{n_patients} patients, of which {sum(n_valid)} validate and {n_test} test: expected "
+            "some in every fold, train too; give more patients or smaller fractions"
         )
     rng = np.random.default_rng((data_seed, _PATIENT_STREAM))
     folds: dict[str, str] = {}
-    for ids, test, valid in zip(strata.values(), n_test, n_valid, strict=True):
-        order = np.roll(rng.permutation(ids), -rotation * test).tolist()
-        names = ["test"] * test + ["valid"] * valid + ["train"] * (len(ids) - test - valid)
-        folds |= dict(zip(order, names, strict=True))
+    for index, group in enumerate(strata.values()):
+        test, valid = n_tests[rotation][index], n_valid[index]
+        n_before = sum(of_rotation[index] for of_rotation in n_tests[:rotation])
+        order = np.roll(rng.permutation(group), -n_before).tolist()
+        names = ["test"] * test + ["valid"] * valid + ["train"] * (len(group) - test - valid)
+        for patient, name in zip(order, names, strict=True):
+            folds |= dict.fromkeys(cases_of[patient], name)
     return dict(sorted(folds.items()))
+
+
+def _strata(
+    grades: dict[str, str | None], patients: dict[str, str]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Case ids by patient, and patients by grade, both in the order of patients' first cases."""
+    cases_of: dict[str, list[str]] = {}
+    for case_id in sorted(grades):
+        cases_of.setdefault(patients.get(case_id, case_id), []).append(case_id)
+    strata: dict[str, list[str]] = {}
+    for patient, cases in cases_of.items():
+        known = [grade for case_id in cases if (grade := grades[case_id])]
+        strata.setdefault(known[0] if known else "", []).append(patient)
+    return cases_of, strata
+
+
+def n_rotations(n_patients: int, test_fraction: float) -> int:
+    """Parts of a cross-validation: as many as make a part nearest to the test fraction, from 2.
+
+    Args:
+        n_patients: of all grades; no part is empty.
+        test_fraction: share of the patients to test on, in (0, 1).
+    """
+    return min(range(2, max(2, n_patients) + 1), key=lambda n: abs(1 / n - test_fraction))
+
+
+def _n_tests(sizes: list[int], test_fraction: float, n_rotated: int) -> list[list[int]]:
+    """Patients to test by rotation and stratum; over all rotations, every one of each stratum.
+
+    The first rotation has the share that was asked for. Who is left is dealt out to the others in
+    turn, stratum by stratum, so that neither their sizes nor those of a stratum in them differ by
+    more than one.
+    """
+    first = _shared_out(max(1, round(test_fraction * sum(sizes))), sizes)
+    n_tests = [first] + [[0] * len(sizes) for _ in range(n_rotated - 1)]
+    left = [stratum for stratum, size in enumerate(sizes) for _ in range(size - first[stratum])]
+    for turn, stratum in enumerate(left):
+        n_tests[1 + turn % (n_rotated - 1)][stratum] += 1
+    return n_tests
 
 
 def _shared_out(total: int, sizes: list[int]) -> list[int]:

@@ -27,7 +27,8 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import DTypeLike, NDArray
 
 from segtrans.atomic import atomic_path
-from segtrans.data.cases import BRATS_2023, MSD, MSD_SEQUENCES, SEQUENCES, CaseFiles
+from segtrans.data.case_names import BRATS_2023, MSD, MSD_SEQUENCES, SEQUENCES
+from segtrans.data.cases import CaseFiles
 from segtrans.errors import UserError
 
 _LPS = axcodes2ornt(("L", "P", "S"))

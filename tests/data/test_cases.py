@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from segtrans.data.cases import BRATS_2017, BRATS_2023, MSD, describe, find_case, find_cases
+from segtrans.data.case_names import BRATS_2017, BRATS_2023, MSD
+from segtrans.data.cases import describe, find_case, find_cases
 from segtrans.errors import UserError
 
 OF_2017 = {"t1": "_t1", "t2": "_t2", "t1c": "_t1ce", "flair": "_flair", "mask": "_seg"}
