@@ -4,8 +4,7 @@ The store is the same, byte for byte, for any number of parts.
 """
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,15 +12,17 @@ from typing import Any
 from tqdm import tqdm
 
 from segtrans.atomic import write_json, write_text
-from segtrans.data.cases import SEQUENCES, CaseFiles, describe, find_cases
+from segtrans.data.case_names import SEQUENCES
+from segtrans.data.cases import CaseFiles, describe, find_cases
+from segtrans.data.duplicates import check_distinct
+from segtrans.data.grids import PLANE, check_grids, describe_spacing
 from segtrans.data.half_slices import Z_SCORE_SCALE, HalfSliceRules
-from segtrans.data.parts import SIDE_TYPE, Patient, read_arrays, read_facts, save_part
+from segtrans.data.parts import SIDE_TYPE, Patient, read_column, read_facts, save_part
 from segtrans.data.split import split_patients
+from segtrans.data.split_file import SplitFile, check_patients, read_split
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, StoreWriter, write_store
 from segtrans.errors import UserError
 from segtrans.versions import HALF_SLICES_VERSION
-
-_PATIENTS_AT_ONCE = 8
 
 
 def write_split(
@@ -32,16 +33,28 @@ def write_split(
     test_fraction: float,
     rotation: int,
     data_seed: int,
+    plane: tuple[int, int] = PLANE,
 ) -> None:
     """Find the cases below a folder and write which patient is in which fold.
 
     The file has the sentence on the source, the grades and the fold of each case id, and what
     the split was drawn with. It can be written by hand or changed.
 
+    Args:
+        source: folder of the cases.
+        output: the JSON file.
+        valid_fraction: share of the patients to validate on.
+        test_fraction: share of the patients to test on.
+        rotation: k tests the k-th part of a cross-validation.
+        data_seed: of the shuffle.
+        plane: columns and rows that an axial slice must have.
+
     Raises:
-        UserError: there is no case, one is incomplete, or there are too few for three folds.
+        UserError: there is no case, one is incomplete, of another size or there under two ids, or
+            there are too few for three folds.
     """
     cases = find_cases(source)
+    patients = {case.case_id: case.patient for case in cases}
     grades = {case.case_id: case.grade for case in cases}
     drawn = {
         "valid_fraction": valid_fraction,
@@ -51,33 +64,24 @@ def write_split(
     }
     folds = split_patients(
         grades,
+        patients=patients,
         valid_fraction=valid_fraction,
         test_fraction=test_fraction,
         rotation=rotation,
         data_seed=data_seed,
     )
-    content = {"source": describe(cases), "drawn": drawn, "grades": grades, "folds": folds}
+    # Before hours are spent on the voxels.
+    grid = check_grids(cases, plane)
+    check_distinct(cases)
+    content = {
+        "version": 1,
+        "source": describe(cases) + describe_spacing(grid),
+        "drawn": drawn,
+        "grades": grades,
+        "patients": {case_id: name for case_id, name in patients.items() if name != case_id},
+        "folds": folds,
+    }
     write_json(output, content)
-
-
-def read_split(file: Path) -> dict[str, Any]:
-    """The content of a split file.
-
-    Raises:
-        UserError: the file is missing or damaged, or a fold is none of train, valid and test.
-    """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        source, drawn, folds = content["source"], content["drawn"], content["folds"]
-        unknown = sorted(set(folds.values()) - set(FOLDS))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{file}: no split file ({error.__class__.__name__}: {error}); write one with "
-            "`segtrans split`"
-        ) from error
-    if unknown:
-        raise UserError(f"{file}: fold {unknown[0]}: allowed: {', '.join(FOLDS)}")
-    return {"source": source, "drawn": drawn, "folds": folds}
 
 
 def write_part(
@@ -94,10 +98,16 @@ def write_part(
         n_jobs: number of jobs that share the work.
 
     Raises:
-        UserError: a case of the split is missing or bad.
+        UserError: a case of the split is missing or bad, a patient is in two folds, or there are
+            fewer patients than jobs.
     """
-    folds = read_split(split)["folds"]
+    folds = read_split(split).folds
     cases = _cases_of(source, split, folds)
+    if n_jobs > len(cases):
+        raise UserError(
+            f"n_jobs = {n_jobs}: {split} names {len(cases)} cases; expected at least one for each "
+            f"job: set brats.n_jobs to at most {len(cases)}"
+        )
     first, last = (len(cases) * number // n_jobs for number in (job, job + 1))
     save_part(tqdm(cases[first:last], unit="patient", disable=None), output, folds, rules)
 
@@ -117,14 +127,14 @@ def merge_parts(parts: Sequence[Path], split: Path, output: Path) -> list[Patien
         UserError: volumes differ in shape or spacing, a part is damaged or another one's, or a
             fold has no half-slice of a domain.
     """
-    facts = read_split(split)
+    read = read_split(split)
     patients, rules = read_facts(parts)
     _check_alike(patients)
-    if sorted(facts["folds"].items()) != [(p["case_id"], p["fold"]) for p in patients]:
+    if sorted(read.folds.items()) != [(p["case_id"], p["fold"]) for p in patients]:
         raise UserError(f"{split}: not the patients of the parts; prepare them again")
     counts = _counts(patients)
-    _check_folds(counts, facts["folds"])
-    with write_store(output, _header(patients, facts, rules)) as writer:
+    _check_folds(counts, read.folds)
+    with write_store(output, _header(patients, read, rules)) as writer:
         for fold in FOLDS:
             for domain in DOMAINS:
                 _write_domain(writer, fold, domain, parts, counts[fold][domain], patients)
@@ -139,6 +149,7 @@ def write_half_slices(
     split: Path | None,
     split_copy: Path,
     data_seed: int,
+    plane: tuple[int, int] = PLANE,
 ) -> list[Patient]:
     """Do all of it in one process: split, prepare one patient after the other, merge.
 
@@ -149,6 +160,7 @@ def write_half_slices(
         split: the split file; None splits 80 / 10 / 10 %.
         split_copy: where the split that was used is written.
         data_seed: of the split.
+        plane: columns and rows that an axial slice must have.
 
     Returns:
         As `merge_parts`.
@@ -163,28 +175,28 @@ def write_half_slices(
         used = split or folder / "split.json"
         if split is None:
             fractions = {"valid_fraction": 0.1, "test_fraction": 0.1}
-            write_split(source, used, **fractions, rotation=0, data_seed=data_seed)
-        folds = read_split(used)["folds"]
+            write_split(source, used, **fractions, rotation=0, data_seed=data_seed, plane=plane)
+        folds = read_split(used).folds
         cases = _cases_of(source, used, folds)
-        parts = []
-        with tqdm(total=len(cases), unit="patient", disable=None) as bar:
-            for start in range(0, len(cases), _PATIENTS_AT_ONCE):
-                some = cases[start : start + _PATIENTS_AT_ONCE]
-                parts.append(folder / f"{start}.npz")
-                save_part(some, parts[-1], folds, rules)
-                bar.update(len(some))
-        patients = merge_parts(parts, used, output)
+        if split is not None:
+            check_grids(cases, plane)
+            check_distinct(cases)
+        part = folder / "part.npz"
+        save_part(tqdm(cases, unit="patient", disable=None), part, folds, rules)
+        patients = merge_parts([part], used, output)
         write_text(split_copy, used.read_text(encoding="utf-8"))
     return patients
 
 
-def _cases_of(source: Path, split: Path, folds: dict[str, str]) -> list[CaseFiles]:
+def _cases_of(source: Path, split: Path, folds: Mapping[str, str]) -> list[CaseFiles]:
     """The cases that a split names, by id."""
     by_id = {case.case_id: case for case in find_cases(source)}
     for case_id in sorted(folds):
         if case_id not in by_id:
             raise UserError(f"{source}: no case {case_id}, which {split} names; split again")
-    return [by_id[case_id] for case_id in sorted(folds)]
+    cases = [by_id[case_id] for case_id in sorted(folds)]
+    check_patients(split, folds, cases)
+    return cases
 
 
 def _check_alike(patients: Sequence[Patient]) -> None:
@@ -211,7 +223,7 @@ def _counts(patients: Sequence[Patient]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _check_folds(counts: dict[str, dict[str, int]], folds: dict[str, str]) -> None:
+def _check_folds(counts: dict[str, dict[str, int]], folds: Mapping[str, str]) -> None:
     for fold in FOLDS:
         n_patients = list(folds.values()).count(fold)
         for domain, what in (("present", "with a lesion"), ("absent", "without a lesion")):
@@ -223,24 +235,22 @@ def _check_folds(counts: dict[str, dict[str, int]], folds: dict[str, str]) -> No
                 )
 
 
-def _header(
-    patients: Sequence[Patient], facts: dict[str, Any], rules: dict[str, Any]
-) -> StoreHeader:
+def _header(patients: Sequence[Patient], split: SplitFile, rules: dict[str, Any]) -> StoreHeader:
     labels = sorted({patient["labels"] for patient in patients} - {None})
     everything = "".join(patient["sha256"] for patient in patients)
     return StoreHeader(
         task="brats",
         channels=SEQUENCES,
         parameters={
-            **facts["drawn"],
+            **split.drawn.model_dump(exclude_unset=True),
             **rules,
             "volume_shape": patients[0]["shape"],
             "spacing_mm": patients[0]["spacing_mm"],
             "half_slices_version": HALF_SLICES_VERSION,
         },
-        source=f"{facts['source'].rstrip('.')}; labels {' and '.join(labels)}.",
+        source=f"{split.source.rstrip('.')}; labels {' and '.join(labels)}.",
         source_sha256=hashlib.sha256(everything.encode()).hexdigest(),
-        data_seed=facts["drawn"]["data_seed"],
+        data_seed=split.drawn.data_seed,
     )
 
 
@@ -253,6 +263,7 @@ def _write_domain(
     patients: Sequence[Patient],
 ) -> None:
     x, y, _ = patients[0]["shape"]
+    case_ids = {patient["case_id"] for patient in patients if patient["fold"] == fold}
     width = max(len(patient["case_id"].encode()) for patient in patients)
     layout: dict[str, tuple[tuple[int, ...], str]] = {
         "image": ((len(SEQUENCES), y, x // 2), "float16"),
@@ -267,6 +278,7 @@ def _write_domain(
         scale = Z_SCORE_SCALE if name == "image" else None
         # One dataset after the other: the bytes do not depend on how patients were shared out.
         dataset = writer.add(fold, domain, name, shape=(n, *shape), dtype=dtype, scale=scale)
-        for part in tqdm(parts, desc=f"{fold} {domain} {name}", unit="part", disable=None):
-            for values in read_arrays(part, f"{fold}/{domain}/{name}", optional=True):
-                dataset.append(values.astype(dtype, copy=False))
+        columns = read_column(parts, case_ids, domain, name)
+        bar = tqdm(columns, f"{fold} {domain} {name}", len(case_ids), unit="patient", disable=None)
+        for values in bar:
+            dataset.append(values.astype(dtype, copy=False))

@@ -19,7 +19,7 @@ ENDINGS = (".nii.gz", ".nii")
 
 # What follows the case id in the name of each file, in any case of letters: the layout's own
 # first, then what others write (UPENN-GBM: T1GD; UCSF-PDGM: T1c, tumor_segmentation).
-_SUFFIXES = {
+_SUFFIXES: dict[str, dict[str, tuple[str, ...]]] = {
     BRATS_2017: {
         "t1": ("_t1",),
         "t2": ("_t2",),

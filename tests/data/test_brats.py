@@ -1,14 +1,20 @@
 """From small NIfTI files to a store: the same for any number of jobs, and refused when it is not
 one data set."""
 
+import gzip
 import json
+import tracemalloc
+import zlib
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from segtrans.data import grids
 from segtrans.data.brats import merge_parts, write_half_slices, write_part, write_split
+from segtrans.data.cases import find_cases
 from segtrans.data.half_slices import HalfSliceRules
+from segtrans.data.parts import read_column, save_part
 from segtrans.data.store import FOLDS, Store
 from segtrans.errors import UserError
 
@@ -19,6 +25,7 @@ RULES = HalfSliceRules(
     mirror_right=False,
 )
 SHAPE = (12, 10, 6)
+PLANE = SHAPE[:2]
 
 
 def write_case(folder, number, *, shape=SHAPE, lesion=True, brain=True, spacing=1.0, labels=(1, 4)):
@@ -51,6 +58,7 @@ def source(tmp_path):
 
 def split_of(source, tmp_path, **changes):
     values = {"valid_fraction": 0.2, "test_fraction": 0.2, "rotation": 0, "data_seed": 0}
+    values["plane"] = PLANE
     write_split(source, tmp_path / "split.json", **(values | changes))
     return tmp_path / "split.json"
 
@@ -64,7 +72,7 @@ def made(source, tmp_path, n_jobs, split=None):
     return merge_parts(parts, split, output), Store(output)
 
 
-@pytest.mark.parametrize("n_jobs", [2, 5, 8])
+@pytest.mark.parametrize("n_jobs", [2, 5, 6])
 def test_the_store_is_the_same_for_any_number_of_jobs(source, tmp_path, n_jobs):
     patients, one = made(source, tmp_path, 1)
     others, many = made(source, tmp_path, n_jobs)
@@ -78,7 +86,7 @@ def test_by_hand_gives_the_same_and_leaves_nothing_else(source, tmp_path):
     by_hand = tmp_path / "hand" / "brats.h5"
     copy = tmp_path / "hand" / "report" / "split.json"
     again = write_half_slices(
-        source, by_hand, rules=RULES, split=split, split_copy=copy, data_seed=0
+        source, by_hand, rules=RULES, split=split, split_copy=copy, data_seed=0, plane=PLANE
     )
     assert again == patients
     assert by_hand.read_bytes() == store.path.read_bytes()
@@ -165,22 +173,132 @@ def test_a_fold_without_a_lesion_is_fatal(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"shape": (12, 10, 7)}, r"Brats17_009: shape is \[12, 10, 7\], that of Brats17_000 is"),
-        ({"spacing": 2.0}, r"Brats17_009: spacing is \[2.0, 2.0, 2.0\]"),
+        ({"shape": (12, 10, 7)}, "has 12 x 10 x 7 voxels of 1 x 1 x 1 mm, .*Brats17_000_t1"),
+        ({"spacing": 2.0}, "has 12 x 10 x 6 voxels of 2 x 2 x 2 mm, .*Brats17_000_t1"),
+        ({"shape": (10, 10, 6)}, "the task take axial slices of 12 x 10: resample, crop or pad"),
+        ({"shape": (12, 12, 6)}, "has 12 x 12 x 6 voxels of 1 x 1 x 1 mm, from right to left"),
     ],
 )
-def test_scans_that_differ_in_grid_are_refused(source, tmp_path, changes, words):
+def test_scans_of_another_grid_are_refused_before_any_voxel_is_read(
+    source, tmp_path, changes, words
+):
     write_case(source, 9, **changes)
-    with pytest.raises(UserError, match=words):
-        made(source, tmp_path, 2)
-    assert not (tmp_path / "2.h5").exists()
+    for path in source.glob("*/*/*"):
+        path.write_bytes(headers_alone(path))
+    with pytest.raises(UserError, match=rf"Brats17_009_t1\.nii\.gz: .*{words}.*Brats17_009"):
+        split_of(source, tmp_path)
+    assert not (tmp_path / "split.json").exists()
 
 
-def test_an_odd_width_is_refused(tmp_path):
+def headers_alone(path):
+    """A packed file that breaks off where its voxels begin."""
+    return zlib_of(gzip.decompress(path.read_bytes())[:1000])
+
+
+def zlib_of(content):
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(content) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+def test_one_sequence_or_a_mask_of_another_size_is_named_first(source, tmp_path):
+    case = source / "HGG" / "Brats17_003"
+    for name in ("Brats17_003_seg.nii.gz", "Brats17_003_t2.nii.gz"):
+        image = nib.load(case / name)
+        small = nib.Nifti1Image(np.asanyarray(image.dataobj)[..., :-1], image.affine)
+        nib.save(small, case / name)
+        with pytest.raises(UserError, match=f"{name}: has 12 x 10 x 5 voxels"):
+            split_of(source, tmp_path)
+
+
+def test_the_size_that_counts_is_the_patients_not_the_files(tmp_path):
+    for number in range(3):
+        write_case(tmp_path / "cases", number, shape=(12, 10, 6))
+    for path in (tmp_path / "cases").glob("*/*/*"):
+        image = nib.load(path)
+        turned = nib.as_closest_canonical(image)
+        stored = np.moveaxis(np.asanyarray(turned.dataobj), 2, 0)
+        nib.save(nib.Nifti1Image(stored, turned.affine[:, [2, 0, 1, 3]]), path)
+        assert nib.load(path).shape == (6, 12, 10)
+    _, store = made(tmp_path / "cases", tmp_path, 1)
+    assert store.header.parameters["volume_shape"] == list(SHAPE)
+
+
+def test_scans_that_are_not_the_tasks_size_are_refused_by_default(source, tmp_path):
+    with pytest.raises(UserError, match="take axial slices of 240 x 240"):
+        split_of(source, tmp_path, plane=grids.PLANE)
+    with pytest.raises(UserError, match="take axial slices of 240 x 240"):
+        write_half_slices(
+            source,
+            tmp_path / "b.h5",
+            rules=RULES,
+            split=split_of(source, tmp_path),
+            split_copy=tmp_path / "copy.json",
+            data_seed=0,
+        )
+    assert not (tmp_path / "b.h5").exists()
+
+
+def test_another_spacing_than_brats_is_said_in_the_data(tmp_path):
     for number in range(4):
-        write_case(tmp_path / "cases", number, shape=(11, 10, 6))
-    with pytest.raises(UserError, match="11 columns from right to left; expected an even number"):
-        made(tmp_path / "cases", tmp_path, 1)
+        write_case(tmp_path / "cases", number, spacing=0.9)
+    _, store = made(tmp_path / "cases", tmp_path, 1)
+    assert "voxels of 0.9 x 0.9 x 0.9 mm, not of 1 mm" in store.header.source
+    assert store.header.parameters["spacing_mm"] == [0.9, 0.9, 0.9]
+
+
+def test_more_jobs_than_patients_are_refused_by_name(source, tmp_path):
+    split = split_of(source, tmp_path)
+    with pytest.raises(UserError, match=r"n_jobs = 7: .* names 6 cases; .*brats.n_jobs to at most"):
+        write_part(source, split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=7)
+
+
+def test_the_same_scan_under_two_ids_is_refused(source, tmp_path):
+    first, second = source / "HGG" / "Brats17_001", source / "LGG" / "Brats17_004"
+    copy = second / "Brats17_004_flair.nii.gz"
+    copy.write_bytes((first / "Brats17_001_flair.nii.gz").read_bytes())
+    with pytest.raises(UserError, match=r"001_flair.* and .*004_flair.*: the same scan under two"):
+        split_of(source, tmp_path)
+    # One that differs in a voxel alone, at equal size, is another scan.
+    content = bytearray(gzip.decompress(copy.read_bytes()))
+    for path in (copy, first / "Brats17_001_flair.nii.gz"):
+        content[-1] ^= 1
+        path.write_bytes(gzip.compress(content, compresslevel=0, mtime=0))
+    split_of(source, tmp_path)
+
+
+def test_all_scans_of_a_patient_are_in_one_fold(source, tmp_path):
+    (source / "dataset.csv").write_text(
+        "case_id,patient,age\n" + "".join(f"Brats17_{i:03d},p{i // 2},50\n" for i in range(6))
+    )
+    split = split_of(source, tmp_path, valid_fraction=0.3, test_fraction=0.3)
+    content = json.loads(split.read_text())
+    folds = content["folds"]
+    assert content["source"].startswith("6 cases of 3 patients of BraTS")
+    assert content["patients"]["Brats17_005"] == "p2"
+    for i in range(0, 6, 2):
+        assert folds[f"Brats17_{i:03d}"] == folds[f"Brats17_{i + 1:03d}"]
+    assert sorted(folds.values()) == ["test", "test", "train", "train", "valid", "valid"]
+    tested = next(case for case, fold in folds.items() if fold == "test")
+    content["folds"][tested] = "train"
+    split.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"split\.json: patient p\d is in two folds: Brats17_"):
+        write_part(source, split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
+
+
+def test_memory_does_not_grow_with_the_number_of_patients(tmp_path):
+    peaks = {}
+    for number in range(12):
+        write_case(tmp_path / "cases", number, shape=(120, 100, 20))
+    cases = find_cases(tmp_path / "cases")
+    for n in (2, 12):
+        tracemalloc.start()
+        folds = {case.case_id: "train" for case in cases[:n]}
+        save_part(cases[:n], tmp_path / "part.npz", folds, RULES)
+        ids = set(folds)
+        assert sum(map(len, read_column([tmp_path / "part.npz"], ids, "absent", "image"))) > 0
+        peaks[n] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[12] < 1.2 * peaks[2]
 
 
 def test_parts_of_other_rules_or_patients_are_refused(source, tmp_path):
@@ -198,20 +316,39 @@ def test_parts_of_other_rules_or_patients_are_refused(source, tmp_path):
         merge_parts(parts, split, tmp_path / "out.h5")
 
 
+GOOD = {
+    "version": 1,
+    "source": "by hand",
+    "drawn": {"data_seed": 0},
+    "folds": {"a": "train", "b": "valid", "c": "test"},
+}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("{", "no split file"),
-        ('{"folds": {}}', "no split file"),
-        ('{"source": "", "drawn": {}, "folds": {"a": "training"}}', "fold training: allowed"),
+        ("[" * 100_000, "no split file"),
+        ("[]", "Input should be an object"),
+        ('{"folds": {}}', "source: missing; drawn: missing"),
+        (GOOD | {"folds": {"a": "training"}}, 'folds.a = "training": Input should be'),
+        (GOOD | {"folds": {"a": "train", "b": "test"}}, "no case is in valid"),
+        (GOOD | {"version": 2}, "version = 2: Input should be 1"),
+        (GOOD | {"drawn": {}}, "drawn.data_seed: missing"),
+        (GOOD | {"drawn": {"data_seed": "0"}}, "drawn.data_seed = "),
+        (GOOD | {"fold": {}}, "fold: unknown; did you mean folds"),
+        (GOOD | {"folds": ["a"]}, "folds = "),
+        (json.dumps(GOOD).replace('"b":', '"a":'), "a stands there twice"),
     ],
 )
 def test_a_damaged_split_file_is_one_line(source, tmp_path, content, words):
-    (tmp_path / "split.json").write_text(content)
-    with pytest.raises(UserError, match=words):
-        write_part(
-            source, tmp_path / "split.json", tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1
-        )
+    path = tmp_path / "split.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError) as refusal:
+        write_part(source, path, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
+    assert f"{path}: " in str(refusal.value)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_split_that_names_another_patient_is_refused(source, tmp_path):
