@@ -142,10 +142,10 @@ def write_patients(folder, n=4):
         case = folder / f"Brats17_{number}"
         case.mkdir(parents=True)
         for suffix in ("t1", "t1ce", "t2", "flair"):
-            volume = rng.integers(20, 900, (32, 24, 6)).astype(np.int16)
+            volume = rng.integers(20, 900, (240, 240, 6)).astype(np.int16)
             nib.save(nib.Nifti1Image(volume, AFFINE), case / f"{case.name}_{suffix}.nii.gz")
-        mask = np.zeros((32, 24, 6), np.uint8)
-        mask[20:26, 8:12, :3] = 1
+        mask = np.zeros((240, 240, 6), np.uint8)
+        mask[20:60, 80:120, :3] = 1
         nib.save(nib.Nifti1Image(mask, AFFINE), case / f"{case.name}_seg.nii.gz")
     return folder
 
@@ -180,7 +180,7 @@ def truncated(case):
 
 
 def not_a_number(case):
-    volume = np.ones((32, 24, 6), np.float32)
+    volume = np.ones((240, 240, 6), np.float32)
     volume[0, 0, 0] = np.nan
     nib.save(nib.Nifti1Image(volume, AFFINE), case / "Brats17_2_t2.nii.gz")
 
@@ -188,7 +188,7 @@ def not_a_number(case):
 def no_lesion(case):
     for number in range(4):
         path = case.parent / f"Brats17_{number}" / f"Brats17_{number}_seg.nii.gz"
-        nib.save(nib.Nifti1Image(np.zeros((32, 24, 6), np.uint8), AFFINE), path)
+        nib.save(nib.Nifti1Image(np.zeros((240, 240, 6), np.uint8), AFFINE), path)
 
 
 SPLIT = ["split", "--source", ".", "--output", "out.json"]

@@ -1,11 +1,12 @@
 """Every layout that BraTS has had is found, and what does not fit is named."""
 
 import json
+import os
 
 import pytest
 
-from segtrans.data.case_names import BRATS_2017, BRATS_2023, MSD
-from segtrans.data.cases import describe, find_case, find_cases
+from segtrans.data.case_names import BRATS_2017, BRATS_2023, MSD, patient_of
+from segtrans.data.cases import describe, find_case, find_cases, source_files
 from segtrans.errors import UserError
 
 OF_2017 = {"t1": "_t1", "t2": "_t2", "t1c": "_t1ce", "flair": "_flair", "mask": "_seg"}
@@ -187,4 +188,110 @@ def test_a_table_of_grades_that_is_no_table_is_named(tmp_path):
     make(tmp_path / "x1", "x1")
     (tmp_path / "name_mapping.csv").write_text("Grade\n" + "x" * 200_000)
     with pytest.raises(UserError, match=r"name_mapping.csv: cannot be read \(field larger"):
+        find_cases(tmp_path)
+
+
+def test_linked_folders_are_followed_and_bad_names_are_one_line(tmp_path):
+    make(tmp_path / "elsewhere" / "a", "a")
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "site").symlink_to(tmp_path / "elsewhere")
+    assert only(tmp_path / "cases").case_id == "a"
+    (tmp_path / "elsewhere" / "a" / "circle").symlink_to(tmp_path / "elsewhere")
+    assert len(source_files(tmp_path / "cases")) == 5
+    broken = tmp_path / "cases" / "b_t1.nii.gz"
+    broken.symlink_to("nowhere.nii.gz")
+    with pytest.raises(UserError, match=r"b_t1.nii.gz: is a link to nowhere.nii.gz, which"):
+        find_cases(tmp_path / "cases")
+    broken.unlink()
+    for name in (b"\xe9_t1.nii.gz", b"line\nbreak.nii.gz"):
+        path = os.path.join(os.fsencode(tmp_path), b"cases", name)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        with pytest.raises(UserError, match=r"\\x(e9|0a).*: a name that is not UTF-8") as refusal:
+            find_cases(tmp_path / "cases")
+        assert "\n" not in str(refusal.value).encode().decode()
+        os.remove(path)
+
+
+def test_what_predict_wrote_is_no_case(tmp_path):
+    make(tmp_path / "p1", "p1")
+    out = tmp_path / "p1" / "out"
+    out.mkdir()
+    for name in ("seg", "residual_t1", "residual_flair", "translation_t1c"):
+        (out / f"p1_{name}.nii.gz").touch()
+    (out / "p1_overview.png").touch()
+    assert only(tmp_path).case_id == "p1"
+    assert find_case(tmp_path / "p1").case_id == "p1"
+    (tmp_path / "p1" / "p1_overview.png").touch()
+    with pytest.raises(UserError, match=r"p1 has no mask.*p1_seg.nii.gz beside it is an output"):
+        find_cases(tmp_path)
+    with pytest.raises(UserError, match=r"no case in it; .*there is p1_overview.png"):
+        find_case(out)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("BraTS-GLI-00005-000", "BraTS-GLI-00005-101"),
+        ("BraTS-MEN-RT-0001-1", "BraTS-MEN-RT-0001-2"),
+        ("Brats17_TCIA_010_1", "Brats17_TCIA_010_2"),
+        ("UPENN-GBM-00001_11", "UPENN-GBM-00001_21"),
+        ("UCSF-PDGM-0181", "UCSF-PDGM-0181_FU001d"),
+        ("TCGA-02-0006_1996.08.23", "TCGA-02-0006_1997.01.02"),
+        ("sub-01_ses-1", "sub-01_ses-2"),
+        ("W39_1998.09.19", "W39_1999.01.01"),
+    ],
+)
+def test_scans_of_one_patient_are_known_by_their_names(first, second):
+    assert patient_of(first) == patient_of(second)
+    for other in ("BraTS20_Training_001", "BraTS2021_00000", "phantom_0001", "BRATS_001", "clinic"):
+        assert patient_of(other) == other != patient_of(first)
+
+
+@pytest.mark.parametrize(
+    ("case_id", "suffixes"),
+    [
+        ("UPENN-GBM-00001_11", ("_T1", "_T2", "_T1GD", "_FLAIR", "_segm")),
+        ("UCSF-PDGM-0004", ("_T1", "_T2", "_T1c", "_FLAIR", "_tumor_segmentation")),
+        ("own", ("_T1", "_T2", "_T1CE", "_Flair", "_SEG")),
+    ],
+)
+def test_other_names_and_capitals_are_read(tmp_path, case_id, suffixes):
+    make(tmp_path, case_id, dict(zip(OF_2017, suffixes, strict=True)), ending=".NII.gz")
+    case = only(tmp_path)
+    assert (case.case_id, case.layout) == (case_id, BRATS_2017)
+    assert case.mask is not None
+
+
+def test_an_error_names_what_is_there(tmp_path):
+    make(tmp_path / "a", "BraTS20_Training_355", without=("mask",))
+    (tmp_path / "a" / "W39_1998.09.19_Segm.nii").touch()
+    with pytest.raises(UserError, match=r"Segm.nii: .*rename it BraTS20_Training_355_seg.nii if"):
+        find_cases(tmp_path / "a")
+    assert find_case(tmp_path / "a").mask is None
+    for i in range(4):
+        for place in ("imagesTr", "flat"):
+            (tmp_path / "n" / place).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "n" / place / f"x_000{i}.nii.gz").touch()
+    for place in ("imagesTr", "flat"):
+        with pytest.raises(UserError, match=r"x_0000.nii.gz: is one channel of a case"):
+            find_cases(tmp_path / "n" / place)
+    (tmp_path / "archive.zip").touch()
+    with pytest.raises(UserError, match=r"archive.zip: is a file; unpack it"):
+        find_cases(tmp_path / "archive.zip")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("case;patient\n", "has the columns case;patient; expected case_id and patient"),
+        ("case_id,patient\na,\n", "row 2: case a has no patient"),
+        ("case_id,patient\na,p\na,q\n", "row 3: case a stands there twice"),
+        ("case_id,patient\nz,p\n", "row 2: there is no case z"),
+        ("case_id,patient\n", "has no row for case a"),
+    ],
+)
+def test_a_table_of_patients_that_leaves_a_case_open_is_refused(tmp_path, text, words):
+    make(tmp_path, "a")
+    (tmp_path / "dataset.csv").write_text(text)
+    with pytest.raises(UserError, match=words):
         find_cases(tmp_path)

@@ -1,15 +1,28 @@
 """Folds share no digit and no patient, and have the sizes that were asked for."""
 
+import hashlib
+import itertools
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrans.data.split import default_sizes, split_digits, split_patients
+from segtrans.data.split import default_sizes, n_rotations, split_digits, split_patients
 from segtrans.errors import UserError
 
 NO_TEST = np.zeros(100, bool)
 WITH_TEST = np.arange(100) >= 70
+PHANTOM_FOLDS = {
+    "phantom_0002": "valid",
+    "phantom_0003": "test",
+    "phantom_0009": "test",
+    "phantom_0016": "valid",
+    "phantom_0017": "valid",
+    "phantom_0020": "test",
+}
+BRATS_2017_FOLDS = "cdc927653f1a00667a1d88683029ac344823ecb2e8cbc5e60095e2346d951baa"
 
 
 def sizes(train, valid, test):
@@ -106,9 +119,12 @@ def test_patients_are_shared_out_by_grade(n_high, n_low, n_unknown, valid, test,
             assert abs(n_of_grade - n_fold * len(ids) / len(grades)) < 2
 
 
-def patients(grades, *, valid_fraction=0.1, test_fraction=0.1, rotation=0, data_seed=0):
+def patients(
+    grades, *, valid_fraction=0.1, test_fraction=0.1, rotation=0, data_seed=0, patients=None
+):
     return split_patients(
         grades,
+        patients=patients,
         valid_fraction=valid_fraction,
         test_fraction=test_fraction,
         rotation=rotation,
@@ -128,15 +144,80 @@ def test_both_grades_of_brats_2017_are_in_every_fold_in_proportion():
     assert counts == {"train": [168, 61], "valid": [21, 7], "test": [21, 7]}
 
 
-def test_rotations_test_every_patient_once():
-    grades = {f"h{i}": "HGG" for i in range(20)}
-    tested = [
-        {case for case, fold in patients(grades, rotation=k).items() if fold == "test"}
-        for k in range(10)
-    ]
-    assert sorted(set.union(*tested)) == sorted(grades)
-    assert sum(map(len, tested)) == len(grades)
-    assert patients(grades, data_seed=1) != patients(grades, data_seed=2)
+# Of BraTS 2017, BraTS 2020, and the phantoms of the laptop's scale.
+@pytest.mark.parametrize(
+    ("n_high", "n_low", "fraction", "n"),
+    [(210, 75, 0.1, 10), (293, 76, 0.1, 10), (18, 6, 0.125, 8)],
+)
+def test_rotations_test_every_patient_of_brats_once(n_high, n_low, fraction, n):
+    grades = {f"h{i}": "HGG" for i in range(n_high)} | {f"l{i}": "LGG" for i in range(n_low)}
+    tested = by_rotation(grades, fraction, n)
+    assert sorted(itertools.chain(*tested)) == sorted(grades)
+    assert {len(ids) for ids in tested} <= {len(grades) // n, len(grades) // n + 1}
+    for letter, n_of_grade in (("h", n_high), ("l", n_low)):
+        sizes = [sum(case[0] == letter for case in ids) for ids in tested]
+        assert set(sizes) <= {n_of_grade // n, n_of_grade // n + 1}
+    with pytest.raises(UserError, match=rf"rotation = {n}: .* gives {n} rotations, 0 to {n - 1}"):
+        patients(grades, test_fraction=fraction, rotation=n)
+
+
+def by_rotation(grades, fraction, n, **options):
+    rotated = (patients(grades, test_fraction=fraction, rotation=k, **options) for k in range(n))
+    return [[case for case, fold in folds.items() if fold == "test"] for folds in rotated]
+
+
+@given(
+    n_high=st.integers(0, 40),
+    n_low=st.integers(0, 15),
+    n_unknown=st.integers(0, 5),
+    fraction=st.floats(0.02, 0.4),
+    data_seed=st.integers(0, 2**32),
+)
+def test_rotations_partition_any_patients(n_high, n_low, n_unknown, fraction, data_seed):
+    kinds = ["HGG"] * n_high + ["LGG"] * n_low + [None] * n_unknown
+    grades = {f"case{i:02d}": grade for i, grade in enumerate(kinds)}
+    if len(grades) < 5:
+        return
+    n = n_rotations(len(grades), fraction)
+    options = {"valid_fraction": 0.1, "data_seed": data_seed}
+    tested = by_rotation(grades, fraction, n, **options)
+    assert sorted(itertools.chain(*tested)) == sorted(grades)
+    assert min(map(len, tested)) > 0
+    for grade in set(kinds):
+        sizes = [sum(grades[case] == grade for case in ids) for ids in tested[1:]]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_number_of_rotations_follows_from_the_test_fraction():
+    fractions = {0.1: 10, 0.125: 8, 0.2: 5, 0.33: 3, 0.3: 3, 0.5: 2, 0.9: 2, 0.001: 24}
+    assert {share: n_rotations(24, share) for share in fractions} == fractions
+
+
+def test_the_first_rotation_is_what_it_was_before_there_were_others():
+    """Folds that results were published with: of the 24 phantoms, and of BraTS 2017 (SHA-256)."""
+    phantoms = {f"phantom_{i:04d}": "LGG" if i % 4 == 1 else "HGG" for i in range(24)}
+    folds = patients(phantoms, valid_fraction=0.125, test_fraction=0.125)
+    others = {case: fold for case, fold in folds.items() if fold != "train"}
+    assert others == PHANTOM_FOLDS
+    text = json.dumps(patients(BRATS_2017), sort_keys=True).encode()
+    assert hashlib.sha256(text).hexdigest() == BRATS_2017_FOLDS
+
+
+def test_patients_with_several_scans_are_whole_in_one_fold():
+    grades = {f"p{i}-{j}": ("HGG", "LGG", None)[i % 3] for i in range(40) for j in range(1 + i % 4)}
+    of = {case: case.split("-")[0] for case in grades}
+    tested = by_rotation(grades, 0.1, 10, patients=of)
+    assert sorted(itertools.chain(*tested)) == sorted(grades)
+    for k in range(10):
+        folds = patients(grades, rotation=k, patients=of)
+        assert len({(of[case], fold) for case, fold in folds.items()}) == 40
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["valid_fraction", "test_fraction"])
+def test_a_share_that_is_none_is_refused(name, share):
+    with pytest.raises(UserError, match=f"{name} = {share}: a share of the patients, between"):
+        patients(BRATS_2017, **{name: share})
 
 
 def test_too_few_patients_are_refused():

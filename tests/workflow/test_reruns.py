@@ -178,6 +178,19 @@ def test_changed_files_of_the_users_own_folder_are_seen(interpreter, project):
     assert planned(interpreter, project, *own) == expected
 
 
+def test_a_patient_behind_a_linked_folder_is_seen(interpreter, project, tmp_path_factory):
+    store = tmp_path_factory.mktemp("store")
+    (project / "scans").mkdir()
+    (project / "scans" / "site").symlink_to(store)
+    (store / "a_t1.nii.gz").write_text("one")
+    own = ("--config", "brats={source: directory, directory: scans}")
+    assert snakemake(interpreter, project, *own).returncode == 0
+    assert planned(interpreter, project, *own) == {}
+    (store / "b_t1.nii.gz").write_text("added")
+    expected = {"split": 1, "half_slice_part": 4, "brats": 1} | ONE_TASK
+    assert planned(interpreter, project, *own) == expected
+
+
 def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, project):
     jobs = planned(interpreter, project, "--configfile", "config/smoke.yaml")
     assert jobs == {

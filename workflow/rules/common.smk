@@ -8,6 +8,8 @@ from snakemake.resources import Resource
 
 from segtrans.catalogue import row_name
 from segtrans.cells import resolve_cell
+from segtrans.data.cases import source_files
+from segtrans.data.walk import walk
 from segtrans.errors import UserError
 from segtrans.params import params_of
 from segtrans.preflight import read_scale
@@ -122,7 +124,10 @@ def get_digits_source(wildcards):
 def get_idx_files(wildcards):
     """The user's own IDX files: other digits make other data."""
     folder = PARAMS.digits.directory if PARAMS.digits.source == "directory" else None
-    return sorted(str(path) for path in Path(folder).glob("*-ubyte*")) if folder else []
+    try:
+        return [str(path) for path in walk(Path(folder)) if "ubyte" in path.name] if folder else []
+    except UserError:
+        return []  # the job says it in one line
 
 
 def get_cluttered_tasks():
@@ -151,7 +156,10 @@ def get_own_files(wildcards):
     """Names, sizes and times of the user's own files: other cases make other data."""
     if PARAMS.brats.source != "directory":
         return ""
-    files = sorted(Path(PARAMS.brats.directory).rglob("*.nii*"))
+    try:
+        files = source_files(Path(PARAMS.brats.directory))
+    except UserError as error:
+        return str(error)  # the job says it in one line
     facts = [
         (str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files
     ]

@@ -120,6 +120,8 @@ rule half_slice_part:
         "logs/{scale}/half_slices/{job}.log",
     benchmark:
         "logs/{scale}/half_slices/{job}.benchmark.tsv"
+    resources:
+        mem_mb=1500,  # of one patient, of four sequences in 64 bits at most
     params:
         source=get_case_folder,
         files=get_own_files,
