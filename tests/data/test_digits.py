@@ -4,6 +4,7 @@ import builtins
 import errno
 import gzip
 import os
+import shutil
 import struct
 import zipfile
 
@@ -132,10 +133,31 @@ def test_a_truncated_gzip(folder):
     assert f"{path}: truncated or corrupt gzip" in refusal(folder)
 
 
-@pytest.mark.parametrize("damage", [b"no gzip at all", b"\x1f\x8b\x08\x00 no deflate stream"])
-def test_a_corrupt_gzip(folder, damage):
+def test_gzip_is_told_by_content_and_names_by_what_unpackers_write(folder):
+    expected = load_digits(str(folder))
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in [path for path in folder.iterdir() if path.is_file()]:
+        content = path.read_bytes()
+        packed = path.suffix == ".gz"
+        other = gzip.decompress(content) if packed else gzip.compress(content)
+        (raw / path.name.replace("-idx", ".idx")).write_bytes(other)
+        path.unlink()
+    found = load_digits(str(folder))
+    np.testing.assert_array_equal(found.images, expected.images)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    shutil.copytree(raw, folder / "FashionMNIST" / "raw")
+    assert "FashionMNIST" in refusal(folder)
+
+
+def test_an_error_names_the_files_that_are_there(folder):
+    (folder / IMAGES).rename(folder / "emnist-train-images")
+    assert "there is emnist-train-images" in refusal(folder)
+
+
+def test_a_corrupt_gzip(folder):
     path = folder / f"{TEST_LABELS}.gz"
-    path.write_bytes(damage)
+    path.write_bytes(b"\x1f\x8b\x08\x00 no deflate stream")
     assert f"{path}: truncated or corrupt gzip" in refusal(folder)
 
 
