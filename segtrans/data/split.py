@@ -96,9 +96,7 @@ def split_patients(
     Raises:
         UserError: a fraction or the rotation is out of range, or there are too few patients.
     """
-    for name, share in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
-        if not 0 < share < 1:
-            raise UserError(f"{name} = {share}: a share of the patients, between 0 and 1")
+    _check_shares(valid_fraction=valid_fraction, test_fraction=test_fraction)
     cases_of, strata = _strata(grades, patients or {})
     sizes, n_patients = [len(group) for group in strata.values()], len(cases_of)
     n_rotated = n_rotations(n_patients, test_fraction)
@@ -121,13 +119,20 @@ def split_patients(
     rng = np.random.default_rng((data_seed, _PATIENT_STREAM))
     folds: dict[str, str] = {}
     for index, group in enumerate(strata.values()):
-        test, valid = n_tests[rotation][index], n_valid[index]
         n_before = sum(of_rotation[index] for of_rotation in n_tests[:rotation])
         order = np.roll(rng.permutation(group), -n_before).tolist()
-        names = ["test"] * test + ["valid"] * valid + ["train"] * (len(group) - test - valid)
-        for patient, name in zip(order, names, strict=True):
-            folds |= dict.fromkeys(cases_of[patient], name)
+        last_test = n_tests[rotation][index]
+        last_valid = last_test + n_valid[index]
+        for place, patient in enumerate(order):
+            fold = "test" if place < last_test else "valid" if place < last_valid else "train"
+            folds |= dict.fromkeys(cases_of[patient], fold)
     return dict(sorted(folds.items()))
+
+
+def _check_shares(**shares: float) -> None:
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            raise UserError(f"{name} = {share}: a share of the patients, between 0 and 1")
 
 
 def _strata(

@@ -23,6 +23,7 @@ from segtrans.versions import (
     EVALUATION_VERSION,
     HALF_SLICES_VERSION,
     PHANTOM_VERSION,
+    SPLIT_VERSION,
 )
 
 # Jobs find the command line of this very environment, activated or not.

@@ -104,6 +104,7 @@ rule split:
         test_fraction=PARAMS.brats.test_fraction,
         rotation=PARAMS.brats.rotation,
         data_seed=PARAMS.data_seed,
+        version=SPLIT_VERSION,
     shell:
         "segtrans split --source {params.source:q} --valid-fraction {params.valid_fraction}"
         " --test-fraction {params.test_fraction} --rotation {params.rotation}"
