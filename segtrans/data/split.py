@@ -100,11 +100,7 @@ def split_patients(
     cases_of, strata = _strata(grades, patients or {})
     sizes, n_patients = [len(group) for group in strata.values()], len(cases_of)
     n_rotated = n_rotations(n_patients, test_fraction)
-    if not 0 <= rotation < n_rotated:
-        raise UserError(
-            f"rotation = {rotation}: test_fraction = {test_fraction:g} of {n_patients} patients "
-            f"gives {n_rotated} rotations, 0 to {n_rotated - 1}"
-        )
+    _check_rotation(rotation, n_rotated, n_patients, test_fraction)
     n_tests = _n_tests(sizes, test_fraction, n_rotated)
     n_valid = _shared_out(
         max(1, round(valid_fraction * n_patients)),
@@ -133,6 +129,14 @@ def _check_shares(**shares: float) -> None:
     for name, share in shares.items():
         if not 0 < share < 1:
             raise UserError(f"{name} = {share}: a share of the patients, between 0 and 1")
+
+
+def _check_rotation(rotation: int, n_rotated: int, n_patients: int, test_fraction: float) -> None:
+    if not 0 <= rotation < n_rotated:
+        raise UserError(
+            f"rotation = {rotation}: test_fraction = {test_fraction:g} of {n_patients} patients "
+            f"gives {n_rotated} rotations, 0 to {n_rotated - 1}"
+        )
 
 
 def _strata(
