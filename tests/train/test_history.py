@@ -12,7 +12,8 @@ def record(iteration):
 
 def test_a_history_comes_back(tmp_path):
     write_history(tmp_path / "history.jsonl", [record(0), record(10)])
-    assert read_history(tmp_path) == [record(0), record(10)]
+    read = [line.model_dump() for line in read_history(tmp_path)]
+    assert read == [record(0), record(10)]
 
 
 def test_a_history_holds_no_nan(tmp_path):
