@@ -20,9 +20,18 @@ from segtrans.data.half_slices import Z_SCORE_SCALE, HalfSliceRules
 from segtrans.data.parts import SIDE_TYPE, Patient, read_column, read_facts, save_part
 from segtrans.data.split import split_patients
 from segtrans.data.split_file import SplitFile, check_patients, read_split
-from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, StoreWriter, write_store
+from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
+from segtrans.data.store_writer import StoreWriter
 from segtrans.errors import UserError
 from segtrans.versions import HALF_SLICES_VERSION
+
+# What the classes of `segtrans.data.volumes` are.
+LABELS = {
+    0: "background",
+    1: "necrotic or non-enhancing core",
+    2: "oedema",
+    3: "enhancing tumour",
+}
 
 
 def write_split(
@@ -251,6 +260,7 @@ def _header(patients: Sequence[Patient], split: SplitFile, rules: dict[str, Any]
         source=f"{split.source.rstrip('.')}; labels {' and '.join(labels)}.",
         source_sha256=hashlib.sha256(everything.encode()).hexdigest(),
         data_seed=split.drawn.data_seed,
+        labels=LABELS,
     )
 
 

@@ -1,6 +1,7 @@
 """How samples are packed into the chunks of a dataset, and taken out of them."""
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,14 @@ class ChunkWriter:
     HDF5's own gzip looks hard for repeated strings, which noisy images do not have: it is slower
     than the ways tried here on a dataset's first chunk, and packs no better. Any HDF5 reader
     reads the result as ordinary gzip.
+
+    Args:
+        dataset: of h5py, to be filled.
+        check: called with all samples; raises where their values may not be written.
     """
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: Any, check: Callable[[NDArray[Any]], None] | None = None) -> None:
+        self._dataset, self._check = dataset, check
         self._way: tuple[int, int] | None = None
         self._pending = np.empty((0, *dataset.shape[1:]), dataset.dtype)
         self._n_written = 0
@@ -36,6 +41,8 @@ class ChunkWriter:
         """Write the next samples, (n, ...) of the dataset's own type."""
         if samples.dtype != self._dataset.dtype:
             raise ValueError(f"{self._dataset.name}: is {self._dataset.dtype}, not {samples.dtype}")
+        if self._check is not None:
+            self._check(samples)
         self._pending = np.concatenate([self._pending, samples])
         rows = self._dataset.chunks[0]
         while len(self._pending) >= rows:

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from segtrans.data.digits import DIGIT_SIZE, Digits
 from segtrans.data.split import split_digits
-from segtrans.data.store import FOLDS, StoreHeader, StoreWriter, write_store
+from segtrans.data.store import FOLDS, StoreHeader, write_store
+from segtrans.data.store_writer import StoreWriter
 from segtrans.errors import UserError
 from segtrans.tasks import TASKS
 from segtrans.versions import CLUTTER_VERSION
@@ -147,6 +148,7 @@ def _header(digits: Digits, task: str, parameters: dict[str, Any], data_seed: in
         source=digits.source,
         source_sha256=digits.sha256,
         data_seed=data_seed,
+        labels={0: "background", 1: "digit"},
     )
 
 

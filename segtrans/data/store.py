@@ -1,12 +1,12 @@
-"""The HDF5 layout of every data set, schema version 1: the one place that reads and writes it.
+"""The HDF5 layout of every data set, schema version 2: the one place that reads and writes it.
 
     /<fold>/present/{image, mask, and provenance of each sample}
     /<fold>/absent/{image, and provenance if any}               fold: train, valid, test
 
 `image` is (N, C, H, W) with an attribute `scale`: intensity = stored value * scale. `mask` is
-(N, H, W) uint8, class labels, 0 for background. Provenance is one value a sample, (N,); text is
-stored as bytes of a fixed length and read as text. Attributes of the file: schema_version, task,
-channels, parameters, source, source_sha256, data_seed.
+(N, H, W) uint8, values of the attribute `labels`, which says what each means. Provenance is one
+value a sample, (N,); text is stored as bytes of a fixed length and read as text. Attributes of the
+file: schema_version, task, channels, labels, parameters, source, source_sha256, data_seed.
 """
 
 import hashlib
@@ -15,26 +15,29 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
-from segtrans.data.chunks import ChunkWriter, chunk_shape, gather
+from segtrans.data.chunks import gather
+from segtrans.data.store_writer import StoreWriter
+from segtrans.data.values import BINARY, check_count, check_labels, check_masks, check_scale
 from segtrans.errors import UserError
+from segtrans.versions import STORE_VERSION
 
 FOLDS = ("train", "valid", "test")
 DOMAINS = ("present", "absent")
-SCHEMA_VERSION = 1
 
 # No file is locked: not every file system has locks, and a data set that is there never changes.
 # The format is fixed, so that a newer library does not write other bytes.
 _LIBRARY_FORMAT = ("v110", "v110")
 _MAKE_AGAIN = "make it again with `segtrans cluttered-mnist` or `segtrans half-slices`"
+_CHECKED_BYTES = 16 * 2**20  # of masks, read at a time when a file is opened
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
 
@@ -49,6 +52,7 @@ class StoreHeader:
         source: one sentence on where the raw data come from.
         source_sha256: hash of the raw data.
         data_seed: seed of split and content.
+        labels: what each value of a mask means; 0 is the background, all others are the target.
     """
 
     task: str
@@ -57,52 +61,7 @@ class StoreHeader:
     source: str
     source_sha256: str
     data_seed: int
-
-
-class StoreWriter:
-    """Writes the datasets of one file; `write_store` gives one."""
-
-    def __init__(self, file: h5py.File) -> None:
-        self._file = file
-        self._datasets: list[ChunkWriter] = []
-
-    def add(
-        self,
-        fold: str,
-        domain: str,
-        name: str,
-        *,
-        shape: tuple[int, ...],
-        dtype: DTypeLike,
-        scale: float | None = None,
-    ) -> ChunkWriter:
-        """Create `/<fold>/<domain>/<name>` of (N, ...) samples, to be filled by `append`.
-
-        Args:
-            fold: of FOLDS.
-            domain: of DOMAINS.
-            name: image, mask, or the name of a provenance.
-            shape: all N samples together.
-            dtype: stored type.
-            scale: intensity of one stored unit; for `image`.
-        """
-        dataset = self._file.create_dataset(
-            f"{fold}/{domain}/{name}",
-            shape=shape,
-            dtype=dtype,
-            chunks=chunk_shape(shape, dtype),
-            compression="gzip",
-            track_times=False,
-        )
-        if scale is not None:
-            dataset.attrs["scale"] = scale
-        self._datasets.append(ChunkWriter(dataset))
-        return self._datasets[-1]
-
-    def finish(self) -> None:
-        """Write what is left; raises ValueError when a dataset did not get all of its samples."""
-        for dataset in self._datasets:
-            dataset.finish()
+    labels: dict[int, str] = field(default_factory=lambda: dict(BINARY))
 
 
 @contextmanager
@@ -114,21 +73,23 @@ def write_store(path: Path, header: StoreHeader) -> Iterator[StoreWriter]:
         header: what the data set says of itself.
 
     Raises:
-        UserError: the disk is full, read-only or not ours.
+        UserError: the disk is full, read-only or not ours, or a value may not stand in a data set.
     """
+    check_labels(header.labels, task=header.task, place=str(path))
     try:
         with (
             atomic_path(path) as temporary,
             h5py.File(temporary, "w", libver=_LIBRARY_FORMAT, locking=False) as file,
         ):
-            file.attrs["schema_version"] = SCHEMA_VERSION
+            file.attrs["schema_version"] = STORE_VERSION
             file.attrs["task"] = header.task
             file.attrs["channels"] = json.dumps(header.channels)
+            file.attrs["labels"] = json.dumps(header.labels, sort_keys=True)
             file.attrs["parameters"] = json.dumps(header.parameters, sort_keys=True)
             file.attrs["source"] = header.source
             file.attrs["source_sha256"] = header.source_sha256
             file.attrs["data_seed"] = header.data_seed
-            writer = StoreWriter(file)
+            writer = StoreWriter(file, path, header.labels)
             yield writer
             writer.finish()
     except (OSError, RuntimeError) as error:
@@ -149,7 +110,8 @@ class Store:
         image_shape: (C, H, W).
 
     Raises:
-        UserError: the file is missing, no HDF5 file, truncated, or of another schema.
+        UserError: the file is missing, no HDF5 file, truncated or of another schema, has an empty
+            fold, a scale that is no number above 0, or a mask value without a meaning.
     """
 
     def __init__(self, path: Path) -> None:
@@ -161,6 +123,7 @@ class Store:
         try:
             self.header = self._read_header()
             self._check_layout()
+            self._check_values()
         except _HDF5_ERRORS as error:
             self._close()
             raise self._damaged(error) from error
@@ -255,10 +218,10 @@ class Store:
     def _read_header(self) -> StoreHeader:
         attributes = self._file().attrs
         version = attributes.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if version != STORE_VERSION:
             found = "no data set of ours" if version is None else f"of schema version {version}"
             raise UserError(
-                f"{self.path}: is {found}, this program reads version {SCHEMA_VERSION}; "
+                f"{self.path}: is {found}, this program reads version {STORE_VERSION}; "
                 f"{_MAKE_AGAIN}"
             )
         return StoreHeader(
@@ -268,6 +231,7 @@ class Store:
             source=str(attributes["source"]),
             source_sha256=str(attributes["source_sha256"]),
             data_seed=int(attributes["data_seed"]),
+            labels={int(key): str(of) for key, of in json.loads(attributes["labels"]).items()},
         )
 
     def _check_layout(self) -> None:
@@ -278,6 +242,8 @@ class Store:
                 image = self._dataset(fold, domain, "image")
                 if image.ndim != 4 or image.shape[1:] != expected or "scale" not in image.attrs:
                     raise ValueError(f"{image.name} is {image.shape}, expected {('N', *expected)}")
+                if image.dtype.kind not in "uif":
+                    raise ValueError(f"{image.name} is {image.dtype}, expected numbers")
             self._check_present(fold, (self.n(fold, "present"), *expected[1:]))
 
     def _check_present(self, fold: str, mask_shape: tuple[int, ...]) -> None:
@@ -286,6 +252,23 @@ class Store:
             shape = mask_shape if name == "mask" else mask_shape[:1]
             if dataset.shape != shape:
                 raise ValueError(f"{dataset.name} is {dataset.shape}, expected {shape}")
+            if name == "mask" and dataset.dtype != np.uint8:
+                raise ValueError(f"{dataset.name} is {dataset.dtype}, expected uint8")
+
+    def _check_values(self) -> None:
+        """Sizes, scales and all masks; images are checked as they are read."""
+        labels = self.header.labels
+        check_labels(labels, task=self.header.task, place=str(self.path))
+        for fold in FOLDS:
+            for domain in DOMAINS:
+                place = f"{self.path}: /{fold}/{domain}/image"
+                check_count(self.n(fold, domain), place=place)
+                check_scale(self.scale(fold, domain), place=place)
+            masks, n = self._dataset(fold, "present", "mask"), self.n(fold, "present")
+            step = max(1, _CHECKED_BYTES * n // max(1, masks.nbytes))
+            for start in range(0, n, step):
+                block = self.masks(fold, np.arange(start, min(n, start + step)))
+                check_masks(block, labels, place=f"{self.path}: {masks.name}")
 
     def _damaged(self, error: Exception) -> UserError:
         return UserError(

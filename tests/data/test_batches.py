@@ -1,5 +1,6 @@
 """Batches: epochs without replacement, labelled first, the same from memory and from workers."""
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -162,21 +163,26 @@ def test_a_plan_that_cannot_be_drawn_is_refused(wrong):
         plan(**wrong)
 
 
+LABELS = {0: "background", 1: "one", 2: "two"}
+
+
 def make_store(path, dtype="uint8", scale=1 / 255, spoil=None):
     rng = np.random.default_rng(0)
-    header = StoreHeader("mnist48_simple", ("a", "b"), {}, "made up", "", 0)
+    header = StoreHeader("mnist48_simple", ("a", "b"), {}, "made up", "", 0, labels=LABELS)
     with write_store(path, header) as writer:
         for fold, n in SIZES.items():
             for domain in DOMAINS:
                 images = rng.integers(0, 256, (n, *SHAPE)).astype(dtype)
-                if spoil is not None and (fold, domain) == spoil[:2]:
-                    images[spoil[2], 1, 3, 4] = spoil[3]
                 dataset = writer.add(
                     fold, domain, "image", shape=images.shape, dtype=dtype, scale=scale
                 )
                 dataset.append(images)
             mask = rng.integers(0, 3, (n, *SHAPE[1:]), dtype=np.uint8)
             writer.add(fold, "present", "mask", shape=mask.shape, dtype=np.uint8).append(mask)
+    if spoil is not None:
+        fold, domain, index, value = spoil
+        with h5py.File(path, "a") as file:
+            file[f"{fold}/{domain}/image"][index, 1, 3, 4] = value
     return Store(path)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import pickle
 import resource
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -16,6 +18,7 @@ import pytest
 
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
+from segtrans.tasks import TASKS
 
 HEADER = StoreHeader(
     task="mnist48_simple",
@@ -24,6 +27,7 @@ HEADER = StoreHeader(
     source="made up",
     source_sha256="ab" * 32,
     data_seed=7,
+    labels={0: "background", 1: "core", 2: "oedema", 3: "rim"},
 )
 SIZES = {"train": 41, "valid": 5, "test": 3}
 SHAPE = (2, 64, 32)  # 16 samples of uint8 to a chunk
@@ -121,9 +125,10 @@ def test_the_layout_is_the_documented_one(path):
         assert file["train/present/image"].chunks == (16, *SHAPE)
         assert file["train/present/image"].compression == "gzip"
         assert dict(file.attrs) == {
-            "schema_version": 1,
+            "schema_version": 2,
             "task": "mnist48_simple",
             "channels": '["t1", "flair"]',
+            "labels": '{"0": "background", "1": "core", "2": "oedema", "3": "rim"}',
             "parameters": '{"a": [2, 3], "b": 1}',
             "source": "made up",
             "source_sha256": "ab" * 32,
@@ -175,7 +180,7 @@ def test_a_forked_process_opens_the_file_for_itself(path, arrays):
 def test_a_failure_leaves_nothing_and_keeps_the_file_before(path, arrays):
     before = path.read_bytes()
     with pytest.raises(ZeroDivisionError), write_store(path, HEADER) as writer:
-        writer.add("train", "present", "image", shape=(3, *SHAPE), dtype=np.uint8)
+        writer.add("train", "present", "image", shape=(3, *SHAPE), dtype=np.uint8, scale=1.0)
         raise ZeroDivisionError
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["data.h5"]
@@ -224,9 +229,9 @@ def test_every_truncation_is_noticed(path):
 
 def test_another_schema_version_says_both(path):
     with h5py.File(path, "a") as file:
-        file.attrs["schema_version"] = 2
+        file.attrs["schema_version"] = 1  # which did not say what the values of masks mean
     message = refusal(path)
-    assert "is of schema version 2, this program reads version 1; make it again" in message
+    assert "is of schema version 1, this program reads version 2; make it again" in message
 
 
 def test_a_foreign_hdf5_file(tmp_path):
@@ -262,20 +267,143 @@ def test_shapes_that_do_not_fit_each_other(path):
     assert "/valid/absent/image is (4, 1, 64, 32), expected ('N', 2, 64, 32)" in refusal(path)
 
 
-def test_a_damaged_chunk_names_the_file_and_the_dataset(path):
+def damage(path, place):
+    """Turns eight bytes over in the second chunk of a dataset."""
     with h5py.File(path) as file:
-        chunk = file["train/present/mask"].id.get_chunk_info(1)
+        chunk = file[place].id.get_chunk_info(1)
     content = bytearray(path.read_bytes())
-    place = chunk.byte_offset + chunk.size // 2
-    content[place : place + 8] = bytes(255 - value for value in content[place : place + 8])
+    middle = chunk.byte_offset + chunk.size // 2
+    content[middle : middle + 8] = bytes(255 - value for value in content[middle : middle + 8])
     path.write_bytes(content)
+
+
+def test_a_damaged_chunk_of_masks_is_named_when_the_file_is_opened(path):
+    damage(path, "train/present/mask")
+    assert refusal(path).startswith(f"{path}: /train/present/mask is damaged")
+
+
+def test_a_damaged_chunk_of_images_is_named_when_it_is_read(path):
+    damage(path, "train/absent/image")
     store = Store(path)
     store.images("train", "present")
     with pytest.raises(UserError) as caught:
-        store.masks("train")
-    assert str(caught.value).startswith(f"{path}: /train/present/mask is damaged")
+        store.images("train", "absent")
+    assert str(caught.value).startswith(f"{path}: /train/absent/image is damaged")
     with pytest.raises(UserError, match="is damaged"):
-        store.masks("train", np.array([40]))
+        store.images("train", "absent", np.array([20]))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (255, "holds 255 (255 is kept for pixels that training leaves out); expected 0 background"),
+        (4, "a mask holds 4; expected 0 background, 1 core, 2 oedema, 3 rim; write the masks"),
+    ],
+)
+def test_a_mask_value_without_a_meaning_is_refused_in_writing_and_in_opening(
+    path, arrays, tmp_path, value, words
+):
+    arrays["valid", "present", "mask"][-1, 5, 5] = value
+    other = tmp_path / "other.h5"
+    with pytest.raises(UserError) as caught:
+        write(other, arrays)
+    assert str(caught.value).startswith(f"{other}: /valid/present/mask: ")
+    assert words in str(caught.value)
+    assert not other.exists()
+    with h5py.File(path, "a") as file:  # as a program of one's own would write it
+        file["valid/present/mask"][-1, 5, 5] = value
+    message = refusal(path)
+    assert "/valid/present/mask" in message
+    assert words in message
+
+
+def test_the_meaning_of_the_values_is_in_the_file(path):
+    assert Store(path).header.labels[2] == "oedema"
+    with h5py.File(path, "a") as file:
+        del file.attrs["labels"]
+    assert "labels" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({0: "background", 255: "digit"}, "255 is kept for pixels that training leaves out"),
+        ({1: "digit"}, "labels of masks are 1; expected 0"),
+        ({}, "are none; expected 0"),
+        ({0: "background", 256: "digit"}, "expected 0, the background, and at least one of 1 to"),
+    ],
+)
+def test_meanings_that_training_and_scoring_would_not_share_are_refused(
+    path, tmp_path, labels, words
+):
+    header = replace(HEADER, labels=labels)
+    with (
+        pytest.raises(UserError, match=words),
+        write_store(tmp_path / "other.h5", header),
+    ):
+        pass
+    with h5py.File(path, "a") as file:
+        file.attrs["labels"] = json.dumps(labels)
+    assert words in refusal(path)
+
+
+def test_a_task_of_several_classes_has_all_of_them(monkeypatch, tmp_path):
+    classes = replace(TASKS["mnist48_simple"], n_classes=3)
+    monkeypatch.setitem(TASKS, "mnist48_simple", classes)
+    with (
+        pytest.raises(UserError, match="are 0, 1, 2, 3; task mnist48_simple has the classes 0 to"),
+        write_store(tmp_path / "data.h5", HEADER),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf"), None])
+def test_a_scale_that_says_nothing_is_refused_in_writing_and_in_opening(path, tmp_path, scale):
+    shape = (3, *SHAPE)
+    with (
+        pytest.raises(
+            UserError, match=rf"train/present/image: scale is {scale}; expected .* above"
+        ),
+        write_store(tmp_path / "other.h5", HEADER) as writer,
+    ):
+        writer.add("train", "present", "image", shape=shape, dtype=np.uint8, scale=scale)
+    if scale is not None:
+        with h5py.File(path, "a") as file:
+            file["test/absent/image"].attrs["scale"] = scale
+        assert f"/test/absent/image: scale is {scale}" in refusal(path)
+
+
+def test_an_empty_fold_is_refused_in_writing_and_in_opening(path, tmp_path):
+    with (
+        pytest.raises(UserError, match="valid/absent/image: holds no sample; expected at least"),
+        write_store(tmp_path / "other.h5", HEADER) as writer,
+    ):
+        writer.add("valid", "absent", "image", shape=(0, *SHAPE), dtype=np.uint8, scale=1.0)
+    with h5py.File(path, "a") as file:
+        del file["valid/absent/image"]
+        file["valid/absent/image"] = np.zeros((0, *SHAPE), np.uint8)
+        file["valid/absent/image"].attrs["scale"] = 1.0
+    assert "/valid/absent/image: holds no sample" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_that_is_no_number_is_not_written(tmp_path, value):
+    arrays = make_arrays("float16")
+    arrays["test", "absent", "image"][1, 0, 2, 3] = value
+    with pytest.raises(UserError, match="test/absent/image: an image holds NaN or an infinite"):
+        write(tmp_path / "data.h5", arrays)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["mask", "image"])
+def test_values_of_another_type_are_refused(path, name):
+    place = f"train/present/{name}"
+    with h5py.File(path, "a") as file:
+        values, scale = file[place][()], dict(file[place].attrs)
+        del file[place]
+        file[place] = values.astype(np.int64 if name == "mask" else bool)
+        file[place].attrs.update(scale)
+    assert f"/{place} is {'int64' if name == 'mask' else 'bool'}, expected" in refusal(path)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, arrays, monkeypatch):

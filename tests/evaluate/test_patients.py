@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from segtrans.data.brats import LABELS
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.evaluate.patients import COLUMNS, Grid, score_patients, volume_scores
 from segtrans.evaluate.score import patient_means, per_image, per_patient, score_method
@@ -91,7 +92,7 @@ def store(tmp_path):
         "spacing_mm": [1.0, 1.0, 2.0],
         "mirror_right": False,
     }
-    header = StoreHeader("brats", NAMES, parameters, "made up", "0" * 64, 0)
+    header = StoreHeader("brats", NAMES, parameters, "made up", "0" * 64, 0, LABELS)
     rng = np.random.default_rng(0)
     with write_store(tmp_path / "brats.h5", header) as writer:
         for fold in FOLDS:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from segtrans.data.brats import LABELS
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.evaluate import panels, sequences
 from segtrans.evaluate.panels import sequence_panel
@@ -16,7 +17,7 @@ NAMES = ("t1", "t2", "t1c", "flair")
 @pytest.fixture
 def make_store(tmp_path):
     def make(case_ids):
-        header = StoreHeader("brats", NAMES, {}, "made up", "0" * 64, 0)
+        header = StoreHeader("brats", NAMES, {}, "made up", "0" * 64, 0, LABELS)
         rng = np.random.default_rng(0)
         n = len(case_ids)
         with write_store(tmp_path / "brats.h5", header) as writer:

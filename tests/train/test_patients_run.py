@@ -9,6 +9,7 @@ import yaml
 
 from segtrans.cells import resolve_cell
 from segtrans.data import augment
+from segtrans.data.brats import LABELS
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.evaluate.score import score_run
 from segtrans.params import parse_params
@@ -36,7 +37,8 @@ def data(tmp_path_factory):
         "normalisation": "per_sequence",
         "mirror_right": False,
     }
-    header = StoreHeader("brats", ("t1", "t2", "t1c", "flair"), parameters, "made up.", "0" * 64, 0)
+    names = ("t1", "t2", "t1c", "flair")
+    header = StoreHeader("brats", names, parameters, "made up.", "0" * 64, 0, LABELS)
     rng = np.random.default_rng(0)
     with write_store(path, header) as writer:
         for fold in FOLDS:

@@ -138,6 +138,10 @@ def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
         ("TRAINING_VERSION", {"train": 16} | AFTER_TRAINING),
         ("EVALUATION_VERSION", AFTER_TRAINING),
         ("CLUTTER_VERSION", {"cluttered_mnist": 1} | ONE_TASK),
+        (
+            "STORE_VERSION",
+            {"cluttered_mnist": 1, "half_slice_part": 4, "brats": 1, "train": 16} | AFTER_TRAINING,
+        ),
         ("HALF_SLICES_VERSION", {"half_slice_part": 4, "brats": 1} | ONE_TASK),
         (
             "PHANTOM_VERSION",

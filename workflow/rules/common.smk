@@ -24,6 +24,7 @@ from segtrans.versions import (
     HALF_SLICES_VERSION,
     PHANTOM_VERSION,
     SPLIT_VERSION,
+    STORE_VERSION,
 )
 
 # Jobs find the command line of this very environment, activated or not.

@@ -48,6 +48,7 @@ rule cluttered_mnist:
         noise_sd=PARAMS.cluttered_mnist.noise_sd,
         data_seed=PARAMS.data_seed,
         version=CLUTTER_VERSION,
+        store_version=STORE_VERSION,
     shell:
         "segtrans cluttered-mnist --task {wildcards.task:q} --digits {input:q}"
         " --n-digits {params.n_digits} --n-images {params.n_images}"
@@ -156,6 +157,8 @@ rule brats:
         "logs/{scale}/brats.log",
     benchmark:
         "logs/{scale}/brats.benchmark.tsv"
+    params:
+        store_version=STORE_VERSION,
     shell:
         "segtrans merge-half-slices --split {input.split:q} --output {output.data:q}"
         " --report data/{wildcards.scale:q}/brats_report {input.parts:q} 2> {log:q}"
