@@ -4,12 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from segtrans.catalogue import METHODS
-from segtrans.evaluate.significance import Difference
+from segtrans.evaluate.significance import FEWEST_SEEDS, Difference
 from segtrans.runs import Run
 
 # The claim's order: each is to be above those before it. Modules of `segtrans/methods/`.
 _STEPS = ("segmentation_only", "autoencoder", "translation")
-_FEW_SEEDS = 2
 _NBSP = "\N{NO-BREAK SPACE}"
 _INTERVAL = f"95{_NBSP}% interval"
 
@@ -22,7 +21,7 @@ class Answer:
         task: its title.
         verdict: one sentence.
         sentences: one for each comparison that the question asks for.
-        caution: why the intervals say less than they seem to; empty with more than two seeds.
+        caution: why there is no interval; empty where all comparisons have one.
     """
 
     task: str
@@ -60,7 +59,7 @@ def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answe
     return Answer(
         task=task.title,
         verdict=_verdict(asked) if len(_steps(runs)) > 1 else _outside_the_claim(runs),
-        sentences=[_sentence(difference, titles, unit=unit_of(runs)) for difference in asked],
+        sentences=[_sentence(difference, titles) for difference in asked],
         caution=_caution(asked),
     )
 
@@ -87,11 +86,6 @@ def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) ->
     ]
 
 
-def unit_of(runs: Sequence[Run]) -> str:
-    """What the bootstrap resamples beside seeds: "images" or "patients"."""
-    return "patients" if runs[0].cell.task_facts.subjects == "patients" else "images"
-
-
 def signed(value: float) -> str:
     """Three decimals and a sign, that of subtraction where negative; zero has none."""
     text = f"{value:+.3f}".replace("-", "−")
@@ -106,7 +100,9 @@ def p_text(p_value: float) -> str:
 
 def direction(difference: Difference) -> int:
     """1 when the whole interval is above zero, -1 when it is below, else 0: not decided."""
-    return int(difference.low > 0) - int(difference.high < 0)
+    if difference.interval is None:
+        return 0
+    return int(difference.interval.low > 0) - int(difference.interval.high < 0)
 
 
 def _shares(runs: Iterable[Run]) -> str:
@@ -128,19 +124,24 @@ def _step(run: Run) -> str:
 
 def _verdict(asked: Sequence[Difference]) -> str:
     directions = [direction(difference) for difference in asked]
-    above, below, undecided = (directions.count(which) for which in (1, -1, 0))
+    above, below = directions.count(1), directions.count(-1)
+    unknown = sum(difference.interval is None for difference in asked)
+    undecided = len(asked) - above - below - unknown
     if not asked:
         return "Nothing to compare: no two steps of the claim were run under the same variant."
+    if unknown == len(asked):
+        return f"Too few seeds to answer: an interval needs at least {FEWEST_SEEDS} of both rows."
     if above == len(asked):
         return "Yes, in these runs: every comparison goes the way of the claim."
-    if above == below == 0:
+    if undecided == len(asked):
         return "Not decided: every interval holds zero."
     parts = [
         f"{above} of {len(asked)} comparisons {_goes(above)} the way of the claim",
         f"{below} {_goes(below)} against it" if below else "",
         f"{undecided} {'is' if undecided == 1 else 'are'} not decided" if undecided else "",
+        f"{unknown} {'has' if unknown == 1 else 'have'} too few seeds" if unknown else "",
     ]
-    start = "In part" if above else "No"
+    start = "In part" if above else "No" if below else "Not decided"
     return f"{start}: {', '.join(part for part in parts if part)}."
 
 
@@ -155,13 +156,16 @@ def _outside_the_claim(runs: Sequence[Run]) -> str:
     return f"The claim's order is not asked here; each row is compared with {rows[0]}."
 
 
-def _sentence(difference: Difference, titles: dict[str, str], *, unit: str) -> str:
+def _sentence(difference: Difference, titles: dict[str, str]) -> str:
     row, reference = titles[difference.row], titles[difference.reference]
-    low, high = signed(difference.low), signed(difference.high)
-    basis = (
-        f"{low} to {high}, p{_NBSP}{p_text(difference.p_value)}; "
-        f"{_counted(difference.n_seeds, 'seeds')}, {_counted(difference.n_units, unit)}"
-    )
+    seeds = f"{difference.n_seeds}{_NBSP}seed{'' if difference.n_seeds == 1 else 's'}"
+    if difference.interval is None:
+        return (
+            f"{row} minus {reference}: {signed(difference.mean)}, {seeds} "
+            f"({', '.join(map(signed, difference.per_seed))}); too few seeds for an interval."
+        )
+    low, high = signed(difference.interval.low), signed(difference.interval.high)
+    basis = f"{low} to {high}, p{_NBSP}{p_text(difference.interval.p_value)}; {seeds}"
     if which := direction(difference):
         size = f"{abs(difference.mean):.3f}"
         place = "above" if which > 0 else "below"
@@ -172,20 +176,11 @@ def _sentence(difference: Difference, titles: dict[str, str], *, unit: str) -> s
     )
 
 
-def _counted(n: int, plural: str) -> str:
-    return f"{n:,}{_NBSP}{plural if n != 1 else plural.removesuffix('s')}"
-
-
 def _caution(asked: Sequence[Difference]) -> str:
-    n_seeds = min((difference.n_seeds for difference in asked), default=_FEW_SEEDS + 1)
-    if n_seeds > _FEW_SEEDS:
+    if all(difference.interval is not None for difference in asked):
         return ""
-    if n_seeds == 1:
-        return (
-            "With one seed the spread over seeds is not known at all: the intervals cover the "
-            "choice of test images alone, and another seed may well give another order."
-        )
     return (
-        f"With {n_seeds} seeds the spread over seeds is hardly known: the intervals are likely "
-        "too narrow, and another seed may give another order."
+        f"Below {FEWEST_SEEDS} seeds their spread is hardly known: no interval and no p-value is "
+        "given, nothing here says that a row is better, and another seed may well give another "
+        "order."
     )

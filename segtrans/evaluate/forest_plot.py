@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
@@ -13,12 +14,14 @@ from segtrans.runs import Run
 _WIDTH_IN = 4.4
 _LINE_HEIGHT_IN = 0.34
 _FRAME_HEIGHT_IN = 0.75
+_SEED: dict[str, Any] = {"marker": ".", "markersize": 2.6, "linestyle": "", "color": MUTED}
 
 
 def forest_figure(runs: Sequence[Run], differences: Sequence[Difference], output: Path) -> None:
     """Draw differences in Dice of one task as a PNG.
 
-    A dot and its 95 % interval for each; those whose interval holds zero are grey and open.
+    For each a small dot per seed, their mean and its 95 % interval; those whose interval holds
+    zero, or that have too few seeds for one, are grey and open.
 
     Args:
         runs: all of the task.
@@ -33,7 +36,9 @@ def forest_figure(runs: Sequence[Run], differences: Sequence[Difference], output
         for place, difference in enumerate(differences):
             is_decided = direction(difference) != 0
             colour = INK if is_decided else MUTED
-            axes.plot([difference.low, difference.high], [place] * 2, color=colour, linewidth=1.2)
+            if (known := difference.interval) is not None:
+                axes.plot([known.low, known.high], [place] * 2, color=colour, linewidth=1.2)
+            axes.plot(difference.per_seed, [place + 0.24] * difference.n_seeds, **_SEED)
             axes.plot(
                 difference.mean,
                 place,
@@ -58,6 +63,8 @@ def forest_figure(runs: Sequence[Run], differences: Sequence[Difference], output
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("difference in test Dice (soft, pooled), 95 % interval")
+        has_interval = any(difference.interval is not None for difference in differences)
+        end = ", 95 % interval" if has_interval else ""
+        axes.set_xlabel(f"difference in test Dice (soft, pooled){end}")
         axes.set_title(runs[0].cell.task_facts.title, loc="left", weight="bold")
         axes.grid(axis="x")

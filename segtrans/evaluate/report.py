@@ -22,7 +22,6 @@ from segtrans.evaluate.answer import (
     p_text,
     question,
     signed,
-    unit_of,
 )
 from segtrans.evaluate.failures import failures_figure, find_failures, image_names
 from segtrans.evaluate.forest_plot import forest_figure
@@ -35,7 +34,7 @@ from segtrans.evaluate.run_facts import (
     total_time,
     versions,
 )
-from segtrans.evaluate.significance import Difference, paired_differences
+from segtrans.evaluate.significance import FEWEST_SEEDS, Difference, paired_differences
 from segtrans.evaluate.style import DPI
 from segtrans.evaluate.table import (
     PAPER_SCALE,
@@ -49,6 +48,7 @@ from segtrans.runs import Run, read_runs
 
 _CSS_DPI = 96
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_TOO_FEW = "too few seeds"
 _MOST_DRAWN = 30  # differences in one forest plot, and in a table that is open at once
 # The figures of a task that may be there: file, what it is.
 _FIGURES = {
@@ -115,6 +115,7 @@ def write_report(
         is_reduced=scale != PAPER_SCALE,
         paper_point=paper_point(scale),
         question=question(runs),
+        fewest_seeds=FEWEST_SEEDS,
         caption=caption(runs),
         tasks=tasks,
         n_runs=len(runs),
@@ -143,7 +144,6 @@ def _task(
         "table": table,
         "differences": [_shown(difference, runs) for difference in differences],
         "are_many": len(differences) > _MOST_DRAWN,
-        "unit": unit_of(runs),
         "forest": _forest(runs, differences, scratch / "forest.png"),
         "figures": list(_figures(title, figures)),
         "panels": list(_panels(runs)),
@@ -156,14 +156,17 @@ def _task(
 
 def _shown(difference: Difference, runs: Sequence[Run]) -> dict[str, Any]:
     titles = {run.row: run.title for run in runs}
+    interval, p_value = _TOO_FEW, "–"
+    if (known := difference.interval) is not None:
+        interval = f"{signed(known.low)} to {signed(known.high)}"
+        p_value = p_text(known.p_value).lstrip("=\N{NO-BREAK SPACE}")
     return {
         "row": titles[difference.row],
         "reference": titles[difference.reference],
         "mean": signed(difference.mean),
-        "interval": f"{signed(difference.low)} to {signed(difference.high)}",
-        "p": p_text(difference.p_value).lstrip("=\N{NO-BREAK SPACE}"),
+        "interval": interval,
+        "p": p_value,
         "seeds": difference.n_seeds,
-        "units": f"{difference.n_units:,}",
         "is_decided": direction(difference) != 0,
     }
 
@@ -181,8 +184,9 @@ def _forest(
     return _picture(
         scratch,
         alt=f"{title}: differences in Dice with intervals; the table has their numbers",
-        caption=f"Differences in test Dice of {which}, with 95 % intervals. Grey and open: the "
-        "interval holds zero.",
+        caption=f"Differences in test Dice of {which}: a small dot for each seed, a large one for "
+        "their mean, its 95 % interval. Grey and open: the interval holds zero, or there are too "
+        f"few seeds for one (fewer than {FEWEST_SEEDS}).",
     )
 
 

@@ -1,5 +1,6 @@
 """What differences made by hand say of the claim, and nothing beyond it."""
 
+import numpy as np
 import pytest
 
 from segtrans.evaluate.answer import (
@@ -10,17 +11,19 @@ from segtrans.evaluate.answer import (
     signed,
 )
 from segtrans.evaluate.forest_plot import forest_figure
-from segtrans.evaluate.significance import Difference
+from segtrans.evaluate.significance import Difference, Interval
 from segtrans.runs import read_runs
 
 METHODS = ("segmentation_only", "autoencoder", "translation")
 ABOVE, BELOW, OPEN = (0.01, 0.05), (-0.05, -0.01), (-0.02, 0.04)
 
 
-def difference(row, reference, interval=ABOVE, *, n_seeds=3, task="mnist48_simple", p_value=0.01):
-    low, high = interval
-    mean = (low + high) / 2
-    return Difference(task, row, reference, mean, low, high, p_value, n_seeds, 500)
+def difference(row, reference, interval=ABOVE, *, n_seeds=5, task="mnist48_simple", p_value=0.01):
+    """Of as many seeds; None: too few of them for an interval."""
+    known = None if interval is None else Interval(*interval, p_value)
+    low, high = interval or (0.02, 0.04)
+    per_seed = tuple(np.linspace(low, high, n_seeds).tolist())
+    return Difference(task, row, reference, per_seed, known)
 
 
 @pytest.fixture
@@ -52,12 +55,12 @@ def test_each_pair_of_steps_has_a_sentence_with_its_numbers(runs):
     first, skipping, second = map(plain, answer.sentences)
     assert first == (
         "AE baseline is above Only segmentation by 0.030 (95 % interval of the difference +0.010 "
-        "to +0.050, p = 0.01; 3 seeds, 500 images)."
+        "to +0.050, p = 0.01; 5 seeds)."
     )
     assert skipping.startswith("Proposed is above Only segmentation by 0.030")
     assert second == (
         "Proposed cannot be told from AE baseline: the difference is +0.010 (95 % interval −0.020 "
-        "to +0.040, p = 0.5; 3 seeds, 500 images)."
+        "to +0.040, p = 0.5; 5 seeds)."
     )
     assert answer.task == "MNIST 48×48 simple"
 
@@ -86,6 +89,20 @@ def test_a_row_below_is_said_to_be_below(runs):
             "No: 0 of 3 comparisons go the way of the claim, 1 goes against it, 2 are not decided.",
         ),
         (((0.0, 0.05), OPEN, OPEN), "Not decided: every interval holds zero."),
+        (
+            (None, None, None),
+            "Too few seeds to answer: an interval needs at least 5 of both rows.",
+        ),
+        (
+            (ABOVE, None, OPEN),
+            "In part: 1 of 3 comparisons goes the way of the claim, 1 is not decided, 1 has too "
+            "few seeds.",
+        ),
+        (
+            (OPEN, None, None),
+            "Not decided: 0 of 3 comparisons go the way of the claim, 1 is not decided, 2 have too "
+            "few seeds.",
+        ),
     ],
 )
 def test_the_verdict_counts_the_intervals_on_either_side_of_zero(runs, intervals, verdict):
@@ -100,18 +117,20 @@ def test_the_verdict_counts_the_intervals_on_either_side_of_zero(runs, intervals
     assert answer_task(runs, differences).verdict == verdict
 
 
-@pytest.mark.parametrize(
-    ("n_seeds", "words"),
-    [(1, "With one seed the spread over seeds is not known"), (2, "With 2 seeds"), (3, "")],
-)
-def test_few_seeds_are_a_caution(runs, n_seeds, words):
-    differences = [
-        difference("autoencoder", "segmentation_only", n_seeds=5),
-        difference("translation", "autoencoder", n_seeds=n_seeds),
-    ]
-    caution = answer_task(runs, differences).caution
-    assert caution.startswith(words)
-    assert bool(caution) == bool(words)
+def test_of_too_few_seeds_no_row_is_called_better(runs):
+    answer = answer_task(
+        runs,
+        [
+            difference("autoencoder", "segmentation_only"),
+            difference("translation", "autoencoder", None, n_seeds=2),
+        ],
+    )
+    assert plain(answer.sentences[1]) == (
+        "Proposed minus AE baseline: +0.030, 2 seeds (+0.020, +0.040); too few seeds for an "
+        "interval."
+    )
+    assert answer.caution.startswith("Below 5 seeds their spread is hardly known")
+    assert not answer_task(runs, [difference("translation", "autoencoder")]).caution
 
 
 def test_methods_are_compared_under_the_same_variant(runs_of):
@@ -181,13 +200,23 @@ def test_the_forest_shows_each_interval_and_which_are_decided(runs, drawn_axes):
     differences = [
         difference("autoencoder", "segmentation_only", ABOVE),
         difference("translation", "autoencoder", OPEN),
+        difference("translation", "segmentation_only", None, n_seeds=2),
     ]
     axes = drawn_axes(lambda _, output: forest_figure(runs, differences, output), [])
     labels = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
-    assert labels == ["AE baseline − Only segmentation", "Proposed − AE baseline"]
-    _, first, dot, second, open_dot = axes.get_lines()
+    assert labels == [
+        "AE baseline − Only segmentation",
+        "Proposed − AE baseline",
+        "Proposed − Only segmentation",
+    ]
+    _, first, seeds, dot, second, _, open_dot, few, few_dot = axes.get_lines()
     assert tuple(first.get_xdata()) == ABOVE
     assert tuple(second.get_xdata()) == OPEN
+    assert tuple(seeds.get_xdata()) == differences[0].per_seed
     assert dot.get_markerfacecolor() == dot.get_color()
     assert open_dot.get_markerfacecolor() == "white"
+    # Too few seeds: what they gave, and no interval.
+    assert tuple(few.get_xdata()) == differences[2].per_seed
+    assert few_dot.get_markerfacecolor() == "white"
+    assert "interval" in axes.get_xlabel()
     assert axes.yaxis_inverted()
