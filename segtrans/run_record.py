@@ -24,6 +24,9 @@ Scores = dict[str, Annotated[float, Field(allow_inf_nan=False)] | int | None]
 DICE = "dice_soft_pooled"
 # Null for tasks without patients.
 PATIENT_FIGURES = ("dice_hard_patient_3d", "hd95_mm_patient")
+# Null for methods that reconstruct nothing.
+RECONSTRUCTION_FIGURES = ("reconstruction_l1", "reconstruction_l1_constant")
+NULLABLE = PATIENT_FIGURES + RECONSTRUCTION_FIGURES
 FIGURES = (
     DICE,
     "dice_hard_pooled",
@@ -31,6 +34,7 @@ FIGURES = (
     *PATIENT_FIGURES,
     "false_positive_pixels_A",
     "false_positive_pixels_A_image_mean",
+    *RECONSTRUCTION_FIGURES,
 )
 
 
@@ -179,7 +183,7 @@ class Metrics(Record):
                 if missing := [name for name in FIGURES if name not in scores]:
                     raise ValueError(f"{which}.{fold}.{missing[0]}: missing")
                 for name in FIGURES:
-                    if scores[name] is None and name not in PATIENT_FIGURES:
+                    if scores[name] is None and name not in NULLABLE:
                         raise ValueError(f"{which}.{fold}.{name} = null: expected a number")
         return self
 

@@ -10,7 +10,7 @@ from segtrans.catalogue import METHODS, row_name, row_title
 from segtrans.cells import Cell
 from segtrans.errors import UserError
 from segtrans.run_record import HistoryRecord, LabelledIds, Metrics, RunRecord
-from segtrans.tasks import TASKS, Task
+from segtrans.tasks import TASKS, Task, task_title
 from segtrans.validation import Model, validate
 from segtrans.versions import TRAINING_VERSION
 
@@ -46,6 +46,16 @@ class Run:
     def title(self) -> str:
         """The row as tables and figures name it."""
         return row_title(self.cell.method, self.variant)
+
+    @property
+    def has_phantoms(self) -> bool:
+        """Whether its data have made-up patients."""
+        return bool(self.record.data.parameters.get("phantoms"))
+
+    @property
+    def task_title(self) -> str:
+        """The task as tables and figures name it."""
+        return task_title(self.cell.task, phantoms=self.has_phantoms)
 
     @property
     def paper_dice(self) -> tuple[float, float] | None:

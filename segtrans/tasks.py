@@ -34,6 +34,16 @@ class Task:
     segmentation_norm: str
 
 
+def task_title(task: str, *, phantoms: bool) -> str:
+    """A task's name in tables and figures, which says so when its patients are made up.
+
+    Args:
+        task: key of `TASKS`.
+        phantoms: whether the data set has made-up patients.
+    """
+    return f"{TASKS[task].title} on phantoms" if phantoms else TASKS[task].title
+
+
 TASKS: dict[str, Task] = {
     "mnist48_simple": Task(
         title="MNIST 48×48 simple",

@@ -114,7 +114,7 @@ def with_cell(facts, **changes):
     return facts | {"cell": content, "cell_identity": cell.identity}
 
 
-def fold_scores(dice, *, false_positives=0, has_patients=False):
+def fold_scores(dice, *, false_positives=0, has_patients=False, reconstruction=None):
     return {
         "dice_soft_pooled": dice,
         "dice_hard_pooled": dice + 0.01,
@@ -123,4 +123,6 @@ def fold_scores(dice, *, false_positives=0, has_patients=False):
         "hd95_mm_patient": 100 * (1 - dice) if has_patients else None,
         "false_positive_pixels_A": false_positives,
         "false_positive_pixels_A_image_mean": false_positives / 10,
+        "reconstruction_l1": reconstruction,
+        "reconstruction_l1_constant": None if reconstruction is None else 0.1,
     }

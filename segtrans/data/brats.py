@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from segtrans.atomic import write_json, write_text
 from segtrans.data.case_names import SEQUENCES
-from segtrans.data.cases import CaseFiles, describe, find_cases
+from segtrans.data.cases import PHANTOM, CaseFiles, describe, find_cases
 from segtrans.data.duplicates import check_distinct
 from segtrans.data.grids import PLANE, check_grids, describe_spacing
 from segtrans.data.half_slices import Z_SCORE_SCALE, HalfSliceRules
@@ -256,6 +256,7 @@ def _header(patients: Sequence[Patient], split: SplitFile, rules: dict[str, Any]
             "volume_shape": patients[0]["shape"],
             "spacing_mm": patients[0]["spacing_mm"],
             "half_slices_version": HALF_SLICES_VERSION,
+            "phantoms": any(patient["case_id"].startswith(PHANTOM) for patient in patients),
         },
         source=f"{split.source.rstrip('.')}; labels {' and '.join(labels)}.",
         source_sha256=hashlib.sha256(everything.encode()).hexdigest(),

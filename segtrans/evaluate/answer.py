@@ -33,8 +33,7 @@ class Answer:
 def question(runs: Sequence[Run]) -> str:
     """The question that a scale asks, with the labelled share of the data of its tasks."""
     shares = {
-        run.cell.task_facts.title: _shares(r for r in runs if r.cell.task == run.cell.task)
-        for run in runs
+        run.task_title: _shares(r for r in runs if r.cell.task == run.cell.task) for run in runs
     }
     masks = " and ".join(f"{share} ({title})" for title, share in shares.items())
     if len(set(shares.values())) == 1:
@@ -55,9 +54,8 @@ def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answe
     """
     asked = asked_differences(runs, differences)
     titles = {run.row: run.title for run in runs}
-    task = runs[0].cell.task_facts
     return Answer(
-        task=task.title,
+        task=runs[0].task_title,
         verdict=_verdict(asked) if len(_steps(runs)) > 1 else _outside_the_claim(runs),
         sentences=[_sentence(difference, titles) for difference in asked],
         caution=_caution(asked),

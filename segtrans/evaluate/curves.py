@@ -65,13 +65,13 @@ def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
         UserError: a run cannot be read, runs stand there twice or are of different tasks.
     """
     runs = read_runs(run_folders)
-    task = only_task(runs)
+    only_task(runs)
     history = history_frame(runs)
     terms = _ordered_terms(history)
     heights_in = (_dice_height_in(runs), _TERM_HEIGHT_IN * math.ceil(len(terms) / _N_COLUMNS) + 0.3)
     with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=sum(heights_in)) as figure:
         top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=heights_in)[:, 0]
-        top.suptitle(f"{task.title}: validation Dice", **_HEADING)
+        top.suptitle(f"{runs[0].task_title}: validation Dice", **_HEADING)
         axes = top.add_subplot()
         _draw_dice(axes, runs, history)
         _add_legend(axes, runs)

@@ -26,7 +26,7 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
             different tasks.
     """
     runs = read_runs(run_folders)
-    task = only_task(runs)
+    only_task(runs)
     scores: dict[str, list[float]] = {}
     for run in runs:
         value = read_metrics(run).test_dice
@@ -45,7 +45,7 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
         axes.set_xlim(0, 1)
         axes.set_xlabel("test Dice (soft, pooled over all pixels)")
         scale = runs[0].record.scale
-        axes.set_title(f"{task.title}, scale {scale}", loc="left", weight="bold")
+        axes.set_title(f"{runs[0].task_title}, scale {scale}", loc="left", weight="bold")
         axes.tick_params(axis="y", length=0, labelsize=7.5)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")

@@ -33,7 +33,7 @@ Images = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Failures:
-    """Test images, worst first; as many of each domain.
+    """Test images, worst first; as many of each domain, and of a patient one alone.
 
     Attributes:
         present: (n,) int64, indices of P images with the lowest soft Dice.
@@ -51,14 +51,18 @@ class Failures:
 def find_failures(runs: Sequence[Run]) -> Failures:
     """Choose the worst test images of a task by the means of `per_image.csv` over all runs.
 
+    Of a patient the worst image alone: its neighbours fail alike and would hide other patients.
+
     Raises:
         UserError: a `per_image.csv` is missing or damaged.
     """
-    images = pd.concat([read_per_image(run, _COLUMNS, fold=FOLD) for run in runs])
-    dice = _means(images, "present", "dice_soft").sort_values(kind="stable")
-    pixels = _means(images, "absent", "predicted_pixels").sort_values(
-        ascending=False, kind="stable"
-    )
+    has_patients = runs[0].cell.task_facts.subjects == "patients"
+    columns = (*_COLUMNS, "case_id") if has_patients else _COLUMNS
+    images = pd.concat([read_per_image(run, columns, fold=FOLD) for run in runs])
+    if not has_patients:
+        images["case_id"] = images["index"]  # each image stands for itself
+    dice = _worst(images, "present", "dice_soft", ascending=True)
+    pixels = _worst(images, "absent", "predicted_pixels", ascending=False)
     n = min(_N_IMAGES, len(dice), len(pixels))
     return Failures(
         present=dice.index[:n].to_numpy(np.int64),
@@ -121,9 +125,14 @@ def image_names(store: Store, domain: str, indices: NDArray[np.int64]) -> list[s
     return names
 
 
-def _means(images: pd.DataFrame, domain: str, column: str) -> "pd.Series[float]":
-    """Of each test image of a domain, by its index."""
-    return images[images["domain"] == domain].groupby("index")[column].mean()
+def _worst(
+    images: pd.DataFrame, domain: str, column: str, *, ascending: bool
+) -> "pd.Series[float]":
+    """Means over all runs of each case's worst image of a domain, by its index, worst first."""
+    of_image = images[images["domain"] == domain].groupby("index")
+    table = pd.DataFrame({"mean": of_image[column].mean(), "case": of_image["case_id"].first()})
+    table = table.sort_values("mean", ascending=ascending, kind="stable")
+    return table.drop_duplicates("case")["mean"]
 
 
 def _segment(run: Run, x_P: Images, x_A: Images) -> tuple[Images, Images]:

@@ -12,7 +12,7 @@ from segtrans.evaluate.label_plot import fractions_differ, labels_figure
 from segtrans.evaluate.run_data import check_data
 from segtrans.evaluate.sequences import sequence_samples
 from segtrans.runs import only_task, read_runs
-from segtrans.tasks import TASKS
+from segtrans.tasks import TASKS, task_title
 
 
 def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) -> None:
@@ -30,7 +30,7 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
         check_data(run, store)
     task = TASKS[store.header.task]
     if task.subjects == "patients":
-        sequence_samples(store, output / "samples.png", title=task.title)
+        sequence_samples(store, output / "samples.png", title=_title(store))
     else:
         samples_figure(store, output / "samples.png")
     curves_figure(run_folders, output / "learning_curves.png")
@@ -48,5 +48,9 @@ def samples_figure(store: Store, output: Path) -> None:
         Row("mask, $y$", examples.y),
         *examples.rows("absence, $x_A$", examples.x_A),
     ]
-    title = f"{TASKS[store.header.task].title}: test images"
-    rows_figure([Block(title, rows)], output)
+    rows_figure([Block(f"{_title(store)}: test images", rows)], output)
+
+
+def _title(store: Store) -> str:
+    header = store.header
+    return task_title(header.task, phantoms=bool(header.parameters.get("phantoms")))

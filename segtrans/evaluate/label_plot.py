@@ -44,7 +44,8 @@ def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
             different tasks.
     """
     runs = read_runs(run_folders)
-    task, scale = only_task(runs), runs[0].record.scale
+    only_task(runs)
+    scale = runs[0].record.scale
     lines = [line for method in METHODS for line in _lines_of(runs, method)]
     with saved_figure(output, width_in=_WIDTH_IN, height_in=_HEIGHT_IN) as figure:
         axes = figure.add_subplot()
@@ -53,7 +54,7 @@ def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
         _label_fractions(axes, runs)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("test Dice (soft, pooled over all pixels)")
-        axes.set_title(f"{task.title}, {scale} scale", loc="left", weight="bold")
+        axes.set_title(f"{runs[0].task_title}, {scale} scale", loc="left", weight="bold")
         axes.grid(axis="y")
         _add_legend(axes, lines)
 

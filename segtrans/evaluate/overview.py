@@ -1,7 +1,7 @@
 """One axial slice of a patient and what a run makes of it, as figure 8 arranges it."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def overview_figure(
         grid = figure.subplots(len(rows), len(volumes), squeeze=False)
         for column, (name, volume) in enumerate(volumes.items()):
             image = volume[*window, z].T
-            low, high = np.percentile(image[image != 0], _PERCENTILES)
+            low, high = _black_and_white(image)
             for row, axes in zip(rows, grid[:, column], strict=True):
                 axes.set_axis_off()
                 if row == "residual":
@@ -82,6 +82,15 @@ def overview_figure(
             axes.text(
                 -0.03, 0.5, row, rotation=90, transform=axes.transAxes, va="center", ha="right"
             )
+
+
+def _black_and_white(image: NDArray[Any]) -> tuple[float, float]:
+    """Of a slice of one sequence, which may be empty where others show brain."""
+    values = image[image != 0]
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(values, _PERCENTILES)
+    return float(low), float(high)
 
 
 def _window(volumes: Volumes) -> tuple[slice, slice]:

@@ -27,7 +27,7 @@ def write_panel(run_folder: Path, data_file: Path) -> None:
     store = Store(data_file)
     check_data(run, store)
     method = load_method(run, which="best")
-    title = f"{run.title}, {run.cell.task_facts.title}"
+    title = f"{run.title}, {run.task_title}"
     draw = sequence_panel if run.cell.task_facts.subjects == "patients" else panel_figure
     draw(method, store, run_folder / "panel.png", title=title)
 

@@ -25,6 +25,7 @@ from segtrans.evaluate.answer import (
 )
 from segtrans.evaluate.failures import failures_figure, find_failures, image_names
 from segtrans.evaluate.forest_plot import forest_figure
+from segtrans.evaluate.reconstruction import flat_point, is_no_better_than_constant
 from segtrans.evaluate.run_data import check_data
 from segtrans.evaluate.run_facts import (
     cost_table,
@@ -135,12 +136,13 @@ def _task(
     scratch: Path,
 ) -> dict[str, Any]:
     """What the template is told of a task."""
-    title = runs[0].cell.task_facts.title
+    title = runs[0].task_title
     table = shown_table(score_rows(runs)).drop(columns="Task").to_dict("records")
     return {
         "id": runs[0].cell.task,
         "title": title,
         "answer": answer_task(runs, differences),
+        "flat": flat_point(runs),
         "table": table,
         "differences": [_shown(difference, runs) for difference in differences],
         "are_many": len(differences) > _MOST_DRAWN,
@@ -180,7 +182,7 @@ def _forest(
     if not drawn:
         return None
     forest_figure(runs, drawn, scratch)
-    title = runs[0].cell.task_facts.title
+    title = runs[0].task_title
     return _picture(
         scratch,
         alt=f"{title}: differences in Dice with intervals; the table has their numbers",
@@ -206,19 +208,23 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
             f"{run.title}, seed {run.cell.init_seed}: what the run makes of test images (as the "
             f"paper's figure {number})."
         )
-        alt = f"{run.cell.task_facts.title}, {text}"
+        if is_no_better_than_constant(run):
+            text += " Its reconstruction is no better than a constant."
+        alt = f"{run.task_title}, {text}"
         yield _picture(run.folder / "panel.png", alt=alt, caption=text)
 
 
 def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any]:
     failures = find_failures(runs)
     failures_figure(runs, store, failures, scratch)
+    has_patients = runs[0].cell.task_facts.subjects == "patients"
     text = (
         "Above, presence images with the lowest soft Dice (the numbers: mean over all rows and "
         "seeds); below, absence images with the most segmented pixels (the numbers: mean count). "
+        f"{'One half-slice of each patient, its worst. ' if has_patients else ''}"
         "Each row of maps is the lowest seed's."
     )
-    title = runs[0].cell.task_facts.title
+    title = runs[0].task_title
     return {
         "picture": _picture(scratch, alt=f"{title}: the worst test images", caption=text),
         "present": image_names(store, "present", failures.present),

@@ -21,11 +21,12 @@ from segtrans.evaluate.metrics import (
     split_scores,
 )
 from segtrans.evaluate.patients import COLUMNS, score_patients
+from segtrans.evaluate.reconstruction import reconstruction_scores
 from segtrans.evaluate.run_data import check_data
-from segtrans.evaluate.segmentation import lesion_probability
+from segtrans.evaluate.segmentation import lesion_probability, reconstruction_errors
 from segtrans.methods.weights import WEIGHTS, load_method
-from segtrans.run_record import PATIENT_FIGURES, Metrics
-from segtrans.runs import read_run
+from segtrans.run_record import PATIENT_FIGURES, RECONSTRUCTION_FIGURES, Metrics
+from segtrans.runs import Run, read_run
 from segtrans.tasks import TASKS
 from segtrans.validation import validate
 
@@ -42,20 +43,23 @@ class FoldSums:
         absent: its A images, which hold no lesion.
         patients: a row for each patient, of `segtrans.evaluate.patients.COLUMNS`; None for tasks
             without patients.
+        reconstruction: (n, 2), errors of `reconstruction_errors` of all images; None for methods
+            that reconstruct nothing.
     """
 
     present: ImageSums
     absent: ImageSums
     patients: pd.DataFrame | None
+    reconstruction: NDArray[np.float64] | None
 
 
 def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     """Write `metrics.json`, `per_image.csv` and `per_patient.csv` into the run folder.
 
-    `metrics.json` has the scores of `split_scores` and `patient_means` under best / last (weights)
-    and valid / test (fold), the threshold, and what they belong to: cell and data. `per_image.csv`
-    has one line per image, `per_patient.csv` one per patient (none for tasks without), of the best
-    weights. None holds a time: the same run gives the same bytes.
+    `metrics.json` has the scores of `split_scores`, `patient_means` and `reconstruction_scores`
+    under best / last (weights) and valid / test (fold), the threshold, and what they belong to:
+    cell and data. `per_image.csv` has one line per image, `per_patient.csv` one per patient (none
+    for tasks without), of the best weights. None holds a time: the same run gives the same bytes.
 
     Args:
         run_folder: written by training.
@@ -84,7 +88,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
         "threshold": threshold,
         "cell_identity": run.cell.identity,
         "data_sha256": run.record.data.sha256,
-        "notes": {} if run.cell.task_facts.subjects == "patients" else NOT_DEFINED,
+        "notes": _notes(run, sums["best"]),
     }
     metrics = validate(Metrics, content, origin="metrics.json")
     write_json(run_folder / "metrics.json", metrics.model_dump(mode="json"))
@@ -103,7 +107,7 @@ def score_method(method: nn.Module, store: Store, *, threshold: float) -> dict[s
         threshold: probability above which a pixel counts as segmented.
 
     Raises:
-        ValueError: a probability is not in [0, 1] (or not a number).
+        ValueError: a probability is not in [0, 1] (or not a number), or a reconstruction is none.
     """
     return {fold: _score_fold(method, store, fold, threshold) for fold in SCORED_FOLDS}
 
@@ -150,9 +154,21 @@ def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
     )
 
 
+def _notes(run: Run, sums: Mapping[str, FoldSums]) -> dict[str, str]:
+    """Why scores are null."""
+    notes = {} if run.cell.task_facts.subjects == "patients" else dict(NOT_DEFINED)
+    if any(of_fold.reconstruction is None for of_fold in sums.values()):
+        notes |= dict.fromkeys(RECONSTRUCTION_FIGURES, "null: the method reconstructs nothing")
+    return notes
+
+
 def _scores_of_folds(sums: Mapping[str, FoldSums]) -> dict[str, dict[str, float | int | None]]:
     return {
-        fold: {**split_scores(of.present, of.absent), **patient_means(of.patients)}
+        fold: {
+            **split_scores(of.present, of.absent),
+            **patient_means(of.patients),
+            **reconstruction_scores(of.reconstruction),
+        }
         for fold, of in sums.items()
     }
 
@@ -161,19 +177,23 @@ def _score_fold(method: nn.Module, store: Store, fold: str, threshold: float) ->
     has_patients = TASKS[store.header.task].subjects == "patients"
     sums: dict[str, ImageSums] = {}
     segmented: dict[str, NDArray[np.bool_]] = {}
+    errors: list[NDArray[np.float64]] = []
     for domain in DOMAINS:
         blocks, maps = [], []
         for x, mask in iterate_fold(store, fold, domain):
             probability = lesion_probability(method, x).cpu().numpy()
             truth = None if mask is None else mask.numpy()
             blocks.append(image_sums(probability, truth, threshold=threshold))
+            if (of_block := reconstruction_errors(method, x, domain)) is not None:
+                errors.append(of_block)
             if has_patients:
                 maps.append(probability > threshold)
         sums[domain] = ImageSums.joined(blocks)
         if has_patients:
             segmented[domain] = np.concatenate(maps)
     patients = score_patients(store, fold, segmented) if has_patients else None
-    return FoldSums(sums["present"], sums["absent"], patients)
+    reconstruction = np.concatenate(errors) if errors else None
+    return FoldSums(sums["present"], sums["absent"], patients, reconstruction)
 
 
 def _domain_rows(store: Store, fold: str, domain: str, sums: ImageSums) -> pd.DataFrame:

@@ -124,6 +124,40 @@ def lesion_probability(method: nn.Module, x: Tensor) -> Tensor:
     return y_seg[:, 0] if y_seg.shape[1] == 1 else 1 - y_seg[:, 0]
 
 
+def reconstruction_errors(method: nn.Module, x: Tensor, domain: str) -> NDArray[np.float64] | None:
+    """Mean absolute error of each image's reconstruction, beside that of the best constant.
+
+    A translation reconstructs P as x_PP and A as x_AA (equations 2 and 3).
+
+    Args:
+        method: in evaluation mode.
+        x: images (N, C, H, W) float32, on any device.
+        domain: of the images.
+
+    Returns:
+        (N, 2): of the reconstruction, and of the median of each image and channel; None when the
+        method reconstructs nothing.
+
+    Raises:
+        ValueError: a reconstruction is not a number.
+    """
+    x = x.to(device_of(method), non_blocking=True)
+    with torch.no_grad():
+        if isinstance(method, Translates):
+            without, residual = method.remove(x)
+            made = without + residual if domain == "present" else without
+        elif isinstance(method, Reconstructs):
+            made = method.reconstruct(x)
+        else:
+            return None
+        constant = x.flatten(2).median(dim=2).values[..., None, None]
+        errors = [(x - y.float()).abs().flatten(1).mean(dim=1) for y in (made, constant)]
+    found: NDArray[np.float64] = torch.stack(errors, dim=1).double().cpu().numpy()
+    if not np.isfinite(found).all():
+        raise ValueError("a reconstruction is infinite or not a number")
+    return found
+
+
 def device_of(method: nn.Module) -> torch.device:
     """Where the method's weights are."""
     return next(method.parameters()).device

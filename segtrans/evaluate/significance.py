@@ -106,13 +106,12 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 def _of_task(runs: Sequence[Run]) -> list[Difference]:
     dice: dict[str, dict[int, float]] = {}
     for run in runs:
-        if run.facts["data"]["sha256"] != runs[0].facts["data"]["sha256"]:
+        if run.record.data.sha256 != runs[0].record.data.sha256:
             raise UserError(
                 f"{run.folder}: its data are not those of {runs[0].folder}; compare runs that were "
                 "trained and evaluated on the same data"
             )
-        score = read_metrics(run)["best"]["test"]["dice_soft_pooled"]
-        dice.setdefault(run.row, {})[run.cell.init_seed] = score
+        dice.setdefault(run.row, {})[run.cell.init_seed] = read_metrics(run).test_dice
     differences = []
     for reference, row in combinations(dice, 2):
         if seeds := sorted(dice[row].keys() & dice[reference].keys()):

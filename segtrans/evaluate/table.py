@@ -11,10 +11,11 @@ import pandas as pd
 from segtrans.atomic import atomic_path, write_json, write_text
 from segtrans.catalogue import row_name, row_title
 from segtrans.errors import UserError
+from segtrans.evaluate.reconstruction import MARK, flat_point, is_no_better_than_constant
 from segtrans.evaluate.task_values import differing_values
 from segtrans.run_record import FIGURES, Metrics
 from segtrans.runs import Run, read_metrics, read_runs
-from segtrans.tasks import TASKS
+from segtrans.tasks import TASKS, task_title
 
 PAPER_SCALE = "paper"
 _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
@@ -26,9 +27,11 @@ def write_table(
 ) -> None:
     """Write one row per task, method and variant: mean and deviation over the initial seeds.
 
-    The CSV has every score of `split_scores` that the task defines, of both weights and folds, as
-    <score>_<fold>_<weights>_mean and _sd, at full precision. The Markdown file has the scores of
-    the test fold, the paper's number beside the headline, and a caption that says what they are.
+    The CSV has every score of `metrics.json` that task and method define, of both weights and
+    folds, as <score>_<fold>_<weights>_mean and _sd, at full precision; whether patients are made
+    up (`phantoms`), and how many seeds reconstruct no better than a constant. The Markdown file
+    has the scores of the test fold, the paper's number beside the headline, and a caption that
+    says what they are.
     The JSON file has the means of both Dice of the test fold alone, as {task: {row: {score}}},
     for tools that compare versions.
 
@@ -93,6 +96,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         "Empty masks: both empty is Dice 1, one empty is 0.",
         *_patients_point(runs),
         *_unlearnt_point(runs),
+        *filter(None, [flat_point(runs)]),
         *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
         *differing_values(runs),
         f"Data: {_joined(_unique(run.record.data.source for run in runs))}.",
@@ -129,6 +133,8 @@ def _row(scored: Sequence[tuple[Run, Metrics]]) -> dict[str, Any]:
         "variant": first.variant,
         "n_seeds": len(scored),
         "init_seeds": " ".join(str(run.cell.init_seed) for run, _ in scored),
+        "phantoms": first.has_phantoms,
+        "n_flat_reconstructions": sum(is_no_better_than_constant(run) for run, _ in scored),
     }
     for which in ("best", "last"):
         for fold in ("test", "valid"):
@@ -154,8 +160,9 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         return _mean_sd(row.get(f"{key}_mean", math.nan), row.get(f"{key}_sd", math.nan), digits)
 
     return {
-        "Task": TASKS[row["task"]].title,
-        "Method": row_title(row["method"], row["variant"]),
+        "Task": task_title(row["task"], phantoms=row["phantoms"]),
+        "Method": row_title(row["method"], row["variant"])
+        + (f" {MARK}" if row["n_flat_reconstructions"] else ""),
         "Seeds": str(row["n_seeds"]),
         "Dice": f"**{score('dice_soft_pooled')}**",
         "Paper": _mean_sd(row["dice_paper_mean"], row["dice_paper_sd"], 2),
@@ -176,7 +183,7 @@ def _mean_sd(mean: float, sd: float, digits: int) -> str:
 
 def _task_point(runs: Sequence[Run]) -> str:
     """Scale and labels of the runs of one task; values that differ between runs are listed."""
-    title = runs[0].cell.task_facts.title
+    title = runs[0].task_title
 
     def each(values: Iterable[object]) -> str:
         return _joined(_unique(values))
@@ -211,7 +218,7 @@ def _patients_point(runs: Sequence[Run]) -> list[str]:
 def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
     """Runs that are scored with the weights they began with: a mean over them says little."""
     names = [
-        f"{run.title}, seed {run.cell.init_seed} ({run.cell.task_facts.title})"
+        f"{run.title}, seed {run.cell.init_seed} ({run.task_title})"
         for run in runs
         if run.record.best_iteration == 0
     ]

@@ -137,6 +137,6 @@ def _save_model(run: Run, path: Path) -> None:
 def _description(run: Run) -> str:
     task = run.cell.task_facts
     return (
-        f"{run.row}, {task.title}. Takes images (N, {len(task.channels)}, {task.height}, "
+        f"{run.row}, {run.task_title}. Takes images (N, {len(task.channels)}, {task.height}, "
         f"{task.width}) in [-1, 1], gives the probability of a lesion for each pixel."
     )

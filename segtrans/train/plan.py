@@ -10,7 +10,7 @@ from tqdm import tqdm
 from segtrans.catalogue import row_title
 from segtrans.cells import Cell, resolve_cell
 from segtrans.params import Params
-from segtrans.tasks import TASKS
+from segtrans.tasks import task_title
 from segtrans.train.cost import IterationCost, iteration_cost
 from segtrans.train.memory import training_memory_mb
 
@@ -72,8 +72,9 @@ def _planned(
     key = _same_cost(cell)
     if key not in costs:
         costs[key] = iteration_cost(cell)
+    is_made_up = cell.task_facts.subjects == "patients" and params.brats.source == "phantom"
     return PlannedRuns(
-        task=TASKS[task].title,
+        task=task_title(task, phantoms=is_made_up),
         row=row_title(method, variant),
         n_runs=len(params.init_seeds),
         iterations=cell.training.iterations,

@@ -28,10 +28,20 @@ SHAPE = (12, 10, 6)
 PLANE = SHAPE[:2]
 
 
-def write_case(folder, number, *, shape=SHAPE, lesion=True, brain=True, spacing=1.0, labels=(1, 4)):
+def write_case(
+    folder,
+    number,
+    *,
+    shape=SHAPE,
+    lesion=True,
+    brain=True,
+    spacing=1.0,
+    labels=(1, 4),
+    name="Brats17_",
+):
     """A patient whose brain fills slices 1 to 4, with a lesion on the left of slices 2 and 3."""
     rng = np.random.default_rng(number)
-    name = f"Brats17_{number:03d}"
+    name = f"{name}{number:03d}"
     grade = "LGG" if number % 4 == 0 else "HGG"
     place = folder / grade / name
     place.mkdir(parents=True)
@@ -124,11 +134,20 @@ def test_the_header_says_what_was_done(source, tmp_path):
     assert header.task == "brats"
     assert header.channels == ("t1", "t2", "t1c", "flair")
     assert header.parameters["volume_shape"] == list(SHAPE)
+    assert header.parameters["phantoms"] is False
+    assert header.labels[2] == "oedema"
     assert header.parameters["spacing_mm"] == [1.0, 1.0, 1.0]
     assert header.parameters["min_brain_fraction"] == 0.25
     assert header.parameters["test_fraction"] == 0.2
     for words in ("6 cases", "2017", "4 HGG", "2 LGG", "labels"):
         assert words in header.source
+
+
+def test_the_header_says_that_patients_are_made_up(tmp_path):
+    for number in range(6):
+        write_case(tmp_path / "cases", number, name="phantom_")
+    _, store = made(tmp_path / "cases", tmp_path, 1)
+    assert store.header.parameters["phantoms"] is True
 
 
 def test_other_voxels_have_another_hash(source, tmp_path):

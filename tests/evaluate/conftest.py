@@ -38,6 +38,8 @@ def run_writer(results):
         best_iteration=200,
         history=None,
         sha256=SHA256,
+        reconstruction=None,
+        phantoms=False,
         root=results,
     ):
         folder = root / scale / task / row_name(method, variant) / f"seed{seed}"
@@ -47,7 +49,7 @@ def run_writer(results):
             cell,
             scale=scale,
             variant=variant,
-            data={"sha256": sha256},
+            data={"sha256": sha256, "parameters": {"phantoms": phantoms}},
             labelled={"n_images": round(16000 * cell.labels.fraction)},
             best_iteration=best_iteration,
             best_dice_soft_pooled=dice,
@@ -55,7 +57,10 @@ def run_writer(results):
         scores = {
             which: {
                 fold: fold_scores(
-                    value, false_positives=false_positives, has_patients=task == "brats"
+                    value,
+                    false_positives=false_positives,
+                    has_patients=task == "brats",
+                    reconstruction=reconstruction,
                 )
                 for fold in ("valid", "test")
             }

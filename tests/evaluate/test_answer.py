@@ -177,6 +177,17 @@ def test_the_question_names_the_labelled_share_of_each_task(write_run):
     assert "masks for 1 % of the training" in plain(question(read_runs(same)))
 
 
+def test_question_and_forest_say_that_patients_are_made_up(write_run, drawn_axes):
+    folders = [write_run(m, task="brats", phantoms=True) for m in ("autoencoder", "translation")]
+    runs = read_runs([*folders, write_run(labels={"fraction": 0.5})])
+    assert "(BraTS on phantoms)" in question(runs)
+    differences = [difference("translation", "autoencoder", task="brats")]
+    of_patients = [run for run in runs if run.cell.task == "brats"]
+    axes = drawn_axes(lambda _, output: forest_figure(of_patients, differences, output), [])
+    assert axes.get_title(loc="left") == "BraTS on phantoms"
+    assert answer_task(of_patients, differences).task == "BraTS on phantoms"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

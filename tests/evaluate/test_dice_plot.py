@@ -49,6 +49,11 @@ def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+def test_the_title_says_that_patients_are_made_up(write_run, axes_of):
+    axes = axes_of([write_run(task="brats", phantoms=True)])
+    assert axes.get_title(loc="left") == "BraTS on phantoms, scale laptop"
+
+
 def test_runs_of_two_tasks_are_refused(write_run, tmp_path):
     with pytest.raises(UserError, match="different tasks"):
         dice_figure([write_run(), write_run(task="mnist128")], tmp_path / "dice.png")

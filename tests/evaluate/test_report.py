@@ -244,6 +244,32 @@ def test_failures_are_the_worst_by_the_mean_of_all_runs(scale):
     np.testing.assert_allclose(pixels[failures.absent], failures.pixels)
 
 
+def test_of_a_patient_the_worst_half_slice_alone_is_a_failure(write_run):
+    folders = [write_run("autoencoder", seed, task="brats") for seed in (0, 1)]
+    cases = ["a"] * 3 + ["b"] * 3 + ["c"]
+    dice = np.array([0.10, 0.11, 0.05, 0.30, 0.20, 0.40, 0.50])
+    pixels = np.array([1, 2, 3, 90, 80, 70, 50])
+    for seed, folder in enumerate(folders):
+        common = {"fold": "test", "index": range(7), "case_id": cases}
+        present = pd.DataFrame(common | {"domain": "present", "dice_soft": dice + seed / 100})
+        absent = pd.DataFrame(common | {"domain": "absent", "predicted_pixels": pixels})
+        pd.concat([present, absent]).to_csv(folder / "per_image.csv", index=False)
+    failures = find_failures(read_runs(folders))
+    assert failures.present.tolist() == [2, 4, 6]
+    np.testing.assert_allclose(failures.dice, [0.055, 0.205, 0.505])
+    assert failures.absent.tolist() == [3, 6, 2]
+    assert failures.pixels.tolist() == [90, 50, 3]
+
+
+def test_a_reconstruction_no_better_than_a_constant_is_said(page):
+    # Nothing was trained here: the autoencoder's output is noise about zero.
+    text = page.section("answer").replace("\N{NO-BREAK SPACE}", " ")
+    assert "† Reconstruction no better than a constant: AE baseline (MNIST 48×48 simple), 2" in text
+    assert "AE baseline †" in page.section("table")
+    panels = [c.text for c in page.all("figcaption") if c.text.startswith("AE baseline, seed 0")]
+    assert panels[0].endswith("Its reconstruction is no better than a constant.")
+
+
 def test_the_worst_images_are_named_with_their_digits(page, scale):
     digit = Store(scale.data).provenance("test", "present")["digit"]
     worst = find_failures(read_runs(scale.folders)).present.tolist()

@@ -197,6 +197,14 @@ def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
+@pytest.mark.parametrize("phantoms", [True, False])
+def test_made_up_patients_are_never_called_brats_alone(write_run, write, phantoms):
+    frame, text = write([write_run(task="brats", phantoms=phantoms, best_iteration=0)])
+    assert frame["phantoms"].tolist() == [phantoms]
+    assert text.count("BraTS") == 3  # the row, the run that learnt nothing, the sizes
+    assert text.count("BraTS on phantoms") == 3 * phantoms
+
+
 def test_mean_and_sd_of_one_value():
     mean, sd = mean_and_sd([0.3])
     assert mean == 0.3
