@@ -42,7 +42,9 @@ class HalfSlices:
         for channel in range(self.x.shape[1]):
             values = self.x[:, channel][brain[:, 0]]
             low, high = np.percentile(values, _PERCENTILES)
-            columns[:, channel] = np.clip((images[:, channel] - low) / (high - low), 0, 1)
+            # A sequence may have one value in all that is drawn: cut off, or empty there.
+            span = high - low or 1.0
+            columns[:, channel] = np.clip((images[:, channel] - low) / span, 0, 1)
         return Row(label, _side_by_side(columns * brain, window))
 
     def maps(self, label: str, maps: Images, window: Window) -> Row:

@@ -95,6 +95,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         "positives: segmented pixels per A image.",
         "Empty masks: both empty is Dice 1, one empty is 0.",
         *_patients_point(runs),
+        *_phantoms_point(runs),
         *_unlearnt_point(runs),
         *filter(None, [flat_point(runs)]),
         *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
@@ -212,6 +213,15 @@ def _patients_point(runs: Sequence[Run]) -> list[str]:
         "patients; half-slices of neither domain are left out of segmentation and reference. HD95: "
         "95th percentile of the surface distance; both empty is 0 mm, one empty is the diagonal of "
         "the volume."
+    ]
+
+
+def _phantoms_point(runs: Sequence[Run]) -> list[str]:
+    if not any(run.has_phantoms for run in runs):
+        return []
+    return [
+        "Phantoms are made-up patients: no result on tumours, and nothing that the paper's numbers "
+        "could be compared with."
     ]
 
 

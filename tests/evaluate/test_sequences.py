@@ -123,6 +123,16 @@ def test_other_methods_show_what_they_have(make_store, drawn, tmp_path):
     assert [row.label.split(",")[0] for row in ae.rows][1] == "reconstruction"
 
 
+def test_a_sequence_with_one_value_in_all_that_is_drawn_is_black(tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 2, 8, 6)).astype(np.float32)
+    x[:, 1] = -0.3  # cut off, or empty, in these slices
+    drawn = sequences.HalfSlices(x, x[:, 0], ("T1", "FLAIR") * 2)
+    row = drawn.row("presence", x, (slice(0, 8), slice(0, 6)))
+    assert np.isfinite(row.images).all()
+    assert not row.images[1::2].any()
+    assert row.images[::2].max() == 1
+
+
 def test_a_single_patient_can_be_drawn(make_store, drawn, tmp_path):
     sequence_samples(make_store(["a", "a", "a"]), tmp_path / "s.png", title="BraTS")
     ((block,),) = drawn

@@ -203,6 +203,7 @@ def test_made_up_patients_are_never_called_brats_alone(write_run, write, phantom
     assert frame["phantoms"].tolist() == [phantoms]
     assert text.count("BraTS") == 3  # the row, the run that learnt nothing, the sizes
     assert text.count("BraTS on phantoms") == 3 * phantoms
+    assert ("no result on tumours" in text) == phantoms
 
 
 def test_mean_and_sd_of_one_value():

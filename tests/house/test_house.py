@@ -102,6 +102,14 @@ def test_no_module_has_a_name_that_says_nothing():
     assert not {path.stem for path in FILES} & {"utils", "helpers", "common", "misc"}
 
 
+@pytest.mark.parametrize("part", ["evaluate", "registry", "train", "tracking"])
+def test_titles_of_tasks_say_when_patients_are_made_up(part):
+    for path in (PACKAGE / part).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        # `task_title` alone knows it.
+        assert not re.search(r"task_facts\.title|TASKS\[.*\]\.title|\btask\.title", text), path
+
+
 def test_the_manual_is_the_models():
     assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == manual() + "\n"
 
