@@ -17,6 +17,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "tcga-du-7294"
 SUFFIXES = {"t1": "t1", "t2": "t2", "t1c": "t1ce", "flair": "flair", "mask": "seg"}
 SHAPE = (6, 7, 8)
 AFFINE = np.array([[-1, 0, 0, 90], [0, -1.5, 0, 120], [0, 0, 2, -70], [0, 0, 0, 1.0]])
+SHEARED = AFFINE @ np.array([[1, 0.01, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 AXES = [
     tuple(codes[i] for i in order)
     for order in itertools.permutations(range(3))
@@ -110,6 +111,7 @@ def test_what_is_saved_lies_where_the_scan_lies(tmp_path, codes, dtype):
 
 def test_slope_and_intercept_are_applied(tmp_path):
     volumes = scan()
+    volumes["t1"][0] = volumes["t2"][0] = -20  # 0 once scaled
     folder = write(tmp_path, volumes)
     image = nib.Nifti1Image(volumes["t2"], AFFINE)
     image.header.set_slope_inter(0.5, 10)
@@ -208,6 +210,10 @@ def header(offset, kind, *values):
     return spoil
 
 
+def all_of(*spoils):
+    return lambda folder: [spoil(folder) for spoil in spoils]
+
+
 def not_finite(value):
     def spoil(folder):
         array = scan()["flair"].astype(np.float32)
@@ -225,6 +231,46 @@ def empty(folder):
 def labels(*values, dtype=np.uint8):
     def spoil(folder):
         change(folder, "mask", np.resize(np.array(values, dtype), SHAPE))
+
+    return spoil
+
+
+def filled(value):
+    def spoil(folder):
+        change(folder, "flair", np.where(scan()["flair"] == 0, value, 5.0))
+
+    return spoil
+
+
+def dicom(folder):
+    (folder / "case_flair.nii.gz").write_bytes(bytes(128) + b"DICM" + bytes(900))
+
+
+def noise(folder):
+    for name in ("t1", "flair"):
+        change(folder, name, np.random.default_rng(0).rayleigh(3, SHAPE).astype(np.float32))
+
+
+def constant(folder):
+    change(folder, "t1", np.where(scan()["t1"] == 0, -0.5, 1.25))
+
+
+def forms(sform=None, qform=None, codes=None, *, names=("t1",), pixdim=None, units=2):
+    """Give files these forms in their headers, and leave the voxels."""
+
+    def spoil(folder):
+        for name in names:
+            path = folder / f"case_{SUFFIXES[name]}.nii.gz"
+            image = nib.load(path)
+            voxels, header = np.asanyarray(image.dataobj), image.header
+            header.set_qform(AFFINE if qform is None else qform)
+            header["qform_code"] = codes[0] if codes else int(qform is not None)
+            header.set_sform(np.zeros((4, 4)) if sform is None else sform)
+            header["sform_code"] = codes[1] if codes else int(sform is not None)
+            header["xyzt_units"] = units
+            if pixdim is not None:
+                header["pixdim"][1:4] = pixdim
+            nib.Nifti1Image(voxels, None, header).to_filename(path)
 
     return spoil
 
@@ -251,6 +297,27 @@ BAD = {
     ),
     "unknown type": (header(70, "h", 9999), ["case_flair.nii.gz", "9999"]),
     "voxels in the header": (header(108, "f", 100), ["case_flair.nii.gz", "offset 100"]),
+    "voxels at 0": (header(108, "f", 0), ["case_flair.nii.gz", "begin at byte 0", "expected 352"]),
+    "beyond float32": (filled(1e200), ["case_flair.nii.gz", "voxels of 1e+200"]),
+    "a fill value": (filled(-np.finfo(np.float32).max), ["case_flair.nii.gz", "of -3.4e+38"]),
+    "DICOM": (dicom, ["case_flair.nii.gz", "is DICOM", "dcm2niix"]),
+    "sheared": (forms(sform=SHEARED), ["case_t1.nii.gz", "axes are sheared", "resample"]),
+    "both sheared": (forms(sform=SHEARED, pixdim=0), ["case_t1.nii.gz", "axes are sheared"]),
+    "two directions": (
+        forms(sform=AFFINE, qform=AFFINE @ np.diag([-1, 1, 1, 1.0])),
+        ["case_t1.nii.gz", "LPS", "RPS", "nobody knows left from right"],
+    ),
+    "no form, no size": (
+        all_of(header(252, "h", 0, 0), header(80, "f", 0, 0, 0)),
+        ["case_flair.nii.gz", "no inverse (by its pixdim)"],
+    ),
+    "no rotation": (
+        all_of(header(252, "h", 1, 0), header(256, "f", 1, 1, 0)),
+        ["case_flair.nii.gz", "no inverse"],
+    ),
+    "metres that are none": (forms(sform=AFFINE, units=1), ["1e+03 x 1.5e+03", "unit meter"]),
+    "background of noise": (noise, ["case: 100% of the voxels are not 0", "extract the brain"]),
+    "background of a value": (constant, ["case: 100% of the voxels", "t1 -0.5, t2 0"]),
     "infinite intercept": (header(112, "f", 2, np.inf), ["case_flair.nii.gz", "intercept inf"]),
     "infinite when scaled": (header(112, "f", 3e38, 0), ["case_flair.nii.gz", "infinite"]),
     "more than it holds": (
@@ -278,7 +345,7 @@ BAD = {
     ),
     "affine": (
         lambda folder: change(
-            folder, "t2", scan()["t2"], affine=AFFINE + np.eye(4)[:, [3, 0, 1, 2]]
+            folder, "t2", scan()["t2"], affine=AFFINE + np.outer([1, 0, 0, 0], [0, 0, 0, 1])
         ),
         ["case_t2.nii.gz", "affine differs", "case_t1.nii.gz"],
     ),
@@ -289,9 +356,10 @@ BAD = {
     "no brain": (empty, ["case", "every voxel of every sequence is zero"]),
     "unknown label": (labels(0, 1, 7), ["case_seg.nii.gz", "label 7 is unknown", "1, 2, 3, 4"]),
     "no whole label": (labels(0, 1.5, dtype=np.float32), ["label 1.5 is unknown"]),
+    "nearly whole": (labels(0, 1.002, dtype=np.float32), ["label 1.00199997 is unknown"]),
     "unknown labels": (labels(0, 5, 1, 7), ["case_seg.nii.gz", "label 5, 7 is unknown"]),
     "negative label": (labels(0, -1, dtype=np.int16), ["label -1 is unknown"]),
-    "2024": (labels(0, 1, 2, 3, 4), ["labels 3 and 4 together", "resection cavity"]),
+    "2024": (labels(0, 1, 2, 3, 4), ["labels 3 and 4 together", "label_classes 1,2,1,3", "resection cavity"]),
     "singular": (singular, ["case_t1.nii.gz", "affine has no inverse"]),
     "complex": (
         lambda folder: change(folder, "t2", scan()["t2"].astype(np.complex64)),
