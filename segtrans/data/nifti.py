@@ -88,7 +88,12 @@ def _content(path: Path) -> bytes:
 def _parse(content: bytes) -> nib.Nifti1Header:
     for kind in (nib.Nifti1Image, nib.Nifti2Image):
         if kind.header_class.may_contain_header(content):
-            return kind.header_class.from_fileobj(io.BytesIO(content))
+            header = kind.header_class.from_fileobj(io.BytesIO(content))
+            # nibabel makes 1 mm of a size of 0, without a word.
+            size = kind.header_class.template_dtype.itemsize
+            stored = kind.header_class(content[:size], check=False)["pixdim"]
+            header["pixdim"][1:4][stored[1:4] == 0] = 0
+            return header
     raise ValueError("it does not begin with a NIfTI header")
 
 
