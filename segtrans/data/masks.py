@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.data.cases import BRATS_2023, MSD
+from segtrans.data.case_names import BRATS_2023, MSD
 from segtrans.errors import UserError
 
 CLASSES = (0, 1, 2, 3)
@@ -81,9 +81,7 @@ def _labels(stored: NDArray[Any]) -> list[float]:
     return [0.0, *map(float, values)]
 
 
-def _check_known(
-    found: Sequence[float], known: dict[int, int], path: Path, by: str
-) -> None:
+def _check_known(found: Sequence[float], known: dict[int, int], path: Path, by: str) -> None:
     unknown = [
         value
         for value in found

@@ -153,7 +153,9 @@ def _check_background(
     n_filled = sum(bool(brain[corner]) for corner in corners)
     share = np.count_nonzero(brain) / brain.size
     if n_filled == len(corners) or share > _LARGEST_BRAIN:
-        values = ", ".join(f"{name} {float(volume[0, 0, 0]):.4g}" for name, volume in volumes.items())
+        values = ", ".join(
+            f"{name} {float(volume[0, 0, 0]):.4g}" for name, volume in volumes.items()
+        )
         raise UserError(
             f"{case_id}: {share:.0%} of the voxels are not 0 and would count as brain (a corner has "
             f"{values}); expected an extracted brain on a background of 0; extract the brain, or "

@@ -1,5 +1,7 @@
 """One axial slice of a patient and what a run makes of it, as figure 8 arranges it."""
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +15,7 @@ from segtrans.evaluate.style import LESION_COLOUR, PAGE_WIDTH_IN, SEQUENCE_TITLE
 # Of the brain's own intensities: a few bright vessels must not make the rest dark.
 _PERCENTILES = (1, 99.5)
 _MARGIN = 6  # pixels
+_NOTE_COLUMNS, _NOTE_IN = 95, 0.13  # characters and height of a line
 
 
 class Predicted(Protocol):
@@ -36,6 +39,7 @@ def overview_figure(
     output: Path,
     *,
     title: str,
+    notes: Sequence[str] = (),
 ) -> None:
     """Draw the slice with the largest segmentation, or the one with most brain without any.
 
@@ -47,11 +51,14 @@ def overview_figure(
         segmentation: (X, Y, Z), 0 or 1.
         output: PNG to write.
         title: names patient and run.
+        notes: what makes the prediction doubtful, a sentence each.
     """
     first = next(iter(volumes.values()))
-    shown = segmentation if segmentation.any() else first != 0
+    brain = brain_of(volumes)
+    shown = segmentation if segmentation.any() else brain
     z = int(np.argmax(np.count_nonzero(shown, axis=(0, 1))))
-    window = _window(volumes)
+    window = _window(brain)
+    said = [line for note in notes for line in textwrap.wrap(f"Caution: {note}.", _NOTE_COLUMNS)]
     rows = ["input", "segmentation"]
     if predicted.translation:
         rows = ["input", "translation", "residual", "segmentation"]
@@ -59,8 +66,9 @@ def overview_figure(
         len(range(*side.indices(size))) for side, size in zip(window, first.shape, strict=False)
     )
     height = PAGE_WIDTH_IN / len(volumes) * lines / columns
-    with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=0.4 + height * len(rows)) as figure:
-        figure.suptitle(f"{title}, slice {z}", fontsize=8)
+    height_in = 0.4 + height * len(rows) + _NOTE_IN * len(said)
+    with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=height_in) as figure:
+        figure.suptitle("\n".join([f"{title}, slice {z}", *said]), fontsize=8)
         grid = figure.subplots(len(rows), len(volumes), squeeze=False)
         for column, (name, volume) in enumerate(volumes.items()):
             image = volume[*window, z].T
@@ -93,9 +101,8 @@ def _black_and_white(image: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _window(volumes: Volumes) -> tuple[slice, slice]:
+def _window(brain: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Columns and lines around the brain, with a margin."""
-    brain = brain_of(volumes)
     sides = (np.flatnonzero(brain.any(axis=other)) for other in ((1, 2), (0, 2)))
     x, y = (slice(max(0, side[0] - _MARGIN), side[-1] + 1 + _MARGIN) for side in sides)
     return x, y

@@ -1,6 +1,7 @@
 """Segment and translate one patient's scan with a trained run, in the scan's own geometry."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from segtrans.data.cases import find_case
+from segtrans.data.case_names import SEQUENCES
+from segtrans.data.cases import PHANTOM, find_case
 from segtrans.data.half_slices import (
     SIDES,
     Z_SCORE_SCALE,
@@ -25,11 +27,14 @@ from segtrans.data.half_slices import (
 from segtrans.data.volumes import Case, read_case
 from segtrans.errors import UserError
 from segtrans.evaluate.overview import overview_figure
+from segtrans.evaluate.prediction_files import all_or_none, check_output
 from segtrans.evaluate.segmentation import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.runs import Run, read_run
 
 _BATCH_SIZE = 8
+_SPACING_TOLERANCE = 0.02  # of the training's
+_KINDS = ("translation", "residual")
 _MIN_SIZE = 64  # pixels a side that the networks of tables 5 to 7 can halve and reflect
 
 
@@ -66,15 +71,23 @@ def predict_case(
         The files written.
 
     Raises:
-        UserError: the run is of another task or damaged, or the case is bad.
+        UserError: the run is of another task or damaged, the case is bad, or the output is the
+            case's own folder or holds files of these names that this command did not write;
+            nothing is left in the output then.
     """
     run = read_run(run_folder)
     if run.cell.task_facts.subjects != "patients":
         raise UserError(
             f"{run_folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
         )
-    case = read_case(find_case(case_path), with_mask=False)
     parameters = _preparation(run)
+    found = find_case(case_path)
+    names = _file_names(found.case_id)
+    check_output(output, found, list(names.values()))
+    case = read_case(found, with_mask=False)
+    doubts = _doubts(run, case)
+    for doubt in doubts:
+        print(f"segtrans: warning: {found.case_id}: {doubt}", file=sys.stderr)
     prediction = predict(
         load_method(run, which="best"),
         case,
@@ -82,16 +95,22 @@ def predict_case(
         mirror_right=parameters["mirror_right"],
     )
     segmentation = (prediction.probability > threshold).astype(np.uint8)
-    stem = output / case.files.case_id
-    files = {stem.with_name(f"{stem.name}_seg.nii.gz"): segmentation}
-    for kind in ("translation", "residual"):
-        for name, volume in getattr(prediction, kind).items():
-            files[stem.with_name(f"{stem.name}_{kind}_{name}.nii.gz")] = volume
-    for path, volume in files.items():
-        case.geometry.save(volume, path, dtype=volume.dtype)
-    picture = stem.with_name(f"{stem.name}_overview.png")
-    overview_figure(case.sequences, prediction, segmentation, picture, title=_title(run, case))
-    return [*files, picture]
+    with all_or_none(output, found.case_id, list(names.values())) as folder:
+        case.geometry.save(segmentation, folder / names["seg"], dtype=np.uint8)
+        for kind in _KINDS:
+            for name, volume in getattr(prediction, kind).items():
+                path = folder / names[f"{kind}_{name}"]
+                case.geometries[name].save(volume, path, dtype=np.float32)
+        written = [name for name in names.values() if (folder / name).exists()]
+        overview_figure(
+            case.sequences,
+            prediction,
+            segmentation,
+            folder / names["overview"],
+            title=_title(run, case),
+            notes=[*doubts, *case.notes],
+        )
+    return [output / name for name in (*written, names["overview"])]
 
 
 def predict(method: nn.Module, case: Case, *, normalisation: str, mirror_right: bool) -> Prediction:
@@ -188,6 +207,43 @@ def _preparation(run: Run) -> dict[str, Any]:
             f"{run.folder / 'run.json'}: data.parameters lacks {missing[0]}; train the run again"
         )
     return parameters
+
+
+def _file_names(case_id: str) -> dict[str, str]:
+    """All that a prediction may write, by what it is; a baseline writes no translation."""
+    volumes = ["seg", *(f"{kind}_{name}" for kind in _KINDS for name in SEQUENCES)]
+    names = {volume: f"{case_id}_{volume}.nii.gz" for volume in volumes}
+    return names | {"overview": f"{case_id}_overview.png"}
+
+
+def _doubts(run: Run, case: Case) -> list[str]:
+    """Why the run may not be made for this scan, a sentence each."""
+    parameters, doubts = run.record.data.parameters, []
+    if run.has_phantoms and not case.files.case_id.startswith(PHANTOM):
+        doubts.append(
+            "the run was trained on made-up patients (phantoms): on a real scan it shows how the "
+            "pipeline works, and no lesion"
+        )
+    spacing, shape = case.geometry.spacing_mm, next(iter(case.sequences.values())).shape
+    trained = parameters.get("spacing_mm"), parameters.get("volume_shape")
+    if None in trained:
+        doubts.append("the run does not say on which spacing and shape it was trained")
+        return doubts
+    if not np.allclose(spacing, trained[0], rtol=_SPACING_TOLERANCE, atol=0):
+        doubts.append(
+            f"voxels of {_listed(spacing)} mm; the run was trained on {_listed(trained[0])} mm: "
+            "resample the scan"
+        )
+    if list(shape[:2]) != list(trained[1])[:2]:
+        doubts.append(
+            f"slices of {_listed(shape[:2])} voxels; the run was trained on "
+            f"{_listed(trained[1][:2])}: crop or pad the scan"
+        )
+    return doubts
+
+
+def _listed(sizes: Iterable[float]) -> str:
+    return " x ".join(f"{size:.4g}" for size in sizes)
 
 
 def _title(run: Run, case: Case) -> str:

@@ -359,7 +359,10 @@ BAD = {
     "nearly whole": (labels(0, 1.002, dtype=np.float32), ["label 1.00199997 is unknown"]),
     "unknown labels": (labels(0, 5, 1, 7), ["case_seg.nii.gz", "label 5, 7 is unknown"]),
     "negative label": (labels(0, -1, dtype=np.int16), ["label -1 is unknown"]),
-    "2024": (labels(0, 1, 2, 3, 4), ["labels 3 and 4 together", "label_classes 1,2,1,3", "resection cavity"]),
+    "2024": (
+        labels(0, 1, 2, 3, 4),
+        ["labels 3 and 4 together", "label_classes 1,2,1,3", "resection cavity"],
+    ),
     "singular": (singular, ["case_t1.nii.gz", "affine has no inverse"]),
     "complex": (
         lambda folder: change(folder, "t2", scan()["t2"].astype(np.complex64)),
