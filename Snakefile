@@ -16,7 +16,17 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 
 
+# What other processes of this Snakemake or another living one work on is not looked at.
+if workflow.is_main_process and claim_directory():
+    check_folders()
+
+
+onstart:
+    sign_lock()
+
+
 onsuccess:
+    save_folders()
     # Which is no failure, so that nothing else would say it.
     if line := untracked_line(map(Path, get_tracked_files())):
         print(f"segtrans: warning: {line}", file=sys.stderr)
@@ -30,3 +40,4 @@ onerror:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("segtrans: error:"):
                 print(f"{path}: {line}", file=sys.stderr)
+    save_folders()

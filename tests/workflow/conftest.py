@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.workflow.plans import snakemake
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = """\
 #!{python}
@@ -84,3 +86,18 @@ def interpreter_with(interpreter, tmp_path):
         return home / "bin" / "python"
 
     return interpreter_with
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, copy_project, interpreter):
+    """A project folder in which the whole default pipeline has run."""
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    answer = snakemake(interpreter, folder)
+    assert answer.returncode == 0, answer.stderr
+    return folder
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"

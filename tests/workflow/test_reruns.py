@@ -4,67 +4,12 @@ The rules, profile and parameters are the real ones; only the command that the r
 stand-in that touches what its arguments name, so that the whole pipeline ends in seconds.
 """
 
-import os
-import re
-import shutil
-import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, copy_project, interpreter):
-    """A project folder in which the whole default pipeline has run."""
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    answer = snakemake(interpreter, folder)
-    assert answer.returncode == 0, answer.stderr
-    return folder
-
-
-@pytest.fixture
-def project(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "project", symlinks=True)
-    return tmp_path / "project"
-
-
-def snakemake(interpreter, folder, *arguments):
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]]),
-        "SEGTRANS_GPUS": "",
-    }
-    return subprocess.run(
-        [interpreter, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def planned(interpreter, folder, *arguments):
-    """Jobs by rule that a dry run would run; {} when nothing is to be done."""
-    answer = snakemake(interpreter, folder, "--dry-run", *arguments)
-    assert answer.returncode == 0, answer.stderr
-    text = answer.stdout + answer.stderr
-    if "Nothing to be done" in text:
-        return {}
-    table = text[text.rindex("Job stats:") :]
-    counts = {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
-    return {name: n for name, n in counts.items() if name not in ("all", "data", "total")}
-
-
-def replace(folder, file, old, new):
-    path = folder / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
+from tests.workflow.plans import planned, replace, snakemake
 
 # Four methods and two seeds, of each of the two tasks
 AFTER_TRAINING = {"evaluate": 16, "table": 1, "figures": 2, "report_page": 1, "track": 2}

@@ -11,9 +11,10 @@ from segtrans.cells import resolve_cell
 from segtrans.data.cases import source_files
 from segtrans.data.walk import walk
 from segtrans.errors import UserError
+from segtrans.ownership import claim_directory, sign_lock
 from segtrans.params import params_of
 from segtrans.preflight import read_scale
-from segtrans.records import restore_records, save_records
+from segtrans.records import check_records, save_records
 from segtrans.tasks import TASKS
 from segtrans.tracking import is_whole, untracked_line
 from segtrans.train.device import visible_devices
@@ -64,9 +65,11 @@ if all(
 TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
 JOBS = range(PARAMS.brats.n_jobs)
-DATA_RECORDS = f"data/{SCALE}/records.json"
-
-restore_records(Path(DATA_RECORDS))
+# Where this scale's files stand, each with its records.json.
+FOLDERS = [Path("data", SCALE), Path("results", SCALE)]
+# A folder for each number of patients and jobs: what an earlier run left is in another one.
+PATIENTS = f"{PARAMS.brats.n_patients}_in_{PARAMS.brats.n_jobs}"
+PHANTOMS = f"data/{SCALE}/phantom/{PATIENTS}"
 
 
 wildcard_constraints:
@@ -76,6 +79,7 @@ wildcard_constraints:
     seed=r"\d+",
     job=r"\d+",
     state=r"\d+",
+    patients=PATIENTS,
 
 
 # Who forgets --resources gpu=N gets one job per visible device; without a device, jobs ask for
@@ -87,6 +91,30 @@ if "gpu" not in workflow.global_resources:
 if "mem_mb" not in workflow.global_resources:
     n_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     workflow.global_resources["mem_mb"] = Resource("mem_mb", n_bytes // 10**6)
+
+
+def is_output(path):
+    """Whether a rule makes this file."""
+    return any(output.match(path) for rule in workflow.rules for output in rule.output)
+
+
+def check_folders():
+    """Believe what stands in the scale's folders only with a record of its content."""
+    for folder, problems in zip(FOLDERS, check_records(FOLDERS, is_output)):
+        if problems:
+            print(
+                f"segtrans: {folder}: no record says what made {problems[0]}"
+                + (f" and {len(problems) - 1} more" if len(problems) > 1 else "")
+                + ", or it was changed since; what is asked for is made again"
+                " (snakemake --touch takes it as it is)",
+                file=sys.stderr,
+            )
+
+
+def save_folders():
+    """Keep the records where the files are."""
+    for folder in FOLDERS:
+        save_records(folder, is_output)
 
 
 def resolve(wildcards):
@@ -140,7 +168,7 @@ def get_cluttered_tasks():
 def get_case_folder(wildcards):
     """Where the cases of brats lie."""
     folders = {
-        "phantom": f"data/{SCALE}/phantom",
+        "phantom": PHANTOMS,
         "msd": "data/downloads/decathlon/Task01_BrainTumour",
         "directory": PARAMS.brats.directory,
     }
@@ -150,8 +178,18 @@ def get_case_folder(wildcards):
 def get_cases(wildcards):
     """What stands for the cases that a rule makes; the user's own are no rule's output."""
     if PARAMS.brats.source == "phantom":
-        return expand(f"data/{SCALE}/phantom/{{job}}.sha256", job=JOBS)
+        return expand(f"{PHANTOMS}/{{job}}.sha256", job=JOBS)
     return [get_case_folder(wildcards)] if PARAMS.brats.source == "msd" else []
+
+
+def get_half_slice_rules(wildcards):
+    """The options that say what becomes a half-slice."""
+    options = [
+        *("--min-brain-fraction", PARAMS.brats.min_brain_fraction),
+        *("--min-lesion-fraction", PARAMS.brats.min_lesion_fraction),
+        *("--normalisation", PARAMS.brats.normalisation),
+    ]
+    return [str(o) for o in options] + ["--mirror-right"] * PARAMS.brats.mirror_right
 
 
 def get_own_files(wildcards):
@@ -204,8 +242,7 @@ def get_data_options(wildcards, input):
 def get_final_output():
     """The table, the page, the figures of every task, and the tracked runs."""
     return (
-        [DATA_RECORDS]
-        + expand(
+        expand(
             "results/{scale}/{name}",
             scale=SCALE,
             name=["table.md", "table.csv", "report.html"],

@@ -2,11 +2,7 @@
 rule data:
     input:
         expand("data/{scale}/{task}.h5", scale=SCALE, task=PARAMS.tasks),
-    output:
-        DATA_RECORDS,
     localrule: True
-    run:
-        save_records(Path("data", SCALE), Path(output[0]))
 
 
 rule digits:
@@ -58,13 +54,13 @@ rule cluttered_mnist:
 
 rule phantom:
     output:
-        folder=directory("data/{scale}/phantom/{job}"),
+        folder=directory("data/{scale}/phantom/{patients}/{job}"),
         # What other rules read: only a file, and no folder, is compared by its checksum.
-        checksums="data/{scale}/phantom/{job}.sha256",
+        checksums="data/{scale}/phantom/{patients}/{job}.sha256",
     log:
-        "logs/{scale}/phantom/{job}.log",
+        "logs/{scale}/phantom/{patients}/{job}.log",
     benchmark:
-        "logs/{scale}/phantom/{job}.benchmark.tsv"
+        "logs/{scale}/phantom/{patients}/{job}.benchmark.tsv"
     params:
         n_patients=PARAMS.brats.n_patients,
         n_jobs=PARAMS.brats.n_jobs,
@@ -125,21 +121,15 @@ rule half_slice_part:
     resources:
         mem_mb=1500,  # of one patient, of four sequences in 64 bits at most
     params:
+        rules=get_half_slice_rules,
         source=get_case_folder,
         files=get_own_files,
         n_jobs=PARAMS.brats.n_jobs,
-        min_brain_fraction=PARAMS.brats.min_brain_fraction,
-        min_lesion_fraction=PARAMS.brats.min_lesion_fraction,
-        normalisation=PARAMS.brats.normalisation,
-        mirror_right="--mirror-right" if PARAMS.brats.mirror_right else "",
         version=HALF_SLICES_VERSION,
     shell:
         "segtrans half-slice-part --source {params.source:q} --split {input.split:q}"
         " --job {wildcards.job:q} --n-jobs {params.n_jobs}"
-        " --min-brain-fraction {params.min_brain_fraction}"
-        " --min-lesion-fraction {params.min_lesion_fraction}"
-        " --normalisation {params.normalisation:q} {params.mirror_right}"
-        " --output {output:q} 2> {log:q}"
+        " {params.rules:q} --output {output:q} 2> {log:q}"
 
 
 rule brats:
@@ -159,6 +149,11 @@ rule brats:
         "logs/{scale}/brats.benchmark.tsv"
     params:
         store_version=STORE_VERSION,
+        # Of its parts, which are gone when it is done: what made them is to be known from it.
+        rules=get_half_slice_rules,
+        source=get_case_folder,
+        files=get_own_files,
+        version=HALF_SLICES_VERSION,
     shell:
         "segtrans merge-half-slices --split {input.split:q} --output {output.data:q}"
         " --report data/{wildcards.scale:q}/brats_report {input.parts:q} 2> {log:q}"
