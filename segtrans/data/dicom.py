@@ -5,8 +5,8 @@ from pathlib import Path
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 CONVERT = (
-    "is DICOM; expected NIfTI: convert each series with `dcm2niix -z y -o OUT FOLDER`, register the "
-    "sequences to each other, extract the brain, and name the files as docs/brats.md says"
+    "is DICOM; expected NIfTI: convert each series with `dcm2niix -z y -o OUT FOLDER`, register "
+    "the sequences to each other, extract the brain, and name the files as docs/brats.md says"
 )
 
 

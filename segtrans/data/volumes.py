@@ -157,8 +157,8 @@ def _check_background(
             f"{name} {float(volume[0, 0, 0]):.4g}" for name, volume in volumes.items()
         )
         raise UserError(
-            f"{case_id}: {share:.0%} of the voxels are not 0 and would count as brain (a corner has "
-            f"{values}); expected an extracted brain on a background of 0; extract the brain, or "
+            f"{case_id}: {share:.0%} of the voxels are not 0 and would count as brain (a corner "
+            f"has {values}); expected an extracted brain on a background of 0; extract the brain, or "
             "set the background to 0"
         )
     if n_filled:

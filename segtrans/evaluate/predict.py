@@ -225,19 +225,18 @@ def _doubts(run: Run, case: Case) -> list[str]:
             "pipeline works, and no lesion"
         )
     spacing, shape = case.geometry.spacing_mm, next(iter(case.sequences.values())).shape
-    trained = parameters.get("spacing_mm"), parameters.get("volume_shape")
-    if None in trained:
-        doubts.append("the run does not say on which spacing and shape it was trained")
-        return doubts
-    if not np.allclose(spacing, trained[0], rtol=_SPACING_TOLERANCE, atol=0):
+    if missing := [key for key in ("spacing_mm", "volume_shape") if key not in parameters]:
+        return [*doubts, f"the run does not say which {missing[0]} it was trained on"]
+    trained_spacing, trained_slice = parameters["spacing_mm"], parameters["volume_shape"][:2]
+    if not np.allclose(spacing, trained_spacing, rtol=_SPACING_TOLERANCE, atol=0):
         doubts.append(
-            f"voxels of {_listed(spacing)} mm; the run was trained on {_listed(trained[0])} mm: "
-            "resample the scan"
+            f"voxels of {_listed(spacing)} mm; the run was trained on {_listed(trained_spacing)} "
+            "mm: resample the scan"
         )
-    if list(shape[:2]) != list(trained[1])[:2]:
+    if list(shape[:2]) != list(trained_slice):
         doubts.append(
             f"slices of {_listed(shape[:2])} voxels; the run was trained on "
-            f"{_listed(trained[1][:2])}: crop or pad the scan"
+            f"{_listed(trained_slice)}: crop or pad the scan"
         )
     return doubts
 

@@ -46,7 +46,7 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
 
 @contextmanager
 def all_or_none(output: Path, case_id: str, names: Sequence[str]) -> Iterator[Path]:
-    """Give a temporary folder in `output`; what is in it moves to `output` when the block ends well.
+    """Give a temporary folder in `output`; its files move there when the block ends well.
 
     Files of these names that are not written again are another run's, and are removed.
 

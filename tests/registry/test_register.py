@@ -23,6 +23,7 @@ from segtrans.params import load_params
 from segtrans.registry import model_name, register_best
 from segtrans.runs import read_run
 from segtrans.tracking import LOCAL_PORT, track_run
+from tests.limits import WAIT_S
 from tests.run_files import run_facts
 
 ROOT = Path(__file__).parents[2]
@@ -203,18 +204,18 @@ def test_a_served_model_answers_with_a_segmentation(write_run, store, tmp_path):
         answer = ask(f"http://127.0.0.1:{port}", process)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        process.wait(timeout=WAIT_S)
     assert answer.status_code == 200, answer.text
     served = np.array(answer.json()["predictions"])
     np.testing.assert_allclose(served, expected(folder), atol=1e-6)
 
 
 def ask(page, process):
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if requests.get(f"{page}/ping", timeout=5).ok:
+            if requests.get(f"{page}/ping", timeout=60).ok:
                 break
         except requests.RequestException:
             time.sleep(0.5)
-    return requests.post(f"{page}/invocations", json={"inputs": images().tolist()}, timeout=600)
+    return requests.post(f"{page}/invocations", json={"inputs": images().tolist()}, timeout=WAIT_S)

@@ -21,6 +21,7 @@ from segtrans.tracking import (
     open_pages,
     track_run,
 )
+from tests.limits import WAIT_S
 from tests.run_files import origin_of
 
 pytestmark = pytest.mark.slow
@@ -44,14 +45,14 @@ def server(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield uri
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        process.wait(timeout=WAIT_S)
 
 
 def _wait_until_healthy(uri: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if requests.get(f"{uri}/health", timeout=5).ok:
+            if requests.get(f"{uri}/health", timeout=60).ok:
                 return
         except requests.RequestException:
             time.sleep(0.5)
@@ -93,7 +94,7 @@ def test_the_server_of_a_local_store_shows_its_artefacts(
     run_id = track_run(run_folder)  # straight into the file, as the pipeline does by default
     uri = request.getfixturevalue("server")
     place = {"path": "weights.safetensors", "run_uuid": run_id}
-    answer = requests.get(f"{uri}/get-artifact", params=place, timeout=600)
+    answer = requests.get(f"{uri}/get-artifact", params=place, timeout=WAIT_S)
     assert answer.content == b"weights"
 
 
@@ -116,7 +117,7 @@ def pages(store: str, run_folder: Path, tmp_path: Path) -> Iterator[tuple[str, P
         yield page, output
     finally:
         process.terminate()  # it alone: MLflow ends with it
-        assert process.wait() == 0
+        assert process.wait(timeout=WAIT_S) == 0
         with socket.create_server(("127.0.0.1", port)):
             pass
 
@@ -127,7 +128,7 @@ def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
     page, output = pages
     assert requests.get(page, timeout=600).ok  # at once: it said so
     asked = {"experiment_ids": ["1"]}
-    answer = requests.post(f"{page}/api/2.0/mlflow/runs/search", json=asked, timeout=600)
+    answer = requests.post(f"{page}/api/2.0/mlflow/runs/search", json=asked, timeout=WAIT_S)
     (run,) = answer.json()["runs"]
     shown = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert shown["test/best/dice_soft_pooled"] == 0.55

@@ -14,6 +14,7 @@ import pytest
 
 from segtrans.errors import UserError
 from segtrans.train.device import claimed_devices, claimed_folder, visible_devices
+from tests.limits import WAIT_S
 
 CLAIM = (
     "import sys, time; from segtrans.train.device import claimed_devices\n"
@@ -80,7 +81,7 @@ def test_six_jobs_on_two_devices_never_share_one_and_use_both(monkeypatch, tmp_p
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         for _ in range(6)
     ]
-    held = [job.communicate(timeout=60)[0].split() for job in jobs]
+    held = [job.communicate(timeout=WAIT_S)[0].split() for job in jobs]
     assert {name for name, _, _ in held} == {"0", "1"}
     for device in ("0", "1"):
         times = sorted((float(begin), float(end)) for name, begin, end in held if name == device)

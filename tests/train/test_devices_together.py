@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import WAIT_S
+
 
 def train(cell, data, folder, *options):
     return subprocess.run(
@@ -18,7 +20,7 @@ def train(cell, data, folder, *options):
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=WAIT_S,
     )
 
 
@@ -94,7 +96,7 @@ def test_shared_trainings_resume_together(tiny_data, make_cell):
         ],
         capture_output=True,
         check=False,
-        timeout=240,
+        timeout=WAIT_S,
     )
     assert broken.returncode != 0
     again = train(cell, tiny_data, "broken", "--devices", "2")

@@ -20,6 +20,7 @@ from segtrans.evaluate.score import score_run
 from segtrans.methods.translation import Translation
 from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.runs import read_run
+from tests.limits import WAIT_S
 from tests.train.training import kept, newest_checkpoint, train
 
 RUN_FILES = {
@@ -337,7 +338,7 @@ def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
     assert n_kills >= 3
     assert not Path("killed/run.json").exists()
     last = start(cell, tiny_data, "killed")
-    text, _ = last.communicate(timeout=300)
+    text, _ = last.communicate(timeout=WAIT_S)
     assert last.returncode == 0, text
     assert "resumed at iteration" in text
     for name in RUN_FILES - {"run.json"}:
@@ -369,7 +370,7 @@ def test_a_second_training_on_the_same_checkpoints_is_refused(tiny_data, make_ce
         while newest_checkpoint() is None and first.poll() is None:
             time.sleep(0.02)
         second = start(make_cell("autoencoder"), tiny_data, "run")
-        text, _ = second.communicate(timeout=60)
+        text, _ = second.communicate(timeout=WAIT_S)
     finally:
         first.kill()
         first.communicate()

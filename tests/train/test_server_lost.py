@@ -10,6 +10,7 @@ import time
 import pytest
 import requests
 
+from tests.limits import WAIT_S
 from tests.train.training import n_records
 
 pytestmark = pytest.mark.slow
@@ -29,10 +30,10 @@ def serve(tmp_path):
         with (tmp_path / "server.log").open("a") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         started.append(process)
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
             try:
-                if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
+                if requests.get(f"http://127.0.0.1:{port}/health", timeout=60).ok:
                     return process
             except requests.RequestException:
                 time.sleep(0.5)
@@ -64,7 +65,7 @@ def test_training_ends_well_and_the_missing_history_is_replayed(
         time.sleep(0.02)
     assert training.poll() is None
     os.killpg(server.pid, signal.SIGKILL)
-    _, errors = training.communicate()
+    _, errors = training.communicate(timeout=WAIT_S)
     assert training.returncode == 0, errors
     assert "tracking is off for this run, training goes on" in errors
     serve()

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from tests.limits import WAIT_S
+
 pytestmark = pytest.mark.slow
 # Added to the stand-in: a training that lasts, and says that it has begun.
 SLOWLY = """
@@ -57,20 +59,20 @@ def test_killed_again_and_again_the_plain_command_finishes_the_work(start, tmp_p
         process.send_signal(signal.SIGKILL)
         process.communicate()
         refused = start()
-        text, _ = refused.communicate(timeout=60)
+        text, _ = refused.communicate(timeout=WAIT_S)
         assert refused.returncode != 0
         assert "--unlock" in text  # the message says the one command
         assert "Traceback" not in text
         unlocked = start("--unlock")
-        text, _ = unlocked.communicate(timeout=60)
+        text, _ = unlocked.communicate(timeout=WAIT_S)
         assert unlocked.returncode == 0, text
     time.sleep(1.5)  # trainings outlive their Snakemake
     process = start()
-    text, _ = process.communicate(timeout=120)
+    text, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, text
     assert len(list(tmp_path.glob("results/laptop/*/*/*/weights.safetensors"))) == 16
     assert (tmp_path / "results/laptop/table.md").exists()
-    text, _ = start("--dry-run").communicate(timeout=60)
+    text, _ = start("--dry-run").communicate(timeout=WAIT_S)
     assert "Nothing to be done" in text
 
 
@@ -78,8 +80,8 @@ def test_a_second_snakemake_is_refused_and_disturbs_nothing(start, tmp_path):
     first = start()
     wait_for_trainings(tmp_path, first, 1)
     second = start()
-    refusal, _ = second.communicate(timeout=60)
-    text, _ = first.communicate(timeout=120)
+    refusal, _ = second.communicate(timeout=WAIT_S)
+    text, _ = first.communicate(timeout=WAIT_S)
     assert second.returncode != 0
     assert "cannot be locked" in refusal
     assert "Traceback" not in refusal
@@ -121,7 +123,7 @@ def test_everything_killed_at_random_moments_ends_with_the_bytes_of_an_undisturb
     killed = copy_project(tmp_path / "killed")
     begun = time.monotonic()
     undisturbed = real(copy_project(tmp_path / "undisturbed"))
-    text, _ = undisturbed.communicate(timeout=400)
+    text, _ = undisturbed.communicate(timeout=WAIT_S)
     assert undisturbed.returncode == 0, text
     lasts_s = time.monotonic() - begun
     rng, n_killed = random.Random(5), 0
@@ -132,10 +134,10 @@ def test_everything_killed_at_random_moments_ends_with_the_bytes_of_an_undisturb
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)  # Snakemake and every job
         process.communicate()
-        real(killed, "--unlock").communicate(timeout=60)
+        real(killed, "--unlock").communicate(timeout=WAIT_S)
     assert n_killed >= 2
     last = real(killed)
-    text, _ = last.communicate(timeout=400)
+    text, _ = last.communicate(timeout=WAIT_S)
     assert last.returncode == 0, text
     expected = results(tmp_path / "undisturbed")
     assert len(expected) > 15

@@ -86,7 +86,6 @@ def test_trainings_get_a_gpu_each_and_a_killed_one_is_tried_again(
     assert (project / "results/laptop/table.csv").exists()
 
 
-@pytest.mark.timeout(1200)
 def test_a_training_cut_off_by_the_time_limit_continues_from_its_checkpoint(
     slurm, project, search_path
 ):
