@@ -158,8 +158,8 @@ def _check_background(
         )
         raise UserError(
             f"{case_id}: {share:.0%} of the voxels are not 0 and would count as brain (a corner "
-            f"has {values}); expected an extracted brain on a background of 0; extract the brain, or "
-            "set the background to 0"
+            f"has {values}); expected an extracted brain on a background of 0; extract the brain, "
+            "or set the background to 0"
         )
     if n_filled:
         note = f"{n_filled} of 8 corners are not 0 and count as brain; expected a background of 0"
