@@ -276,7 +276,7 @@ def test_files_and_folders_are_synced_before_the_folder_appears(tmp_path, pack, 
     assert before == {path.stat().st_ino for path in (folder, *folder.rglob("*"))}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     block=st.integers(0, 5),
     changes=st.dictionaries(st.integers(0, 511), st.integers(0, 255), max_size=4),

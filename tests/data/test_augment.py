@@ -91,7 +91,7 @@ def test_flips_are_exact(size, rows, columns):
     assert torch.equal(augment_masks(y, nothing(1, 2, **flips)), y.flip(axes))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     height=st.integers(3, 40),
     width=st.integers(3, 40),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score
@@ -72,7 +72,6 @@ images = st.integers(1, 4).flatmap(
 
 
 @given(images)
-@settings(deadline=None)
 def test_hard_dice_is_the_f1_score(pair):
     p, y = pair
     sums = image_sums(p, y, threshold=0.5)
@@ -87,7 +86,6 @@ def test_hard_dice_is_the_f1_score(pair):
 
 
 @given(images, st.integers(1, 4))
-@settings(deadline=None)
 def test_blocks_of_any_size_give_the_same_sums(pair, size):
     p, y = pair
     whole = image_sums(p, y, threshold=0.5)

@@ -49,7 +49,7 @@ def test_dice_pools_the_batch():
     assert dice_loss(1 - y_seg, y).item() == pytest.approx(1 - 1 / 9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31), n_classes=st.integers(1, 4))
 def test_dice_lies_between_0_and_1_and_0_means_equal(seed, n_classes):
     generator = torch.Generator().manual_seed(seed)
