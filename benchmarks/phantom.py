@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lines import Line, best_seconds, use_one_core
-from segtrans.data.phantom import grade_of, make_patient, write_phantoms
+from segtrans.data.phantom import make_patient, write_phantoms
+from segtrans.data.phantom_grades import grade_of
 from segtrans.data.phantom_anatomy import Template, load_template
 
 N_PATIENTS = 2

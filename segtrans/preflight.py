@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from segtrans.data.labels import choose_digits
-from segtrans.data.split import split_digits
+from segtrans.data.phantom_grades import grade_of
+from segtrans.data.split import split_digits, split_patients
 from segtrans.errors import UserError
 from segtrans.layers import lay_over
 from segtrans.params import Params, load_params, own_values, params_of
@@ -56,6 +57,7 @@ def read_scale(
     params = load_params(default, *map(_shown, files), overlay=parse_options(options))
     check_folders(params)
     check_labels(params)
+    check_patients(params)
     if any(_DRY_RUN.fullmatch(argument) for argument in argv):
         for line in own_values(params):
             print(f"segtrans: {line}", file=sys.stderr)
@@ -111,6 +113,23 @@ def check_labels(params: Params) -> None:
             except UserError as error:
                 place = task if variant is None else f"variant {variant} of {task}"
                 raise UserError(f"{place}: {error}") from None
+
+
+def check_patients(params: Params) -> None:
+    """Raises: UserError: made-up patients, known beforehand, cannot be split so."""
+    brats = params.brats
+    if brats.source != "phantom" or all(TASKS[t].subjects != "patients" for t in params.tasks):
+        return
+    try:
+        split_patients(
+            {str(patient): grade_of(patient) for patient in range(brats.n_patients)},
+            valid_fraction=brats.valid_fraction,
+            test_fraction=brats.test_fraction,
+            rotation=brats.rotation,
+            data_seed=params.data_seed,
+        )
+    except UserError as error:
+        raise UserError(f"brats: {error}") from None
 
 
 def _shown(file: Path) -> Path:

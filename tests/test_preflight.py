@@ -110,3 +110,17 @@ def test_more_labels_than_there_are_digits_of_the_class_are_refused(option, word
 
 def test_as_many_labels_as_there_are_digits_of_the_class_are_not():
     assert read(DIGITS, "labels={fraction: 0.1035}").labels.fraction == 0.1035
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("brats={rotation: 8}", "brats: rotation = 8: .* 0 to 7"),
+        ("brats={valid_fraction: 0.5, test_fraction: 0.49}", "brats: 24 patients, .* every fold"),
+    ],
+)
+def test_made_up_patients_that_cannot_be_split_so_are_refused(option, words):
+    with pytest.raises(UserError, match=words):
+        read(option)
+    assert read(DIGITS, option).tasks == ("mnist48_simple",)  # no patients, no refusal
+    assert read("brats={rotation: 7}").brats.rotation == 7

@@ -26,8 +26,9 @@ from segtrans.data.phantom_anatomy import (
 )
 from segtrans.data.phantom_contrast import LOOKS, acquire, draw_details
 from segtrans.data.phantom_fields import Box
+from segtrans.data.phantom_grades import Grade, grade_of
 from segtrans.data.phantom_tissue import make_tissue
-from segtrans.data.phantom_tumour import Grade, draw_tumour, grow, push
+from segtrans.data.phantom_tumour import draw_tumour, grow, push
 from segtrans.errors import UserError
 from segtrans.versions import PHANTOM_VERSION
 
@@ -87,11 +88,6 @@ def write_checksums(folder: Path, output: Path) -> None:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         lines.append(f"{digest}  {file.relative_to(folder)}\n")
     write_text(output, "".join(lines))
-
-
-def grade_of(patient: int) -> Grade:
-    """Every fourth patient is of low grade, the second being the first."""
-    return "LGG" if patient % 4 == 1 else "HGG"
 
 
 def make_patient(

@@ -6,7 +6,6 @@ spreads from it, along white matter.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +21,8 @@ from segtrans.data.phantom_fields import (
     smoothstep,
     within,
 )
+from segtrans.data.phantom_grades import Grade
 from segtrans.data.phantom_tissue import Tissue
-
-Grade = Literal["HGG", "LGG"]
 
 NECROTIC, OEDEMA, ENHANCING = 1, 2, 4  # BraTS 2017; NECROTIC is any core that does not enhance
 

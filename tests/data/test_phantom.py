@@ -16,7 +16,8 @@ from scipy import ndimage
 
 from segtrans.atomic import temporary_path
 from segtrans.data import phantom, phantom_anatomy
-from segtrans.data.phantom import grade_of, write_checksums, write_phantoms
+from segtrans.data.phantom import write_checksums, write_phantoms
+from segtrans.data.phantom_grades import grade_of
 from segtrans.errors import UserError
 from segtrans.versions import PHANTOM_VERSION
 

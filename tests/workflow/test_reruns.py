@@ -192,11 +192,12 @@ def test_a_command_line_that_is_no_yaml_is_one_line(interpreter, project):
 
 
 def test_a_failed_jobs_own_line_is_shown(project):
-    """Here with the real command: the folder of digits does not exist."""
-    digits = "digits={source: directory, directory: nowhere}"
+    """Here with the real command: the folder of digits holds none."""
+    (project / "empty").mkdir()
+    digits = "digits={source: directory, directory: empty}"
     answer = snakemake(Path(sys.executable), project, "--config", digits, "--quiet", "rules")
     assert answer.returncode == 1
-    assert "digits.log: segtrans: error: nowhere: no such folder" in answer.stderr
+    assert "digits.log: segtrans: error: empty: " in answer.stderr
 
 
 def test_one_key_on_the_command_line_is_laid_over_the_file(interpreter, project):
