@@ -8,7 +8,9 @@ and the SHA-256 of its content, which goes where the files go.
 
 import hashlib
 import json
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +22,7 @@ from segtrans.atomic import write_json
 from segtrans.errors import UserError
 from segtrans.validation import validate
 
+METADATA = Path(".snakemake/metadata")
 RECORDS = "records.json"
 _TIMESTAMP = ".snakemake_timestamp"  # Snakemake's, in a folder that a job makes
 _UNKNOWN = MetadataRecord(
@@ -29,10 +32,13 @@ _UNKNOWN = MetadataRecord(
 
 
 class _Entry(BaseModel):
-    """One file: its content, and Snakemake's record of the job that made it."""
+    """One file: its content, and Snakemake's record of the job that made it.
+
+    A temporary file has no content any more; its record is compared all the same.
+    """
 
     model_config = ConfigDict(extra="forbid")
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     record: dict[str, Any]
 
 
@@ -60,7 +66,7 @@ def check_records(folders: Iterable[Path], is_output: Callable[[str], bool]) -> 
         By folder, the paths that are not believed, and what is wrong with its `records.json`.
     """
     snakemake = FilePersistence(nolock=True)
-    _remove_damaged(Path(".snakemake/metadata"))
+    _remove_damaged()
     believed: dict[str, MetadataRecord] = {}
     contents: dict[str, str] = {}
     problems = []
@@ -79,11 +85,20 @@ def check_records(folders: Iterable[Path], is_output: Callable[[str], bool]) -> 
                     record = made
                     snakemake._write_record(name, made)
             believed[name] = record
-            if entry and record == made:
+            if entry and entry.sha256 and record == made:
                 contents[name] = entry.sha256
+        _restore_temporary(snakemake, entries)
         problems.append(of_folder)
     _show_other_inputs(believed, contents)
     return problems
+
+
+def _restore_temporary(snakemake: FilePersistence, entries: dict[str, _Entry]) -> None:
+    """Give back the records of files that are gone, where Snakemake has none."""
+    for name, entry in entries.items():
+        is_gone = entry.sha256 is None and not _exists(name)
+        if is_gone and _record(snakemake, Path(name)) is None:
+            snakemake._write_record(name, MetadataRecord.model_validate(entry.record))
 
 
 def _show_other_inputs(believed: dict[str, MetadataRecord], contents: dict[str, str]) -> None:
@@ -102,7 +117,7 @@ def save_records(folder: Path, is_output: Callable[[str], bool]) -> None:
     snakemake = FilePersistence(nolock=True)
     old, _ = _read(folder)
     # An entry is bound to a content: one of a file that is no output now does not harm.
-    entries = {name: entry for name, entry in old.items() if _exists(name)}
+    entries = {name: entry for name, entry in old.items() if entry.sha256 and _exists(name)}
     for path in _outputs(folder, is_output):
         record = _record(snakemake, path)
         if record is None or not _is_untouched(path, record):
@@ -110,6 +125,11 @@ def save_records(folder: Path, is_output: Callable[[str], bool]) -> None:
         content = record.model_dump()
         if str(path) not in entries or entries[str(path)].record != content:
             entries[str(path)] = _Entry(sha256=_sha256(path), record=content)
+    for name in _recorded():
+        if _is_below(name, folder) and not _exists(name) and is_output(name):
+            record = _record(snakemake, Path(name))
+            if record is not None:
+                entries[name] = _Entry(sha256=None, record=record.model_dump())
     records = _Records(version=1, files=entries)
     if entries != old or not (folder / RECORDS).exists():
         write_json(folder / RECORDS, records.model_dump())
@@ -143,9 +163,18 @@ def _exists(name: str) -> bool:
         return False
 
 
-def _remove_damaged(metadata: Path) -> None:
+def _recorded() -> Iterator[str]:
+    """Names of all files that Snakemake has a record of; it shares long ones out to folders."""
+    for path in sorted(METADATA.rglob("*")):
+        if path.is_file():
+            parts = path.relative_to(METADATA).parts
+            with suppress(ValueError):  # no record's name
+                yield urlsafe_b64decode("".join(part.lstrip("@") for part in parts)).decode()
+
+
+def _remove_damaged() -> None:
     """Remove what a kill or a full disk left of a record: Snakemake cannot read all of that."""
-    for path in metadata.rglob("*"):
+    for path in METADATA.rglob("*"):
         if path.is_file():
             try:
                 MetadataRecord.model_validate(json.loads(path.read_bytes()))

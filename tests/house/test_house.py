@@ -50,7 +50,7 @@ ONLY_IN = {
     "h5py": {"data/store.py"},
     "mlflow": {"tracking", "registry"},
     "monai": set(),
-    "snakemake": {"records.py"},
+    "snakemake": {"records.py"},  # which reads and writes its records
     "dvc": set(),
     "pickle": set(),
 }

@@ -14,7 +14,7 @@ from tests.workflow.plans import snakemake
 ROOT = Path(__file__).parents[2]
 STAND_IN = """\
 #!{python}
-import json, pathlib, sys
+import json, pathlib, sys, zlib
 verb, rest = sys.argv[1], sys.argv[2:]
 options = dict(zip(rest, rest[1:]))
 names = {{
@@ -37,6 +37,10 @@ for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
     made_by = " ".join(sys.argv[1:])  # other arguments, other results
     path.write_text(json.dumps({{made_by: "id"}}) if verb == "track" else made_by)
+if "--output-json" in options:  # other trainings, other numbers
+    runs = b"".join(pathlib.Path(run, "run.json").read_bytes() for run in rest if "seed" in run)
+    dice = {{"dice_soft_pooled_test": zlib.crc32(runs) / 2**32}}
+    pathlib.Path(options["--output-json"]).write_text(json.dumps({{"task": {{"row": dice}}}}))
 """
 
 
