@@ -64,6 +64,7 @@ if all(
     TASK_FIGURES += ["labels.png"]
 TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
+CUDA_MB = 4000  # of the machine's memory, for its libraries
 JOBS = range(PARAMS.brats.n_jobs)
 # Where this scale's files stand, each with its records.json.
 FOLDERS = [Path("data", SCALE), Path("results", SCALE)]
@@ -94,8 +95,9 @@ if "mem_mb" not in workflow.global_resources:
 
 
 def is_output(path):
-    """Whether a rule makes this file."""
-    return any(output.match(path) for rule in workflow.rules for output in rule.output)
+    """Whether a rule makes this file, and it alone: tracked.json is written again and again."""
+    rules = [rule for rule in workflow.rules if rule.name != "track"]
+    return any(output.match(path) for rule in rules for output in rule.output)
 
 
 def check_folders():
@@ -140,9 +142,15 @@ def get_variant(wildcards):
     return f"--variant {variant}" if variant else ""
 
 
-def get_memory_mb(wildcards):
-    """What a training is expected to need at most."""
-    return training_memory_mb(resolve(wildcards), PARAMS)
+def get_grown(memory_mb, attempt):
+    """What to ask for at a retry: a job that was killed may have needed more."""
+    return round(memory_mb * min(1 + (attempt - 1) / 2, 3))
+
+
+def get_memory_mb(wildcards, attempt):
+    """What a training is expected to need at most, with CUDA's own where there are GPUs."""
+    cuda_mb = CUDA_MB if workflow.global_resources["gpu"].value else 0
+    return get_grown(training_memory_mb(resolve(wildcards), PARAMS) + cuda_mb, attempt)
 
 
 def get_digits_source(wildcards):
@@ -155,7 +163,11 @@ def get_idx_files(wildcards):
     """The user's own IDX files: other digits make other data."""
     folder = PARAMS.digits.directory if PARAMS.digits.source == "directory" else None
     try:
-        return [str(path) for path in walk(Path(folder)) if "ubyte" in path.name] if folder else []
+        return (
+            [str(path) for path in walk(Path(folder)) if "ubyte" in path.name]
+            if folder
+            else []
+        )
     except UserError:
         return []  # the job says it in one line
 

@@ -14,6 +14,8 @@ rule digits:
         "logs/{scale}/digits.log",
     benchmark:
         "logs/{scale}/digits.benchmark.tsv"
+    # Compute nodes have no internet, and the source can be a download.
+    localrule: True
     params:
         source=get_digits_source,
         downloads="data/downloads/mnist",
@@ -79,6 +81,8 @@ rule decathlon:
         "logs/decathlon.log",
     benchmark:
         "logs/decathlon.benchmark.tsv"
+    # Compute nodes have no internet.
+    localrule: True
     params:
         downloads="data/downloads/decathlon",
     shell:
@@ -119,7 +123,8 @@ rule half_slice_part:
     benchmark:
         "logs/{scale}/half_slices/{job}.benchmark.tsv"
     resources:
-        mem_mb=1500,  # of one patient, of four sequences in 64 bits at most
+        # of one patient, of four sequences in 64 bits at most
+        mem_mb=lambda wildcards, attempt: get_grown(1500, attempt),
     params:
         rules=get_half_slice_rules,
         source=get_case_folder,
