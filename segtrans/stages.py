@@ -114,6 +114,12 @@ class BratsParams(Block):
     mirror_right: bool = Field(
         description="mirror right half-slices, so that the midline is on one side"
     )
+    label_classes: (
+        Annotated[tuple[Annotated[int, Field(ge=0, le=3)], ...], Field(min_length=1)] | None
+    ) = Field(
+        description="class of the masks' labels 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, "
+        "3 enhancing; null: as the layout of the files has them"
+    )
 
     @model_validator(mode="after")
     def _fits_the_source(self) -> Self:

@@ -28,6 +28,13 @@ MinBrain = Annotated[
 ]
 MinLesion = Annotated[float, typer.Option(help="Least share of lesion in the brain of P.")]
 Normalisation = Annotated[str, typer.Option(help="per_sequence or joint.")]
+LabelClasses = Annotated[
+    str | None,
+    typer.Option(
+        help="Class of the masks' labels 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, "
+        "3 enhancing; such as 1,2,3,0. Default: as the layout has them."
+    ),
+]
 MirrorRight = Annotated[bool, typer.Option(help="Mirror the right half-slices.")]
 Report = Annotated[Path, typer.Option(help="Folder of the report: counts, reasons, a picture.")]
 
@@ -98,16 +105,19 @@ def half_slice_part(
     min_lesion_fraction: MinLesion = 0.01,
     normalisation: Normalisation = "per_sequence",
     mirror_right: MirrorRight = False,
+    label_classes: LabelClasses = None,
 ) -> None:
     """Make the half-slices of some of the patients: one of several jobs of `half-slices`."""
     from segtrans.data.brats import write_part
     from segtrans.data.half_slices import HalfSliceRules
+    from segtrans.data.masks import parse_label_classes
 
     rules = HalfSliceRules(
         min_brain_fraction=min_brain_fraction,
         min_lesion_fraction=min_lesion_fraction,
         normalisation=normalisation,
         mirror_right=mirror_right,
+        label_classes=parse_label_classes(label_classes),
     )
     write_part(source, split, output, rules=rules, job=job, n_jobs=n_jobs)
 
@@ -139,11 +149,13 @@ def half_slices(
     min_lesion_fraction: MinLesion = 0.01,
     normalisation: Normalisation = "per_sequence",
     mirror_right: MirrorRight = False,
+    label_classes: LabelClasses = None,
     data_seed: DataSeed = 0,
 ) -> None:
     """Make a data set of half-slices (P and A) from a folder of cases, and report on it."""
     from segtrans.data.brats import write_half_slices
     from segtrans.data.half_slices import HalfSliceRules
+    from segtrans.data.masks import parse_label_classes
     from segtrans.evaluate.half_slice_report import write_report
 
     rules = HalfSliceRules(
@@ -151,6 +163,7 @@ def half_slices(
         min_lesion_fraction=min_lesion_fraction,
         normalisation=normalisation,
         mirror_right=mirror_right,
+        label_classes=parse_label_classes(label_classes),
     )
     patients = write_half_slices(
         source,

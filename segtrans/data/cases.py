@@ -32,6 +32,7 @@ from segtrans.data.case_tables import (
     read_grades,
     read_patients,
 )
+from segtrans.data.dicom import CONVERT, find_dicom
 from segtrans.data.walk import walk
 from segtrans.errors import UserError
 
@@ -163,6 +164,8 @@ def _find(folder: Path, paths: list[Path]) -> tuple[list[CaseFiles], list[NamedF
         groups.setdefault((file.case_id, file.path.parent), []).append(file)
     whole = [group for _, group in sorted(groups.items()) if {f.role for f in group} != {"mask"}]
     if not whole:
+        if (dicom := find_dicom(walk(folder))) is not None:
+            raise UserError(f"{folder}: no case in it: {dicom.relative_to(folder)} {CONVERT}")
         raise UserError(
             f"{folder}: no case in it; expected NIfTI files (.nii or .nii.gz) of "
             f"{', or '.join(TITLES.values())}; {listed(folder)}"
@@ -249,6 +252,8 @@ def _msd_case(image: Path, case_id: str, grade: str | None) -> CaseFiles:
 def _case_of_file(path: Path) -> CaseFiles:
     name, file = stem(path), recognise(path)
     if name is None:
+        if find_dicom([path]) is not None:
+            raise UserError(f"{path}: {CONVERT}")
         raise UserError(f"{path}: no NIfTI file by its name; expected .nii.gz or .nii")
     if file is not None and file.layout != MSD:
         raise UserError(

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.affines import voxel_sizes
 from nibabel.orientations import io_orientation
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from segtrans.data.cases import CaseFiles
+from segtrans.data.geometry import geometry_of
 from segtrans.errors import UserError
 from segtrans.tasks import TASKS
 
@@ -98,13 +98,13 @@ def _read_grid(path: Path) -> Grid | None:
         header = _parse(content)
         if header is None:
             return None
-        shape, affine = header.get_data_shape(), header.get_best_affine()
-        axes = io_orientation(affine)[:, 0]
-        if len(shape) < 3 or not np.isfinite(axes).all():
+        shape = header.get_data_shape()
+        if len(shape) < 3:
             return None
-        order = np.argsort(axes)
+        geometry, _ = geometry_of(header, path)
+        order = np.argsort(io_orientation(geometry.affine)[:, 0])
         x, y, z = (int(shape[axis]) for axis in order)
-        sizes = [round(float(voxel_sizes(affine)[axis]), 4) for axis in order]
+        sizes = [round(mm, 4) for mm in geometry.spacing_mm]
     except (OSError, EOFError, zlib.error, ValueError, HeaderDataError, WrapStructError):
         return None
     return Grid((x, y, z), (sizes[0], sizes[1], sizes[2]))

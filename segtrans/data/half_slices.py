@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.masks import check_label_classes
 from segtrans.errors import UserError
 
 SIDES = ("right", "left")
 # Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
 Z_SCORE_SCALE = 0.2
+_LEAST_SD = 1e-30  # one over it is a number in float32
 
 Volumes = dict[str, NDArray[Any]]
 
@@ -28,12 +30,22 @@ class HalfSliceRules:
         min_lesion_fraction: least share of lesion pixels among the brain pixels of P.
         normalisation: `per_sequence`, or `joint`: mean and sd over all sequences together.
         mirror_right: mirror right half-slices, so that the midline is on one side.
+        label_classes: class of the masks' labels 1, 2, 3... in turn; None: as their layout says.
     """
 
     min_brain_fraction: float
     min_lesion_fraction: float
     normalisation: str
     mirror_right: bool
+    label_classes: tuple[int, ...] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decided a data set, for JSON; no label_classes where there are none."""
+        facts = vars(self)
+        if self.label_classes is None:
+            return {name: value for name, value in facts.items() if name != "label_classes"}
+        return facts | {"label_classes": list(self.label_classes)}
 
     def __post_init__(self) -> None:
         """Refuse what no volume could be prepared by."""
@@ -42,6 +54,8 @@ class HalfSliceRules:
                 raise UserError(f"{name} = {getattr(self, name)}: between 0 and 1")
         if self.normalisation not in ("per_sequence", "joint"):
             raise UserError(f"normalisation = {self.normalisation}: allowed: per_sequence, joint")
+        if self.label_classes is not None:
+            check_label_classes(self.label_classes)
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ def intensities_of(
     """Mean and standard deviation over the brain of the whole volume.
 
     Raises:
-        UserError: a sequence has one value everywhere in the brain.
+        UserError: a sequence has one value everywhere in the brain, or varies below 1e-30.
     """
     values = {name: volume[brain] for name, volume in volumes.items()}
     mean = {name: float(v.mean(dtype=np.float64)) for name, v in values.items()}
@@ -108,10 +122,10 @@ def intensities_of(
         variance = sum(sd[n] ** 2 + (mean[n] - centre) ** 2 for n in mean) / len(mean)
         mean, sd = dict.fromkeys(mean, centre), dict.fromkeys(sd, variance**0.5)
     for name in sd:
-        if not sd[name] > 0:
+        if not sd[name] > _LEAST_SD:
             raise UserError(
                 f"{case_id}: sequence {name} has one value, {mean[name]:g}, everywhere in the "
-                "brain; expected a scan; take the case out or mend the file"
+                f"brain (sd {sd[name]:g}); expected a scan; take the case out or mend the file"
             )
     return Intensities(mean, sd)
 

@@ -17,9 +17,14 @@ CLASSES = (0, 1, 2, 3)
 _BRATS_LABELS = {1: 1, 2: 2, 3: 3, 4: 3}
 _MSD_LABELS = {1: 2, 2: 1, 3: 3}
 _ROUNDING = 1e-3
+_N_LABELS = 256
+_EXPECTED = (
+    "the class of each label 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, 3 enhancing; such "
+    "as 1,2,3,0"
+)
 # What 3 and 4 are where both stand in one mask; files do not tell which it is.
 _WITH_3_AND_4 = (
-    "in BraTS 2013 and 2015 3 is non-enhancing core and 4 enhancing (label_classes 1,2,1,3), in "
+    "in BraTS 2013 and 2015 3 is non-enhancing core and 4 enhancing (1,2,1,3), in "
     "BraTS-PED 1 is enhancing, 2 and 3 core and 4 oedema (3,1,1,2), in BraTS 2024 after treatment "
     "4 is a resection cavity (1,2,3,0)"
 )
@@ -31,12 +36,24 @@ def check_label_classes(label_classes: Sequence[int]) -> None:
     Raises:
         UserError: a class is none of 0 to 3, or none is a lesion.
     """
-    if not set(label_classes) <= set(CLASSES) or not any(label_classes):
+    is_known = set(label_classes) <= set(CLASSES) and len(label_classes) < _N_LABELS
+    if not is_known or not any(label_classes):
         listed = ",".join(map(str, label_classes)) or "nothing"
-        raise UserError(
-            f"label_classes = {listed}: expected the class of each label 1, 2, 3... in turn: 0 no "
-            "lesion, 1 core, 2 oedema, 3 enhancing; such as 1,2,3,0"
-        )
+        raise UserError(f"label_classes = {listed}: expected {_EXPECTED}")
+
+
+def parse_label_classes(text: str | None) -> tuple[int, ...] | None:
+    """Classes as the command line has them, such as "1,2,3,0"; None for nothing.
+
+    Raises:
+        UserError: it is no list of classes.
+    """
+    if text is None:
+        return None
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise UserError(f"label_classes = {text}: expected {_EXPECTED}")
+    return tuple(int(number) for number in numbers)
 
 
 def classes_of(
@@ -63,7 +80,7 @@ def classes_of(
         _check_clear(labels, path, layout)
     if stored.dtype.kind == "f":
         stored = np.rint(stored)
-    classes = np.zeros(256, np.uint8)
+    classes = np.zeros(_N_LABELS, np.uint8)
     classes[list(known)] = list(known.values())
     mask = stored.astype(np.uint8)
     if any(known[label] != label for label in labels if label != 0):

@@ -43,7 +43,7 @@ def save_part(
     """
     with atomic_path(output) as temporary, ZipFile(temporary, "x") as archive:
         patients = [_add(archive, files, folds[files.case_id], rules) for files in cases]
-        facts = {"patients": patients, "rules": vars(rules)}
+        facts = {"patients": patients, "rules": rules.facts}
         _write_array(archive, _FACTS, np.array(json.dumps(facts)))
 
 
@@ -110,7 +110,7 @@ def _read_arrays(part: Path, names: Sequence[str]) -> Iterator[NDArray[Any]]:
 
 def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -> Patient:
     """Prepare one patient and write the half-slices; what is known of the patient is returned."""
-    case = read_case(files, with_mask=True)
+    case = read_case(files, with_mask=True, label_classes=rules.label_classes)
     if case.mask is None:
         raise UserError(f"{files.case_id}: no mask; a case to train on needs one")
     domains, intensities = make_half_slices(case.sequences, case.mask, rules, case_id=files.case_id)

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from segtrans.data.cases import find_case, find_cases
+from segtrans.data.half_slices import HalfSliceRules, brain_of, make_half_slices
+from segtrans.data.masks import parse_label_classes
+from segtrans.data.phantom import write_phantoms
 from segtrans.data.volumes import read_case
 from segtrans.errors import UserError
 
@@ -361,7 +364,7 @@ BAD = {
     "negative label": (labels(0, -1, dtype=np.int16), ["label -1 is unknown"]),
     "2024": (
         labels(0, 1, 2, 3, 4),
-        ["labels 3 and 4 together", "label_classes 1,2,1,3", "resection cavity"],
+        ["labels 3 and 4 together", "2015 3 is", "(1,2,1,3)", "(3,1,1,2)", "resection cavity"],
     ),
     "singular": (singular, ["case_t1.nii.gz", "affine has no inverse"]),
     "complex": (
@@ -425,7 +428,10 @@ def test_in_the_names_of_2023_a_4_is_a_cavity_even_where_nothing_enhances(tmp_pa
     for name, volume in volumes.items():
         nib.save(nib.Nifti1Image(volume, AFFINE), tmp_path / f"case-{suffixes[name]}.nii.gz")
     assert set(np.unique(volumes["mask"])) == {0, 1, 2, 4}
-    with pytest.raises(UserError, match=r"case-seg.nii.gz: has label 4 .* resection cavity"):
+    with pytest.raises(
+        UserError,
+        match=r"case-seg.nii.gz: has label 4 .* resection cavity",
+    ):
         read(tmp_path)
 
 
@@ -442,3 +448,111 @@ def test_a_real_scan_is_read_as_it_is():
     assert case.sequences["t1"].min() < 0 or case.sequences["flair"].min() < 0
     assert case.mask.shape == (240, 240, 155)
     assert case.geometry.spacing_mm == pytest.approx((1, 1, 1))
+
+
+def z_scored(source, target):
+    """Write a case anew as many store normalised scans: z-scores as int16 with slope, intercept."""
+    target.mkdir()
+    names = sorted(path.name for path in source.glob("*.nii.gz"))
+    stored = {name: nib.load(source / name) for name in names}
+    scans = {name: image.get_fdata() for name, image in stored.items() if "_seg" not in name}
+    for name, image in stored.items():
+        if name in scans:
+            brain = scans[name] != 0
+            values = (scans[name] - scans[name][brain].mean()) / scans[name][brain].std()
+            values[~brain] = 0
+            scaled = nib.Nifti1Image(values, image.affine)
+            scaled.set_data_dtype(np.int16)  # nibabel then chooses slope and intercept
+            nib.save(scaled, target / name)
+            assert nib.load(target / name).dataobj.inter != 0
+        else:
+            nib.save(image, target / name)
+    return target
+
+
+def prepared(folder):
+    case = read_case(find_case(folder), with_mask=True)
+    paper = HalfSliceRules(
+        min_brain_fraction=0.25,
+        min_lesion_fraction=0.01,
+        normalisation="per_sequence",
+        mirror_right=False,
+    )
+    domains, _ = make_half_slices(case.sequences, case.mask, paper, case_id="case")
+    return np.count_nonzero(brain_of(case.sequences)), domains.counts
+
+
+def test_z_scores_in_whole_numbers_have_the_background_of_the_scan(tmp_path):
+    write_phantoms(tmp_path / "phantoms", first=0, last=1, n_patients=3, data_seed=0)
+    (mask,) = (tmp_path / "phantoms").rglob("*_seg.nii.gz")
+    for path in mask.parent.iterdir():  # some slices with a lesion are enough
+        nib.save(nib.load(path).slicer[:, :, 60:90], path)
+    given, found = prepared(mask.parent), prepared(z_scored(mask.parent, tmp_path / "scaled"))
+    assert given[1]["present"] + given[1]["absent"] > 0
+    assert found[1] == given[1]
+    assert found[0] == pytest.approx(given[0], rel=1e-4)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real patient's scan is not here")
+def test_a_real_scan_in_z_scores_gives_the_half_slices_it_gave(tmp_path):
+    _, counts = prepared(z_scored(REAL, tmp_path / "scaled"))
+    assert (counts["present"], counts["absent"]) == (2, 60)
+
+
+def test_brain_of_one_step_in_one_sequence_keeps_its_value(tmp_path):
+    volumes = scan()
+    for name in ("t1", "t2", "t1c", "flair"):
+        volumes[name] = np.where(volumes[name] == 0, 0, 7).astype(np.int16)
+        volumes[name][0] = 20
+        volumes[name][3, 3, 3] = 21 if name == "t1" else 50
+        volumes[name][4, 4, 4] = 21
+    folder = write(tmp_path, volumes)
+    for name in ("t1", "t2", "t1c", "flair"):
+        path = folder / f"case_{SUFFIXES[name]}.nii.gz"
+        raw = bytearray(gzip.decompress(path.read_bytes()))
+        struct.pack_into("<2f", raw, 112, 0.5, -10.2)
+        path.write_bytes(gzip.compress(bytes(raw)))
+    case = read(folder)
+    assert not any(volume[0].any() for volume in case.sequences.values())
+    assert not any(volume[4, 4, 4] for volume in case.sequences.values())
+    assert case.sequences["t1"][3, 3, 3] == pytest.approx(0.3)
+
+
+def test_corners_that_are_not_0_are_said(tmp_path, capsys):
+    case = read(write(tmp_path, scan()))
+    assert case.notes == (
+        "its scan: 4 of 8 corners are not 0 and count as brain; expected a background of 0",
+    )
+    assert f"segtrans: warning: case: {case.notes[0]}" in capsys.readouterr().err
+
+
+def test_headers_without_a_form_are_said(tmp_path, capsys):
+    folder = write(tmp_path, scan())
+    forms(names=tuple(SUFFIXES))(folder)
+    case = read(folder)
+    assert "t1, t2, t1c, flair, mask: has neither sform nor qform" in case.notes[0]
+    assert "left and right are a guess" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [1e-7, -4e-4])
+def test_labels_a_rounding_error_from_whole_are_whole(tmp_path, error):
+    folder, volumes = write(tmp_path, scan()), scan()
+    mask = volumes["mask"]
+    change(folder, "mask", np.where(mask > 0, mask + error, 0))
+    case = read(folder)
+    np.testing.assert_array_equal(case.mask, np.where(mask == 4, 3, mask))
+    assert case.label_convention == "1, 2, 4"
+
+
+@pytest.mark.parametrize(("text", "enhancing"), [("1,2,3,0", 3), ("1,2,1,3", 4), ("3,1,1,2", 1)])
+def test_the_user_can_say_what_labels_mean(tmp_path, text, enhancing):
+    volumes = scan()
+    volumes["mask"] = np.resize(np.arange(5, dtype=np.uint8), SHAPE)
+    files = find_case(write(tmp_path, volumes))
+    classes = parse_label_classes(text)
+    case = read_case(files, with_mask=True, label_classes=classes)
+    np.testing.assert_array_equal(case.mask, np.array([0, *classes])[volumes["mask"]])
+    np.testing.assert_array_equal(case.mask == 3, volumes["mask"] == enhancing)
+    assert text in case.label_convention
+    with pytest.raises(UserError, match="label 4 is unknown; expected 0 and 1, 2, 3, as label_cl"):
+        read_case(files, with_mask=True, label_classes=(1, 2, 3))

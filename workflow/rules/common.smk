@@ -201,7 +201,12 @@ def get_half_slice_rules(wildcards):
         *("--min-lesion-fraction", PARAMS.brats.min_lesion_fraction),
         *("--normalisation", PARAMS.brats.normalisation),
     ]
-    return [str(o) for o in options] + ["--mirror-right"] * PARAMS.brats.mirror_right
+    if PARAMS.brats.mirror_right:
+        options.append("--mirror-right")
+    if PARAMS.brats.label_classes is not None:
+        classes = ",".join(map(str, PARAMS.brats.label_classes))
+        options += ["--label-classes", classes]
+    return [str(option) for option in options]
 
 
 def get_own_files(wildcards):
