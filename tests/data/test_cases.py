@@ -295,3 +295,20 @@ def test_a_table_of_patients_that_leaves_a_case_open_is_refused(tmp_path, text, 
     (tmp_path / "dataset.csv").write_text(text)
     with pytest.raises(UserError, match=words):
         find_cases(tmp_path)
+
+
+@pytest.mark.parametrize("find", [find_case, find_cases])
+def test_dicom_is_called_dicom_with_a_way_to_convert_it(tmp_path, find):
+    (tmp_path / "series").mkdir()
+    (tmp_path / "a.txt").write_text("notes")
+    for name in ("IM0001", "IM0002.dcm"):
+        (tmp_path / "series" / name).write_bytes(bytes(128) + b"DICM" + bytes(64))
+    with pytest.raises(UserError, match=r"series/IM0001 is DICOM; .* `dcm2niix -z y -o"):
+        find(tmp_path)
+
+
+def test_a_dicom_file_is_called_so(tmp_path):
+    path = tmp_path / "IM0001.dcm"
+    path.write_bytes(bytes(128) + b"DICM" + bytes(64))
+    with pytest.raises(UserError, match=r"IM0001\.dcm: is DICOM"):
+        find_case(path)

@@ -1,11 +1,15 @@
 """A scan goes in and comes back in its own geometry; each step is checked by itself."""
 
+import errno
 import json
+import re
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from segtrans.cells import resolve_cell
@@ -80,9 +84,7 @@ def test_every_slice_with_brain_is_put_back_where_it_was(tmp_path, shape, mirror
 
 @pytest.fixture
 def make_run(tmp_path):
-    def make(method="translation", task="brats", parameters=None):
-        from pathlib import Path
-
+    def make(method="translation", task="brats", parameters=None, source="made up"):
         import yaml
 
         content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
@@ -98,6 +100,7 @@ def make_run(tmp_path):
             parameters = {"normalisation": "joint", "mirror_right": False}
         facts = run_facts(cell)
         facts["data"]["parameters"] = parameters
+        facts["data"]["source"] = source
         (folder / "run.json").write_text(json.dumps(facts))
         return folder
 
@@ -156,3 +159,134 @@ def test_a_run_that_does_not_say_how_its_data_were_made_is_refused(tmp_path, mak
     write_scan(tmp_path / "scan")
     with pytest.raises(UserError, match=r"data\.parameters lacks normalisation"):
         predict_case(make_run(parameters={}), tmp_path / "scan", tmp_path, threshold=0.5)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_the_folder_of_the_case_is_no_output_and_an_experts_mask_is_kept(tmp_path, make_run):
+    scan, elsewhere = tmp_path / "scan", tmp_path / "masks"
+    write_scan(scan)
+    elsewhere.mkdir()
+    expert = nib.Nifti1Image(np.ones((70, 72, 4), np.uint8), np.diag([-1.0, -1.0, 2.0, 1.0]))
+    for folder in (scan, elsewhere):
+        nib.save(expert, folder / "scan_seg.nii.gz")
+    (tmp_path / "link").symlink_to(scan)
+    before = contents(scan), contents(elsewhere)
+    run = make_run("autoencoder")
+    for output in (scan, tmp_path / "link", scan / ".." / "scan"):
+        with pytest.raises(UserError, match="holds the files of case scan itself"):
+            predict_case(run, scan, output, threshold=0.5)
+    with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: is there already and was not written"):
+        predict_case(run, scan, elsewhere, threshold=0.5)
+    with pytest.raises(UserError, match=r"scan_t1\.nii\.gz: is a file; expected a folder"):
+        predict_case(run, scan, scan / "scan_t1.nii.gz", threshold=0.5)
+    assert (contents(scan), contents(elsewhere)) == before
+
+
+def test_a_prediction_takes_the_place_of_another_and_leaves_none_of_its_files(tmp_path, make_run):
+    write_scan(tmp_path / "scan")
+    output = tmp_path / "out"
+    first = predict_case(make_run(), tmp_path / "scan", output, threshold=0.5)
+    (output / "notes.txt").write_text("mine")
+    second = predict_case(make_run("autoencoder"), tmp_path / "scan", output, threshold=0.5)
+    assert len(first) == 10
+    assert set(output.iterdir()) == {*second, output / "notes.txt"}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_leaves_nothing_new(tmp_path, make_run, monkeypatch, there):
+    write_scan(tmp_path / "scan")
+    output, run = tmp_path / "new" / "out", make_run()
+    if there:
+        predict_case(run, tmp_path / "scan", output, threshold=0.5)
+    before = contents(output) if there else None
+    write_bytes, written = Path.write_bytes, []
+
+    def fill(path, content):
+        written.append(path)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(UserError, match=r"No space left on device\); nothing was left"):
+        predict_case(run, tmp_path / "scan", output, threshold=0.9)
+    if there:
+        assert contents(output) == before
+        assert all(path.is_file() for path in output.iterdir())
+    else:
+        assert not (tmp_path / "new").exists()
+
+
+def test_each_output_has_the_header_of_its_sequence(tmp_path, make_run):
+    write_scan(tmp_path / "scan")
+    codes = {"t1": (1, 1), "t1ce": (2, 1), "t2": (1, 4), "flair": (3, 3)}
+    for suffix, (qform, sform) in codes.items():
+        path = tmp_path / "scan" / f"scan_{suffix}.nii.gz"
+        image = nib.load(path)
+        image.set_qform(image.affine, qform)
+        image.set_sform(image.affine, sform)
+        image.header["descrip"] = suffix.encode()
+        nib.save(image, path)
+    files = predict_case(make_run(), tmp_path / "scan", tmp_path / "out", threshold=0.5)
+    names = {"t1": "t1", "t1ce": "t1c", "t2": "t2", "flair": "flair"}
+    for suffix, name in names.items():
+        for path in files:
+            if path.name.endswith(f"_{name}.nii.gz"):
+                header = nib.load(path).header
+                found = (int(header["qform_code"]), int(header["sform_code"]))
+                assert found == codes[suffix]
+                assert header["descrip"].item() == suffix.encode()
+
+
+DATA = {"normalisation": "joint", "mirror_right": False}
+LIKE_THE_SCAN = {"spacing_mm": [1.0, 1.0, 2.0], "volume_shape": [70, 72, 155]}
+
+
+@pytest.mark.parametrize(
+    ("source", "parameters", "doubts"),
+    [
+        ("4 cases of BraTS", LIKE_THE_SCAN, []),
+        ("made up (phantoms, no patients)", LIKE_THE_SCAN, ["trained on made-up patients"]),
+        (
+            "4 cases of BraTS",
+            {"spacing_mm": [1.0, 1.0, 1.0], "volume_shape": [240, 240, 155]},
+            ["1 x 1 x 2 mm; the run was trained on 1 x 1 x 1 mm", "70 x 72 voxels; .* 240 x 240"],
+        ),
+        ("4 cases of BraTS", {}, ["does not say on which spacing"]),
+    ],
+)
+def test_what_makes_a_prediction_doubtful_is_said_twice(
+    tmp_path, make_run, capsys, monkeypatch, source, parameters, doubts
+):
+    drawn, save = [], Figure.savefig
+
+    def keep(figure, *args, **options):
+        drawn.append(" ".join(figure.get_suptitle().split()))
+        return save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    write_scan(tmp_path / "scan")
+    run = make_run("autoencoder", parameters=DATA | parameters, source=source)
+    predict_case(run, tmp_path / "scan", tmp_path / "out", threshold=0.5)
+    said = capsys.readouterr().err
+    assert said.count("segtrans: warning: scan: ") == len(doubts)
+    assert drawn[0].count("Caution") == len(doubts)
+    for doubt in doubts:
+        assert re.search(doubt, said)
+        assert re.search(doubt, drawn[0])
+
+
+def test_a_sequence_that_is_empty_in_the_slice_is_drawn(tmp_path, make_run):
+    write_scan(tmp_path / "scan")
+    path = tmp_path / "scan" / "scan_flair.nii.gz"
+    image = nib.load(path)
+    voxels = np.asanyarray(image.dataobj).copy()
+    voxels[:, :, 2:] = 0
+    nib.save(nib.Nifti1Image(voxels, image.affine), path)
+    run = make_run("autoencoder")
+    for threshold in (0.999999, 0.5):
+        files = predict_case(run, tmp_path / "scan", tmp_path / "out", threshold=threshold)
+        assert files[-1].read_bytes().startswith(b"\x89PNG")
