@@ -143,6 +143,7 @@ def write_patients(folder, n=4):
         case.mkdir(parents=True)
         for suffix in ("t1", "t1ce", "t2", "flair"):
             volume = rng.integers(20, 900, (240, 240, 6)).astype(np.int16)
+            volume[:15] = volume[-15:] = 0
             nib.save(nib.Nifti1Image(volume, AFFINE), case / f"{case.name}_{suffix}.nii.gz")
         mask = np.zeros((240, 240, 6), np.uint8)
         mask[20:60, 80:120, :3] = 1

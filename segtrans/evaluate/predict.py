@@ -219,7 +219,9 @@ def _file_names(case_id: str) -> dict[str, str]:
 def _doubts(run: Run, case: Case) -> list[str]:
     """Why the run may not be made for this scan, a sentence each."""
     parameters, doubts = run.record.data.parameters, list[str]()
-    if run.has_phantoms and not case.files.case_id.startswith(PHANTOM):
+    # Runs of earlier versions say it in the sentence on their source alone.
+    has_phantoms = run.has_phantoms or "phantoms" in run.record.data.source
+    if has_phantoms and not case.files.case_id.startswith(PHANTOM):
         doubts.append(
             "the run was trained on made-up patients (phantoms): on a real scan it shows how the "
             "pipeline works, and no lesion"

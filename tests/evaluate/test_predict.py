@@ -250,12 +250,13 @@ LIKE_THE_SCAN = {"spacing_mm": [1.0, 1.0, 2.0], "volume_shape": [70, 72, 155]}
     [
         ("4 cases of BraTS", LIKE_THE_SCAN, []),
         ("made up (phantoms, no patients)", LIKE_THE_SCAN, ["trained on made-up patients"]),
+        ("made up", LIKE_THE_SCAN | {"phantoms": True}, ["trained on made-up patients"]),
         (
             "4 cases of BraTS",
             {"spacing_mm": [1.0, 1.0, 1.0], "volume_shape": [240, 240, 155]},
             ["1 x 1 x 2 mm; the run was trained on 1 x 1 x 1 mm", "70 x 72 voxels; .* 240 x 240"],
         ),
-        ("4 cases of BraTS", {}, ["does not say on which spacing"]),
+        ("4 cases of BraTS", {}, ["does not say which spacing_mm"]),
     ],
 )
 def test_what_makes_a_prediction_doubtful_is_said_twice(
