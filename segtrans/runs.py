@@ -72,6 +72,10 @@ def read_run(folder: Path) -> Run:
         UserError: the file is missing, damaged, changed by hand or of a later version.
     """
     file = folder / "run.json"
+    if folder.is_file():
+        raise UserError(f"{folder}: a file; expected a run folder, with run.json in it")
+    if folder.is_dir() and not file.exists() and (below := _run_below(folder)):
+        raise UserError(f"{file}: not found; name the run folder itself, such as {below}")
     record = _read(RunRecord, file, missing="train the run first", again="train the run again")
     if record.cell.training_version > TRAINING_VERSION:
         raise UserError(
@@ -79,6 +83,12 @@ def read_run(folder: Path) -> Run:
             f"knows up to {TRAINING_VERSION}; use the version that wrote it, or a later one"
         )
     return Run(folder=folder, record=record)
+
+
+def _run_below(folder: Path) -> Path | None:
+    """A run folder below this one, which may be that of a row, a task or a scale."""
+    patterns = ("*/run.json", "*/*/run.json", "*/*/*/run.json")
+    return next((min(found).parent for p in patterns if (found := list(folder.glob(p)))), None)
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:

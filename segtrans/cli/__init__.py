@@ -4,6 +4,9 @@ Heavy imports stand inside the verbs, so that --help is instant.
 """
 
 import errno
+import io
+import os
+import re
 import sys
 
 import typer
@@ -21,26 +24,41 @@ app = typer.Typer(
 for part in (mnist, brats, runs):
     app.add_typer(part.verbs)
 
-# What a disk or a path can refuse; any other OSError is a bug of ours and shows its traceback.
-_OF_THE_DISK = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+# What else a disk or a path can refuse; any other OSError is a bug of ours: it has a traceback.
+_PLACE = (
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.ENOTEMPTY, errno.EBUSY, errno.EXDEV, errno.EIO, errno.ESTALE, errno.ENXIO),
 )
+_PARTIAL = re.compile(r"\.\d+\.partial\.")  # of `segtrans.atomic`
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a log without UTF-8, or a file name that is none, stops no verb.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if error.errno not in (*_ROOM, *_RIGHTS, *_PLACE):
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror}; nothing was left half-written")
+        place = f"{_PARTIAL.sub('', os.fsdecode(error.filename))}: " if error.filename else ""
+        _fail(f"{place}{error.strerror}; {_way_out(error.errno)}; nothing was left half-written")
+
+
+def _way_out(number: int) -> str:
+    if number in _ROOM:
+        return "free space there, or choose another place"
+    if number in _RIGHTS:
+        return "change its permissions, or choose another place"
+    return "choose another place"
 
 
 def _fail(message: str) -> None:
-    print(f"segtrans: error: {message}", file=sys.stderr)
+    print(f"segtrans: error: {' '.join(message.splitlines())}", file=sys.stderr)
     raise SystemExit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from segtrans.cli.options import DataSeed, Output, allowed_by
+from segtrans.cli.places import file_to_write, folder_to_write
 
 verbs = typer.Typer()
 
@@ -36,18 +37,26 @@ LabelClasses = Annotated[
     ),
 ]
 MirrorRight = Annotated[bool, typer.Option(help="Mirror the right half-slices.")]
-Report = Annotated[Path, typer.Option(help="Folder of the report: counts, reasons, a picture.")]
+Report = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of the report: counts, reasons, a picture.", callback=folder_to_write
+    ),
+]
 
 
 @verbs.command()
 def phantom(
-    output: Annotated[Path, typer.Option(help="Folder of the patients to write.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder of the patients to write.", callback=folder_to_write)
+    ],
     n_patients: Annotated[int, typer.Option(min=1, help="Patients in all.")],
     job: Job = 0,
     n_jobs: NJobs = 1,
     data_seed: DataSeed = 0,
     checksums: Annotated[
-        Path | None, typer.Option(help="Where to list the SHA-256 of each file.")
+        Path | None,
+        typer.Option(help="Where to list the SHA-256 of each file.", callback=file_to_write),
     ] = None,
 ) -> None:
     """Make up patients from a real average brain, as BraTS 2017 files; needs no network."""
@@ -61,10 +70,12 @@ def phantom(
 
 @verbs.command()
 def decathlon(
-    output: Annotated[Path, typer.Option(help="Folder of the cases to write.")],
-    downloads: Annotated[Path, typer.Option(help="Where the archive is kept.")] = Path(
-        "data/downloads/decathlon"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="Folder of the cases to write.", callback=folder_to_write)
+    ],
+    downloads: Annotated[
+        Path, typer.Option(help="Where the archive is kept.", callback=folder_to_write)
+    ] = Path("data/downloads/decathlon"),
 ) -> None:
     """Download brain tumours of the Medical Segmentation Decathlon (7.6 GB), check and unpack."""
     from segtrans.data.msd import fetch_msd

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from segtrans.cli.places import file_to_write
 from segtrans.errors import UserError
 
 
@@ -31,7 +32,10 @@ def finite(param: typer.CallbackParam, value: float) -> float:
     return value
 
 
-Output = Annotated[Path, typer.Option(help="File to write; it appears whole or not at all.")]
+Output = Annotated[
+    Path,
+    typer.Option(help="File to write; it appears whole or not at all.", callback=file_to_write),
+]
 Data = Annotated[
     Path, typer.Option(help="Data set, an HDF5 file made by `cluttered-mnist` or `half-slices`.")
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from segtrans.cli.options import Data, Output, ParamFiles, Runs, Threshold, Variant, finite
+from segtrans.cli.places import file_to_write, folder_to_write
 
 verbs = typer.Typer()
 
@@ -58,9 +59,12 @@ def plan(
 def train(
     cell: Annotated[str, typer.Option(help="JSON of `segtrans cell`, or a file with it.")],
     data: Data,
-    output: Annotated[Path, typer.Option(help="Run folder to write.")],
+    output: Annotated[Path, typer.Option(help="Run folder to write.", callback=folder_to_write)],
     checkpoints: Annotated[
-        Path, typer.Option(help="Folder that a stopped training is resumed from.")
+        Path,
+        typer.Option(
+            help="Folder that a stopped training is resumed from.", callback=folder_to_write
+        ),
     ],
     scale: Annotated[str, typer.Option(help="Name of the scale, for tracking.")] = "by-hand",
     variant: Variant = None,
@@ -120,7 +124,7 @@ def predict(
     case: Annotated[
         Path, typer.Option(help="Folder of one patient's files, or a 4D file; any known layout.")
     ],
-    output: Annotated[Path, typer.Option(help="Folder to write to.")],
+    output: Annotated[Path, typer.Option(help="Folder to write to.", callback=folder_to_write)],
     threshold: Threshold = 0.5,
 ) -> None:
     """Segment a patient's scan, and paint it without its lesion, in the scan's own geometry."""
@@ -133,9 +137,15 @@ def predict(
 @verbs.command()
 def table(
     runs: Runs,
-    output_csv: Annotated[Path, typer.Option(help="Table to write, as CSV.")],
-    output_md: Annotated[Path, typer.Option(help="Table to write, as Markdown with caption.")],
-    output_json: Annotated[Path, typer.Option(help="Dice per task and row, as JSON.")],
+    output_csv: Annotated[
+        Path, typer.Option(help="Table to write, as CSV.", callback=file_to_write)
+    ],
+    output_md: Annotated[
+        Path, typer.Option(help="Table to write, as Markdown with caption.", callback=file_to_write)
+    ],
+    output_json: Annotated[
+        Path, typer.Option(help="Dice per task and row, as JSON.", callback=file_to_write)
+    ],
 ) -> None:
     """Gather the scores of runs into one table, beside the paper's numbers."""
     from segtrans.evaluate.table import write_table
@@ -147,7 +157,7 @@ def table(
 def figures(
     runs: Runs,
     data: Data,
-    output: Annotated[Path, typer.Option(help="Folder of the figures.")],
+    output: Annotated[Path, typer.Option(help="Folder of the figures.", callback=folder_to_write)],
 ) -> None:
     """Draw samples of the data, learning curves, Dice per row and per labelled fraction."""
     from segtrans.evaluate.figures import write_figures
@@ -177,7 +187,10 @@ def track(
     runs: Runs,
     output: Annotated[
         Path | None,
-        typer.Option(help="JSON file to note the tracked runs in; null: tracking failed."),
+        typer.Option(
+            help="JSON file to note the tracked runs in; null: tracking failed.",
+            callback=file_to_write,
+        ),
     ] = None,
 ) -> None:
     """Record finished runs in MLflow, and register the best of each row. Safe to repeat."""

@@ -45,7 +45,7 @@ _ENVIRONMENT = {
 
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI`, or the absolute URI of `mlflow.db` in the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(Path.cwd() / "mlflow.db")
 
 
 def connect() -> "MlflowClient":
@@ -79,6 +79,11 @@ def artifact_location() -> str | None:
     """URI of `mlartifacts` beside a SQLite store; None where the server decides."""
     file = sqlite_file(tracking_uri())
     return None if file is None else (file.parent / "mlartifacts").as_uri()
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of a SQLite store: in it a "?" would end the path."""
+    return _SQLITE + (os.path.relpath(file) if "?" in str(file) else str(file))
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -140,11 +145,11 @@ def _make(file: Path) -> None:
     with file.with_name(f"{file.name}.lock").open("w") as lock:
         _wait_for(lock, file)
         if file.exists():
-            MlflowClient(f"{_SQLITE}{file}")  # it may be empty
+            MlflowClient(sqlite_uri(file))  # it may be empty
         else:
             remove_leftovers(file.with_name(f"{file.name}-journal"))  # SQLite's, of a killed one
             with atomic_path(file) as temporary:
-                MlflowClient(f"{_SQLITE}{temporary}")
+                MlflowClient(sqlite_uri(temporary))
 
 
 def _has_tables(file: Path) -> bool:

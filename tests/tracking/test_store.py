@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from segtrans.tracking import tracking_uri
 from segtrans.tracking.store import (
@@ -216,3 +217,16 @@ def test_a_file_that_others_have_locked_for_longer_than_mlflow_waits_is_waited_f
 def test_what_is_no_lock_is_raised_at_once(store: str) -> None:
     with pytest.raises(Exception, match="No Experiment with id=77"):
         connect().get_experiment("77")
+
+
+def test_a_path_with_a_question_mark_holds_its_own_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the address of a SQLite store it would end the path: a file beside the folder.
+    folder = tmp_path / "what?now #1 %20"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    database = make_url(tracking_uri()).database
+    assert database is not None
+    assert Path(database).absolute() == folder / "mlflow.db"
+    assert sqlite_file(tracking_uri()) == folder / "mlflow.db"

