@@ -24,7 +24,7 @@ from segtrans.stages import (
     check_batches,
 )
 from segtrans.tasks import TASKS, Task
-from segtrans.validation import nearest, validate
+from segtrans.validation import nearest, parse_object, validate
 from segtrans.versions import TRAINING_VERSION
 
 
@@ -119,21 +119,21 @@ def read_cell(text_or_file: str) -> Cell:
         UserError: neither JSON nor a readable file, a value is refused, or the cell is of another
             version of training.
     """
-    text = text_or_file
+    text, origin = text_or_file, "cell"
     if not text.lstrip().startswith("{"):
+        origin = text_or_file
         try:
             text = Path(text_or_file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{text_or_file}: cannot read the cell ({error})") from error
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"cell {text_or_file:.60}: not JSON ({error})") from error
-    cell = validate(Cell, content, origin="cell")
+            raise UserError(
+                f"{text_or_file}: cannot read the cell ({error}); expected what `segtrans cell` "
+                "prints, or a file with it"
+            ) from error
+    cell = validate(Cell, parse_object(text, origin=origin), origin=origin)
     if cell.training_version != TRAINING_VERSION:
         raise UserError(
-            f"cell: training_version = {cell.training_version}: this version of segtrans trains "
-            f"version {TRAINING_VERSION}, with other results; print the cell anew with "
+            f"{origin}: training_version = {cell.training_version}: this version of segtrans "
+            f"trains version {TRAINING_VERSION}, with other results; print the cell anew with "
             "`segtrans cell`"
         )
     return cell

@@ -157,7 +157,9 @@ class RunRecord(RunOrigin):
 
     best_iteration: Count
     best_dice_soft_pooled: Finite
-    weights_sha256: dict[Literal["best", "last"], Sha256] | None = None
+    weights_sha256: Annotated[dict[Literal["best", "last"], Sha256], Field(min_length=2)] | None = (
+        None
+    )
     n_parameters: Count
     seconds: Amount
     usage: UsageRecord | None = None

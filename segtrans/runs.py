@@ -1,17 +1,15 @@
 """Read finished runs: their facts, history and scores. Imports no torch."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segtrans.catalogue import METHODS, row_name, row_title
 from segtrans.cells import Cell
 from segtrans.errors import UserError
 from segtrans.run_record import HistoryRecord, LabelledIds, Metrics, RunRecord
 from segtrans.tasks import TASKS, Task, task_title
-from segtrans.validation import Model, validate
+from segtrans.validation import Model, parse_object, validate
 from segtrans.versions import TRAINING_VERSION
 
 
@@ -166,14 +164,21 @@ def read_metrics(run: Run) -> Metrics:
     return metrics
 
 
-def read_labelled_ids(folder: Path) -> LabelledIds:
-    """The content of `labelled_ids.json`.
+def read_labelled_ids(run: Run) -> LabelledIds:
+    """The content of `labelled_ids.json`, checked to be what `run.json` counts.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing, damaged or of another run.
     """
-    file, again = folder / "labelled_ids.json", "train the run again"
-    return _read(LabelledIds, file, missing=again, again=again)
+    file, again = run.folder / "labelled_ids.json", "train the run again"
+    labelled = _read(LabelledIds, file, missing=again, again=again)
+    expected = run.record.labelled
+    if (len(labelled.ids), labelled.unit) != (expected.n_units, expected.unit):
+        raise UserError(
+            f"{file}: {len(labelled.ids)} of unit {labelled.unit}, run.json has "
+            f"{expected.n_units} of unit {expected.unit}; {again}"
+        )
+    return labelled
 
 
 def _read(model: type[Model], file: Path, *, missing: str, again: str) -> Model:
@@ -192,11 +197,9 @@ def _read_text(file: Path, *, hint: str) -> str:
 
 def _parse(model: type[Model], text: str, *, origin: str, again: str) -> Model:
     try:
-        content: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{origin}: not JSON ({error}); {again}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{origin}: expected a JSON object, found {text:.40}; {again}")
+        content = parse_object(text, origin=origin)
+    except UserError as error:
+        raise UserError(f"{error}; {again}") from error
     try:
         return validate(model, content, origin=origin)
     except UserError as error:

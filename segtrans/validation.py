@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -63,12 +63,21 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
 
 def _fields(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
     for part in place:
-        field = model.model_fields.get(str(part))
-        annotation = field and field.annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if isinstance(part, int):
+            continue  # which of a list's elements
+        field = model.model_fields.get(part)
+        inner = field and _model_in(field.annotation)
+        if inner is None:
             return []
-        model = annotation
+        model = inner
     return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds: itself, in a list, or null otherwise."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def _is_number(text: str) -> bool:
@@ -85,3 +94,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"unknown; {hint}allowed: {', '.join(known) or 'none'}"
+
+
+def parse_object(text: str, *, origin: str) -> dict[str, Any]:
+    """A JSON object from its text; `origin` names it in errors.
+
+    Raises:
+        UserError: it is no JSON, or no object.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{origin}: not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{origin}: expected a JSON object, found {text:.40}")
+    return content

@@ -72,7 +72,7 @@ def _state(file: Path, sha256: str) -> str:
 
 def _label_lines(run: Run) -> Iterator[str]:
     labelled = run.record.labelled
-    ids = read_labelled_ids(run.folder).ids
+    ids = read_labelled_ids(run).ids
     yield (
         f"labelled: {labelled.n_images} images of {labelled.n_units} (unit: {labelled.unit}), "
         f"ids {' '.join(map(str, ids))}"

@@ -3,10 +3,18 @@ import json
 
 import pytest
 
+from segtrans.cells import read_cell
 from segtrans.errors import UserError
 from segtrans.evaluate.table import write_table
 from segtrans.evaluate.trace import trace_lines
-from segtrans.runs import only_task, read_history, read_metrics, read_run, read_runs
+from segtrans.runs import (
+    only_task,
+    read_history,
+    read_labelled_ids,
+    read_metrics,
+    read_run,
+    read_runs,
+)
 from tests.run_files import with_cell
 
 
@@ -149,7 +157,8 @@ CHANGES = [lambda inner, key: inner.pop(key), *map(put, (None, "x", [[]], -1, {"
 @pytest.mark.parametrize("name", ["run.json", "metrics.json", "labelled_ids.json"])
 def test_whatever_is_edited_by_hand_is_read_or_refused_in_one_line(write_run, name):
     folder = write_run()
-    (folder / "labelled_ids.json").write_text('{"schema_version": 1, "unit": "digit", "ids": [1]}')
+    ids = {"schema_version": 1, "unit": "digit", "ids": list(range(40))}
+    (folder / "labelled_ids.json").write_text(json.dumps(ids))
     content = json.loads((folder / name).read_text())
     outputs = {f"output_{kind}": folder / f"table.{kind}" for kind in ("csv", "md", "json")}
     refusals = []
@@ -199,3 +208,39 @@ def test_a_run_of_a_later_version_is_not_believed(write_run):
     (folder / "run.json").write_text(json.dumps(facts | {"schema_version": 2}))
     with pytest.raises(UserError, match="schema_version = 2"):
         read_run(folder)
+
+
+def test_one_checksum_of_two_is_not_enough(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(facts | {"weights_sha256": {"best": "ab" * 32}}))
+    with pytest.raises(UserError, match=r"run\.json: weights_sha256 = .*train the run again"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize(("unit", "n_ids"), [("digit", 39), ("volume", 40)])
+def test_other_labels_than_the_run_counts_are_refused(write_run, unit, n_ids):
+    folder = write_run()
+    content = {"unit": unit, "ids": list(range(n_ids))}
+    (folder / "labelled_ids.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"{n_ids} of unit {unit}, run.json has 40 of unit digit"):
+        read_labelled_ids(read_run(folder))
+
+
+def test_an_unknown_key_in_a_list_is_told_its_neighbours(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    facts["sessions"][0]["comit"] = "c0ffee"
+    (folder / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"sessions\.0\.comit: unknown; did you mean commit\?"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("text", ['{"a": ' * 100_000, '{"task": ' + "9" * 5000 + "}", "", "[1]"])
+def test_a_file_that_holds_no_cell_is_one_line_with_its_name(tmp_path, text):
+    file = tmp_path / "cell.json"
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_cell(str(file))
+    assert str(error.value).startswith(f"{file}: ")
+    assert "\n" not in str(error.value)

@@ -15,6 +15,7 @@ def run_folder(write_run, make_store):
     folder = write_run(seed=3, dice=0.625, sha256=store.sha256())
     facts = json.loads((folder / "run.json").read_text())
     facts |= {"mlflow_run_id": "0af1"}
+    facts["labelled"]["n_units"] = 2
     facts["data"] |= {"file": str(store.path), "parameters": {"noise_sd": 0.01}}
     (folder / "run.json").write_text(json.dumps(facts))
     (folder / "labelled_ids.json").write_text('{"unit": "digit", "ids": [17, 23]}')
