@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from segtrans.errors import UserError
 from segtrans.nets.blocks import LayerNorm
 from segtrans.nets.convolution import Convolution
-from segtrans.precision import at_least_single
+from segtrans.precision import at_least_single, without_autocast
 
 _KERNEL_SIZE = 4
 _SLOPE = 0.2  # of the leaky ReLU
@@ -112,6 +112,6 @@ class ScaleDiscriminator(nn.Module):
             x = convolution(F.leaky_relu_(norm(x), _SLOPE))
         # The mean of a 1 x 1 convolution is that of the mean. Scores are float32, and on a GPU
         # autocast would round this product.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             means = at_least_single(x).mean(dim=(2, 3))
             return means.mv(self.last.current_weight().flatten())
