@@ -36,6 +36,7 @@ def test_folders_of_another_scale_are_not_taken_for_this_ones(interpreter, proje
     assert planned(interpreter, project) == {}
 
 
+@pytest.mark.slow
 def test_results_laid_over_finished_ones_are_made_again(interpreter, project):
     assert snakemake(interpreter, project, *MINE).returncode == 0
     for name in ("run.json", "weights.safetensors", "metrics.json"):
@@ -59,6 +60,7 @@ def test_lost_or_damaged_records_of_snakemake_are_replaced(interpreter, project,
     assert planned(interpreter, project)["train"] == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"version": 0, "files": {}}'])
 def test_without_any_record_nothing_is_believed(interpreter, project, text):
     for path in records(project):
@@ -74,6 +76,7 @@ def test_without_any_record_nothing_is_believed(interpreter, project, text):
     assert planned(interpreter, project)["train"] == 16
 
 
+@pytest.mark.slow
 def test_data_of_other_parameters_put_back_are_made_again(interpreter, project):
     """As `dvc checkout` does: content and records of before, times of now."""
     shutil.copytree(project / "data/laptop", project / "old")
@@ -87,6 +90,7 @@ def test_data_of_other_parameters_put_back_are_made_again(interpreter, project):
     assert (jobs["cluttered_mnist"], jobs["half_slice_part"], jobs["brats"]) == (1, 4, 1)
 
 
+@pytest.mark.slow
 def test_data_put_back_with_their_parameters_rerun_what_is_made_of_them(interpreter, project):
     shutil.copytree(project / "data/laptop", project / "old")
     replace(project, "params.yaml", "noise_sd: 0.01", "noise_sd: 0.02")
@@ -99,6 +103,7 @@ def test_data_put_back_with_their_parameters_rerun_what_is_made_of_them(interpre
     assert jobs["train"] == 8
 
 
+@pytest.mark.slow
 def test_a_copied_project_has_nothing_to_do(interpreter, project, tmp_path):
     copied = shutil.copytree(project, tmp_path / "copied", copy_function=shutil.copy)
     assert planned(interpreter, copied) == {}
@@ -140,6 +145,7 @@ def test_records_reach_no_file_outside_of_their_folder(interpreter, project):
     assert not Path(project.parent, "outside").exists()
 
 
+@pytest.mark.slow
 def test_long_names_keep_their_records(interpreter, project):
     """Snakemake shares names of more than about 190 letters out to folders, "@..."."""
     name = hashlib.sha256(b"a").hexdigest()

@@ -36,6 +36,7 @@ def snakemake(tmp_path, copy_project, interpreter_with, search_path):
     return snakemake
 
 
+@pytest.mark.slow
 def test_what_a_lost_server_left_out_is_tried_at_each_run_until_it_is_tracked(snakemake):
     first = snakemake(server=False)
     assert "2 of 4 runs are not tracked" in first
