@@ -89,7 +89,7 @@ def _parse(content: bytes) -> nib.Nifti1Header:
     for kind in (nib.Nifti1Image, nib.Nifti2Image):
         if kind.header_class.may_contain_header(content):
             header = kind.header_class.from_fileobj(io.BytesIO(content))
-            # nibabel makes 1 mm of a size of 0, without a word.
+            # nibabel makes 1 mm of a size of 0, and only logs it.
             size = kind.header_class.template_dtype.itemsize
             stored = kind.header_class(content[:size], check=False)["pixdim"]
             header["pixdim"][1:4][stored[1:4] == 0] = 0
