@@ -4,6 +4,7 @@
 of `history.jsonl` a `HistoryRecord`. Imports no torch.
 """
 
+import math
 from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -187,6 +188,10 @@ class Metrics(Record):
                 for name in FIGURES:
                     if scores[name] is None and name not in NULLABLE:
                         raise ValueError(f"{which}.{fold}.{name} = null: expected a number")
+                for name, value in scores.items():
+                    largest = 1 if name.startswith("dice_") else math.inf
+                    if value is not None and not 0 <= value <= largest:
+                        raise ValueError(f"{which}.{fold}.{name} = {value}: no such score")
         return self
 
     @property

@@ -124,6 +124,11 @@ class BratsParams(Block):
     @model_validator(mode="after")
     def _fits_the_source(self) -> Self:
         _check_directory("brats", self.source, self.directory)
+        if self.label_classes is not None and not any(self.label_classes):
+            raise ValueError(
+                f"brats.label_classes = {list(self.label_classes)}: makes no label a lesion; at "
+                "least one is 1, 2 or 3"
+            )
         if self.valid_fraction + self.test_fraction >= 1:
             raise ValueError(
                 f"brats.valid_fraction + test_fraction = "

@@ -41,11 +41,11 @@ _PICTURE = "_overview.png"
 
 # Patients that are scanned more than once, by the names of their cases.
 _PATIENT = re.compile(
-    r"(brats-[a-z]+(?:-rt)?-\d+)-\d+"  # BraTS-GLI-00000-001, of 2023 onward
+    r"(brats[-_][a-z]+(?:[-_]rt)?[-_]\d+)[-_]\d+"  # BraTS-GLI-00000-001, of 2023 onward
     r"|(brats1[789]_[a-z0-9]+_[a-z0-9]+)_\d+"  # Brats17_TCIA_010_1
     r"|(upenn-gbm-\d+)_\d+"
     r"|(ucsf-pdgm-\d+)_.+"
-    r"|(tcga-[a-z0-9]{2}-[a-z0-9]{4})[\W_].+"
+    r"|(tcga[-_][a-z0-9]{2}[-_][a-z0-9]{4})[\W_].+"
     r"|(sub-[a-z0-9]+)_.+"  # BIDS
     r"|(patientid_\d+)_.+"
     r"|(patient-\d+)_.+"
@@ -108,6 +108,7 @@ def is_output(path: Path, there: Collection[Path]) -> bool:
 
 
 def patient_of(case_id: str) -> str:
-    """The patient whose scan a case is, where its name tells; else each case is a patient."""
+    """The patient of a case, in small letters, where its name tells; else each is a patient."""
     match = _PATIENT.fullmatch(case_id)
-    return next(group for group in match.groups() if group) if match else case_id
+    patient = next(group for group in match.groups() if group) if match else case_id
+    return patient.casefold()

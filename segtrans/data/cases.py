@@ -91,6 +91,11 @@ def find_cases(folder: Path) -> list[CaseFiles]:
             f"{place}; cases to train on need one{strangers(without[0].sequences['t1'].parent)}"
         )
     table = folder / PATIENT_TABLE
+    if elsewhere := [path for path in files if path.name == PATIENT_TABLE and path != table]:
+        raise UserError(
+            f"{elsewhere[0]}: a table of patients below the source; give its folder as the source, "
+            f"or move it to {table}"
+        )
     if table in files:
         patients = read_patients(table, [case.case_id for case in cases])
         cases = [replace(case, patient=patients[case.case_id]) for case in cases]

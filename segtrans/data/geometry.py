@@ -28,7 +28,6 @@ from segtrans.errors import UserError
 
 Affine = NDArray[np.float64]
 
-WRITTEN_BY = b"segtrans"  # intent_name of every file written: such may be written over
 _LPS = axcodes2ornt(("L", "P", "S"))
 _MM = {"meter": 1000.0, "micron": 0.001}
 _SPACING_MM = (0.01, 100.0)  # what a scan may have
@@ -88,7 +87,6 @@ class Geometry:
         # What belongs to the intensities of the scan, not to those of the volume.
         header.set_slope_inter(1, 0)
         header["cal_min"] = header["cal_max"] = 0
-        header["intent_name"] = WRITTEN_BY
         image = nib.Nifti1Image(stored, None, header)
         # Without name and time: neither is content.
         content = gzip.compress(image.to_bytes(), compresslevel=3, mtime=0)

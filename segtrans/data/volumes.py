@@ -26,6 +26,8 @@ _AFFINE_TOLERANCE = 1e-3  # mm
 _STEP_TOLERANCE = 1e-3  # of a step: float32 makes of one step a little more
 # An extracted brain fills about half of the box around it.
 _LARGEST_BRAIN = 0.9
+_LARGEST_SHARE = 0.2  # of the brain's voxels that one value may have in every sequence
+_SAMPLE = 20_000  # voxels that are looked at for it
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,30 @@ def _check_background(
             f"has {values}); expected an extracted brain on a background of 0; extract the brain, "
             "or set the background to 0"
         )
+    _check_varied(volumes, brain, case_id)
     if n_filled:
         note = f"{n_filled} of 8 corners are not 0 and count as brain; expected a background of 0"
         notes.setdefault(note, []).append("its scan")
+
+
+def _check_varied(volumes: dict[str, NDArray[Any]], brain: NDArray[np.bool_], case_id: str) -> None:
+    """Refuse what has one value in much of what would count as brain, in every sequence.
+
+    Such is a background that is not 0, within a frame of zeros that hides it from the corners.
+    """
+    inside = np.flatnonzero(brain.ravel())
+    sample = inside[:: max(1, len(inside) // _SAMPLE)]
+    shares, values = [], []
+    for name, volume in volumes.items():
+        found, counts = np.unique(volume.ravel()[sample], return_counts=True)
+        shares.append(counts.max() / len(sample))
+        values.append(f"{name} {float(found[counts.argmax()]):.4g}")
+    if min(shares) > _LARGEST_SHARE:
+        raise UserError(
+            f"{case_id}: at least {min(shares):.0%} of the voxels that are not 0 have one value "
+            f"({', '.join(values)}), as a background has; expected an extracted brain on a "
+            "background of 0; set the background to 0"
+        )
 
 
 def _check_alike(geometry: Geometry, other: Geometry, first: Path, path: Path) -> None:

@@ -4,11 +4,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -31,10 +32,12 @@ from segtrans.evaluate.prediction_files import all_or_none, check_output
 from segtrans.evaluate.segmentation import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.runs import Run, read_run
+from segtrans.validation import validate
 
 _BATCH_SIZE = 8
 _SPACING_TOLERANCE = 0.02  # of the training's
 _KINDS = ("translation", "residual")
+_Size = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 _MIN_SIZE = 64  # pixels a side that the networks of tables 5 to 7 can halve and reflect
 
 
@@ -68,7 +71,7 @@ def predict_case(
         threshold: probability above which a voxel is segmented, as label 1.
 
     Returns:
-        The files written.
+        The files written; beside them lies the list of `segtrans.evaluate.prediction_files`.
 
     Raises:
         UserError: the run is of another task or damaged, the case is bad, or the output is the
@@ -80,22 +83,22 @@ def predict_case(
         raise UserError(
             f"{run_folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
         )
-    parameters = _preparation(run)
+    prepared = _preparation(run)
     found = find_case(case_path)
     names = _file_names(found.case_id)
     check_output(output, found, list(names.values()))
     case = read_case(found, with_mask=False)
-    doubts = _doubts(run, case)
+    doubts = _doubts(run, prepared, case)
     for doubt in doubts:
         print(f"segtrans: warning: {found.case_id}: {doubt}", file=sys.stderr)
     prediction = predict(
         load_method(run, which="best"),
         case,
-        normalisation=parameters["normalisation"],
-        mirror_right=parameters["mirror_right"],
+        normalisation=prepared.normalisation,
+        mirror_right=prepared.mirror_right,
     )
     segmentation = (prediction.probability > threshold).astype(np.uint8)
-    with all_or_none(output, found.case_id, list(names.values())) as folder:
+    with all_or_none(output, found, list(names.values())) as folder:
         case.geometry.save(segmentation, folder / names["seg"], dtype=np.uint8)
         for kind in _KINDS:
             for name, volume in getattr(prediction, kind).items():
@@ -198,15 +201,22 @@ def _blocks(brain: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.int64]]]
             yield side, slices[start : start + _BATCH_SIZE]
 
 
-def _preparation(run: Run) -> dict[str, Any]:
-    """How the run's own data were prepared."""
-    parameters = run.record.data.parameters
-    names = ("normalisation", "mirror_right")
-    if missing := [name for name in names if name not in parameters]:
-        raise UserError(
-            f"{run.folder / 'run.json'}: data.parameters lacks {missing[0]}; train the run again"
-        )
-    return parameters
+class _Preparation(BaseModel):
+    """How the run's own data were prepared; and their grid, where the data say it."""
+
+    model_config = ConfigDict(strict=True)
+    normalisation: Literal["per_sequence", "joint"]
+    mirror_right: bool
+    spacing_mm: tuple[_Size, _Size, _Size] | None = None
+    volume_shape: tuple[_Size, _Size, _Size] | None = None
+
+
+def _preparation(run: Run) -> _Preparation:
+    origin = f"{run.folder / 'run.json'}, data.parameters"
+    try:
+        return validate(_Preparation, run.record.data.parameters, origin=origin)
+    except UserError as error:
+        raise UserError(f"{error}; train the run again") from None
 
 
 def _file_names(case_id: str) -> dict[str, str]:
@@ -216,9 +226,9 @@ def _file_names(case_id: str) -> dict[str, str]:
     return names | {"overview": f"{case_id}_overview.png"}
 
 
-def _doubts(run: Run, case: Case) -> list[str]:
+def _doubts(run: Run, prepared: _Preparation, case: Case) -> list[str]:
     """Why the run may not be made for this scan, a sentence each."""
-    parameters, doubts = run.record.data.parameters, list[str]()
+    doubts: list[str] = []
     # Runs of earlier versions say it in the sentence on their source alone.
     has_phantoms = run.has_phantoms or "phantoms" in run.record.data.source
     if has_phantoms and not case.files.case_id.startswith(PHANTOM):
@@ -227,9 +237,10 @@ def _doubts(run: Run, case: Case) -> list[str]:
             "pipeline works, and no lesion"
         )
     spacing, shape = case.geometry.spacing_mm, next(iter(case.sequences.values())).shape
-    if missing := [key for key in ("spacing_mm", "volume_shape") if key not in parameters]:
-        return [*doubts, f"the run does not say which {missing[0]} it was trained on"]
-    trained_spacing, trained_slice = parameters["spacing_mm"], parameters["volume_shape"][:2]
+    if prepared.spacing_mm is None or prepared.volume_shape is None:
+        missing = "spacing_mm" if prepared.spacing_mm is None else "volume_shape"
+        return [*doubts, f"the run does not say which {missing} it was trained on"]
+    trained_spacing, trained_slice = prepared.spacing_mm, prepared.volume_shape[:2]
     if not np.allclose(spacing, trained_spacing, rtol=_SPACING_TOLERANCE, atol=0):
         doubts.append(
             f"voxels of {_listed(spacing)} mm; the run was trained on {_listed(trained_spacing)} "

@@ -244,7 +244,8 @@ def test_what_predict_wrote_is_no_case(tmp_path):
 def test_scans_of_one_patient_are_known_by_their_names(first, second):
     assert patient_of(first) == patient_of(second)
     for other in ("BraTS20_Training_001", "BraTS2021_00000", "phantom_0001", "BRATS_001", "clinic"):
-        assert patient_of(other) == other != patient_of(first)
+        assert patient_of(other) == other.casefold() != patient_of(first)
+        assert patient_of(first.upper()) == patient_of(second.lower())
 
 
 @pytest.mark.parametrize(
@@ -295,6 +296,14 @@ def test_a_table_of_patients_that_leaves_a_case_open_is_refused(tmp_path, text, 
     (tmp_path / "dataset.csv").write_text(text)
     with pytest.raises(UserError, match=words):
         find_cases(tmp_path)
+
+
+def test_a_table_of_patients_below_the_source_is_not_passed_over(tmp_path):
+    make(tmp_path / "cohort", "a")
+    (tmp_path / "cohort" / "dataset.csv").write_text("case_id,patient\na,p\n")
+    with pytest.raises(UserError, match=r"cohort/dataset\.csv: .*give its folder as the source"):
+        find_cases(tmp_path)
+    assert find_cases(tmp_path / "cohort")[0].patient == "p"
 
 
 @pytest.mark.parametrize("find", [find_case, find_cases])

@@ -502,7 +502,9 @@ def test_a_real_scan_in_z_scores_gives_the_half_slices_it_gave(tmp_path):
 def test_brain_of_one_step_in_one_sequence_keeps_its_value(tmp_path):
     volumes = scan()
     for name in ("t1", "t2", "t1c", "flair"):
-        volumes[name] = np.where(volumes[name] == 0, 0, 7).astype(np.int16)
+        rng = np.random.default_rng(0)
+        brain = rng.integers(100, 900, volumes[name].shape)
+        volumes[name] = np.where(volumes[name] == 0, 0, brain).astype(np.int16)
         volumes[name][0] = 20
         volumes[name][3, 3, 3] = 21 if name == "t1" else 50
         volumes[name][4, 4, 4] = 21
@@ -516,6 +518,17 @@ def test_brain_of_one_step_in_one_sequence_keeps_its_value(tmp_path):
     assert not any(volume[0].any() for volume in case.sequences.values())
     assert not any(volume[4, 4, 4] for volume in case.sequences.values())
     assert case.sequences["t1"][3, 3, 3] == pytest.approx(0.3)
+
+
+def test_a_background_behind_a_frame_of_zeros_is_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    volumes = {}
+    for name in ("t1", "t2", "t1c", "flair"):
+        volumes[name] = np.zeros((24, 26, 12), np.float32)
+        volumes[name][2:-2, 2:-2, 2:-2] = -0.53
+        volumes[name][6:-6, 6:-6, 3:-3] = rng.normal(size=(12, 14, 6))
+    with pytest.raises(UserError, match=r"of the voxels that are not 0 have one value \(t1 -0.53,"):
+        read(write(tmp_path, volumes))
 
 
 def test_corners_that_are_not_0_are_said(tmp_path, capsys):

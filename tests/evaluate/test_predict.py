@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -124,7 +126,8 @@ def test_files_are_in_the_scans_own_geometry_and_the_same_for_any_axis_order(tmp
         names = [f"scan_{kind}.nii.gz" for kind in ("seg", *KINDS)] + ["scan_overview.png"]
         assert [path.name for path in files] == names
         assert (output / "scan_overview.png").read_bytes().startswith(b"\x89PNG")
-        assert sorted(path.name for path in output.iterdir()) == sorted(names)
+        there = sorted([*names, "scan_prediction.json"])
+        assert sorted(path.name for path in output.iterdir()) == there
         given = nib.load(scan / "scan_t1.nii.gz")
         for path in files[:-1]:
             image = nib.load(path)
@@ -157,7 +160,7 @@ def test_a_run_of_digits_is_refused(tmp_path, make_run):
 
 def test_a_run_that_does_not_say_how_its_data_were_made_is_refused(tmp_path, make_run):
     write_scan(tmp_path / "scan")
-    with pytest.raises(UserError, match=r"data\.parameters lacks normalisation"):
+    with pytest.raises(UserError, match=r"data\.parameters: normalisation: missing"):
         predict_case(make_run(parameters={}), tmp_path / "scan", tmp_path, threshold=0.5)
 
 
@@ -192,7 +195,45 @@ def test_a_prediction_takes_the_place_of_another_and_leaves_none_of_its_files(tm
     (output / "notes.txt").write_text("mine")
     second = predict_case(make_run("autoencoder"), tmp_path / "scan", output, threshold=0.5)
     assert len(first) == 10
-    assert set(output.iterdir()) == {*second, output / "notes.txt"}
+    assert set(output.iterdir()) == {*second, output / "notes.txt", output / "scan_prediction.json"}
+
+
+def test_what_was_corrected_by_hand_is_kept(tmp_path, make_run):
+    write_scan(tmp_path / "scan")
+    run, output = make_run("autoencoder"), tmp_path / "out"
+    predict_case(run, tmp_path / "scan", output, threshold=0.5)
+    predict_case(run, tmp_path / "scan", output, threshold=0.6)  # its own: taken
+    path = output / "scan_seg.nii.gz"
+    written = nib.load(path)
+    corrected = np.asarray(written.dataobj) ^ 1
+    nib.save(nib.Nifti1Image(corrected, written.affine, written.header), path)
+    before = contents(output)
+    with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: was changed since `segtrans predict`"):
+        predict_case(run, tmp_path / "scan", output, threshold=0.5)
+    assert contents(output) == before
+
+
+def test_another_scan_with_the_same_id_does_not_take_its_place(tmp_path, make_run):
+    write_scan(tmp_path / "a" / "scan")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    path = tmp_path / "b" / "scan" / "scan_t1.nii.gz"
+    scan = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(scan.dataobj) * 2, scan.affine, scan.header), path)
+    run = make_run("autoencoder")
+    predict_case(run, tmp_path / "a" / "scan", tmp_path / "out", threshold=0.5)
+    before = contents(tmp_path / "out")
+    with pytest.raises(UserError, match="prediction of another scan with the id scan"):
+        predict_case(run, tmp_path / "b" / "scan", tmp_path / "out", threshold=0.5)
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_folder_of_another_process_is_left_alone(tmp_path, make_run):
+    write_scan(tmp_path / "scan")
+    foreign = tmp_path / "out" / f".{os.getpid()}.partial.scan"
+    foreign.mkdir(parents=True)
+    (foreign / "x").write_text("alive")
+    predict_case(make_run("autoencoder"), tmp_path / "scan", tmp_path / "out", threshold=0.5)
+    assert (foreign / "x").read_text() == "alive"
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -244,3 +244,21 @@ def test_a_file_that_holds_no_cell_is_one_line_with_its_name(tmp_path, text):
         read_cell(str(file))
     assert str(error.value).startswith(f"{file}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dice_soft_pooled", -0.5),
+        ("dice_hard_pooled", 1.5),
+        ("hd95_mm_patient", -1.0),
+        ("false_positive_pixels_A", -1),
+    ],
+)
+def test_a_score_that_no_evaluation_gives_is_refused(write_run, name, value):
+    folder = write_run()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["best"]["test"][name] = value
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=rf"metrics\.json: best\.test\.{name} = {value}: no such"):
+        read_metrics(read_run(folder))

@@ -108,7 +108,7 @@ def check_folders():
                 f"segtrans: {folder}: no record says what made {problems[0]}"
                 + (f" and {len(problems) - 1} more" if len(problems) > 1 else "")
                 + ", or it was changed since; what is asked for is made again"
-                " (snakemake --touch takes it as it is)",
+                f" (to take it as it is: snakemake --touch {problems[0]})",
                 file=sys.stderr,
             )
 
