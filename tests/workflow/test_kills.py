@@ -116,11 +116,12 @@ def real(folder, *arguments):
 
 def results(folder):
     """The bytes of all results but for those that hold times or MLflow's ids."""
+    with_times = ("run.json", "records.json", "tracked.json", "report.html")
     files = folder.glob("results/smoke/**/*")
     return {
         file.relative_to(folder): file.read_bytes()
         for file in files
-        if file.is_file() and file.name not in ("run.json", "tracked.json", "report.html")
+        if file.is_file() and file.name not in with_times
     }
 
 
