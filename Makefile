@@ -46,7 +46,7 @@ test-slow: $(STAMP)  ## the slow tests
 	$(BIN)/pytest -m slow
 
 docs: $(STAMP)  ## write config/README.md anew from the parameter models
-	$(BIN)/python -m segtrans.manual > config/README.md
+	$(BIN)/python -m segtrans.config.manual > config/README.md
 
 bench: $(STAMP)  ## measure speed and memory; results/bench.json
 	$(BIN)/python -m benchmarks

@@ -14,9 +14,9 @@ from scipy.interpolate import CubicSpline
 
 from benchmarks.floors import COPIED_BYTES
 from benchmarks.lines import Line, best_seconds
-from segtrans.data.augment import augment_batch
-from segtrans.data.batches import Batch
-from segtrans.stages import AugmentationParams
+from segtrans.config.blocks import AugmentationParams
+from segtrans.data.feed.augment import augment_batch
+from segtrans.data.feed.batches import Batch
 
 PAPER = AugmentationParams(warp_sd=5.0, rotation_deg=3.0, zoom=0.1, intensity=0.1, flips=True)
 BATCH_SIZE = 20  # of each domain

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.floors import DEFLATED, deflating_seconds
 from benchmarks.lines import Line, best_seconds, use_one_core
-from segtrans.data.cluttered_mnist import CROP, PairMaker, write_cluttered_mnist
-from segtrans.data.digits import Digits, load_digits
-from segtrans.tasks import TASKS
+from segtrans.sources.cluttered_mnist.clutter import CROP, PairMaker, write_cluttered_mnist
+from segtrans.sources.cluttered_mnist.digits import Digits, load_digits
+from segtrans.tasks.base import TASKS
 
 NOISE_SD = 0.01
 N_DIGITS = 4000

@@ -15,11 +15,11 @@ from benchmarks.plain_flops import translation_flops
 from benchmarks.step import BATCH_SIZE, N_LABELLED, WIDTHS
 from benchmarks.step import CONVOLUTIONS as SMALL_CONVOLUTIONS
 from benchmarks.steps import made_up_batch, make_cell, make_method
-from segtrans.cells import Cell
+from segtrans.config.cells import Cell
 from segtrans.methods.base import Engine
-from segtrans.train.cost import iteration_cost
-from segtrans.train.updates import Updates
-from segtrans.train.world import PRECISIONS, start_fabric
+from segtrans.train.budget.cost import iteration_cost
+from segtrans.train.hardware.updates import Updates
+from segtrans.train.hardware.world import PRECISIONS, start_fabric
 
 N_STEPS, N_REPEATS = 10, 3
 _GPU = torch.device("cuda")

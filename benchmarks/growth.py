@@ -13,7 +13,7 @@ import torch
 from benchmarks.lines import Line, best_seconds
 from benchmarks.plain_flops import translation_flops
 from benchmarks.steps import made_up_batch, make_cell, make_method, step
-from segtrans.train.arena import keep_freed_memory
+from segtrans.train.hardware.arena import keep_freed_memory
 
 N_LABELLED = 3
 # What grows, and the cases as task, width, images of each domain; each first one is the unit.
@@ -50,7 +50,7 @@ def lines() -> Iterator[Line]:
 
 def draw(bench: Path, picture: Path) -> None:
     """Seconds of a step against its operations, one curve per series, from the JSON of a bench."""
-    from segtrans.evaluate.style import saved_figure
+    from segtrans.figures.style import saved_figure
 
     measured = [line for line in json.loads(bench.read_text())["lines"] if line["part"] == "growth"]
     with saved_figure(picture, width_in=4, height_in=2.7) as figure:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from benchmarks.floors import DEFLATED, copied_bytes_per_second, deflating_seconds
 from benchmarks.lines import Line, best_seconds, use_one_core
 from benchmarks.samples import N_PATIENTS, RULES, split_patients, write_patients
-from segtrans.data.brats import merge_parts, write_part
-from segtrans.data.cases import CaseFiles, find_cases
-from segtrans.data.half_slices import make_half_slices
 from segtrans.data.store import DOMAINS, FOLDS, Store
-from segtrans.data.volumes import read_case
+from segtrans.sources.brats.data_set import merge_parts, write_part
+from segtrans.sources.brats.half_slices import make_half_slices
+from segtrans.sources.scans.cases import CaseFiles, find_cases
+from segtrans.sources.scans.volumes import read_case
 
 REPEATS = 3
 READ = "nibabel unpacks the files and does nothing else"

@@ -17,10 +17,10 @@ from benchmarks.floors import copied_bytes_per_second
 from benchmarks.lines import Line, best_seconds
 from benchmarks.samples import digit_store, half_slice_store
 from benchmarks.steps import make_cell, make_method, step
-from segtrans.data.batches import BatchPlan, TrainingBatches, make_loader
+from segtrans.data.feed.batches import BatchPlan, TrainingBatches, make_loader
 from segtrans.data.store import Store
 from segtrans.methods.base import Method
-from segtrans.train.arena import keep_freed_memory
+from segtrans.train.hardware.arena import keep_freed_memory
 
 BATCH_SIZE = 20  # of each domain
 N_LABELLED = 3

@@ -40,8 +40,8 @@ def main(task: str, width: str, batch_size: str, n_updates: str) -> None:
     import torch
 
     from benchmarks.steps import made_up_batch, make_cell, make_method, step
-    from segtrans.train.arena import keep_freed_memory
-    from segtrans.train.cost import iteration_cost
+    from segtrans.train.budget.cost import iteration_cost
+    from segtrans.train.hardware.arena import keep_freed_memory
     from segtrans.train.usage import UsageMeter
 
     keep_freed_memory()

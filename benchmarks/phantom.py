@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lines import Line, best_seconds, use_one_core
-from segtrans.data.phantom import make_patient, write_phantoms
-from segtrans.data.phantom_anatomy import Template, load_template
-from segtrans.data.phantom_grades import grade_of
+from segtrans.sources.phantom.anatomy import Template, load_template
+from segtrans.sources.phantom.grades import grade_of
+from segtrans.sources.phantom.patients import make_patient, write_phantoms
 
 N_PATIENTS = 2
 REPEATS = 2

@@ -6,7 +6,7 @@ with all gradients costs three times the forward pass, one with the input's grad
 
 from itertools import pairwise
 
-from segtrans.cells import Cell
+from segtrans.config.cells import Cell
 from segtrans.nets.tables import ARCHITECTURES
 
 Size = tuple[int, int]

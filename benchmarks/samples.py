@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from segtrans.data.brats import merge_parts, write_part, write_split
-from segtrans.data.cluttered_mnist import write_cluttered_mnist
-from segtrans.data.digits import load_digits
-from segtrans.data.half_slices import HalfSliceRules
-from segtrans.data.phantom import write_phantoms
 from segtrans.data.store import Store
+from segtrans.sources.brats.data_set import merge_parts, write_part, write_split
+from segtrans.sources.brats.half_slices import HalfSliceRules
+from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
+from segtrans.sources.cluttered_mnist.digits import load_digits
+from segtrans.sources.phantom.patients import write_phantoms
 
 N_PATIENTS = 3
 RULES = HalfSliceRules(

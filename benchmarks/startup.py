@@ -14,7 +14,7 @@ import typer.main
 
 from benchmarks.lines import Line, best_seconds
 from segtrans.cli import app
-from segtrans.params import load_params
+from segtrans.config.params import load_params
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "config" / "paper.yaml"

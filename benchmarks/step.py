@@ -11,7 +11,7 @@ from benchmarks.lines import Line, best_seconds
 from benchmarks.plain_flops import translation_flops
 from benchmarks.steps import made_up_batch, make_cell, make_method, step
 from segtrans.methods.base import Method
-from segtrans.train.arena import keep_freed_memory
+from segtrans.train.hardware.arena import keep_freed_memory
 
 BATCH_SIZE, N_LABELLED, N_THREADS = 20, 3, 2
 WIDTHS = {64: 1 / 8, 128: 1 / 4, 512: 1.0}

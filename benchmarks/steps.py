@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from segtrans.cells import Cell, resolve_cell
-from segtrans.data.batches import Batch
+from segtrans.config.cells import Cell, resolve_cell
+from segtrans.config.params import load_params
+from segtrans.data.feed.batches import Batch
 from segtrans.methods.base import Method, PlainEngine
 from segtrans.methods.weights import build_method
-from segtrans.params import load_params
 
 _CPU = torch.device("cpu")
 PARAMS = Path(__file__).parents[1] / "params.yaml"

@@ -2,8 +2,8 @@
 
 import json
 
-from segtrans.cells import Cell
-from segtrans.run_record import RunOrigin, RunRecord
+from segtrans.config.cells import Cell
+from segtrans.config.run_record import RunOrigin, RunRecord
 
 SHA256 = "ab" * 32
 TRANSLATION_WEIGHTS = {

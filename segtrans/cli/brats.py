@@ -60,7 +60,7 @@ def phantom(
     ] = None,
 ) -> None:
     """Make up patients from a real average brain, as BraTS 2017 files; needs no network."""
-    from segtrans.data.phantom import write_checksums, write_phantoms
+    from segtrans.sources.phantom.patients import write_checksums, write_phantoms
 
     first, last = (n_patients * number // n_jobs for number in (job, job + 1))
     write_phantoms(output, first=first, last=last, n_patients=n_patients, data_seed=data_seed)
@@ -78,7 +78,7 @@ def decathlon(
     ] = Path("data/downloads/decathlon"),
 ) -> None:
     """Download brain tumours of the Medical Segmentation Decathlon (7.6 GB), check and unpack."""
-    from segtrans.data.msd import fetch_msd
+    from segtrans.sources.brats.msd import fetch_msd
 
     fetch_msd(output, downloads=downloads)
 
@@ -93,7 +93,7 @@ def split(
     data_seed: DataSeed = 0,
 ) -> None:
     """Find the cases below a folder and share the patients out to train, valid and test."""
-    from segtrans.data.brats import write_split
+    from segtrans.sources.brats.data_set import write_split
 
     write_split(
         source,
@@ -119,9 +119,9 @@ def half_slice_part(
     label_classes: LabelClasses = None,
 ) -> None:
     """Make the half-slices of some of the patients: one of several jobs of `half-slices`."""
-    from segtrans.data.brats import write_part
-    from segtrans.data.half_slices import HalfSliceRules
-    from segtrans.data.masks import parse_label_classes
+    from segtrans.sources.brats.data_set import write_part
+    from segtrans.sources.brats.half_slices import HalfSliceRules
+    from segtrans.sources.scans.masks import parse_label_classes
 
     rules = HalfSliceRules(
         min_brain_fraction=min_brain_fraction,
@@ -141,8 +141,8 @@ def merge_half_slices(
     report: Report,
 ) -> None:
     """Merge the parts of all patients into one data set, and report on it."""
-    from segtrans.data.brats import merge_parts
-    from segtrans.evaluate.half_slice_report import write_report
+    from segtrans.report.half_slices import write_report
+    from segtrans.sources.brats.data_set import merge_parts
 
     write_report(merge_parts(parts, split, output), output, report)
 
@@ -164,10 +164,10 @@ def half_slices(
     data_seed: DataSeed = 0,
 ) -> None:
     """Make a data set of half-slices (P and A) from a folder of cases, and report on it."""
-    from segtrans.data.brats import write_half_slices
-    from segtrans.data.half_slices import HalfSliceRules
-    from segtrans.data.masks import parse_label_classes
-    from segtrans.evaluate.half_slice_report import write_report
+    from segtrans.report.half_slices import write_report
+    from segtrans.sources.brats.data_set import write_half_slices
+    from segtrans.sources.brats.half_slices import HalfSliceRules
+    from segtrans.sources.scans.masks import parse_label_classes
 
     rules = HalfSliceRules(
         min_brain_fraction=min_brain_fraction,

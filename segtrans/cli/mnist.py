@@ -21,8 +21,8 @@ def digits(
     ),
 ) -> None:
     """Read (or download) handwritten digits, check them, and write one file."""
-    from segtrans.data.digits import load_digits, save_digits
-    from segtrans.data.fetch import fetch_mnist
+    from segtrans.sources.cluttered_mnist.digits import load_digits, save_digits
+    from segtrans.sources.cluttered_mnist.mnist_files import fetch_mnist
 
     if source == "download":
         fetch_mnist(downloads)
@@ -52,10 +52,10 @@ def cluttered_mnist(
     data_seed: DataSeed = 0,
 ) -> None:
     """Make a cluttered MNIST data set: digits among clutter (P), and clutter alone (A)."""
-    from segtrans.data.cluttered_mnist import write_cluttered_mnist
-    from segtrans.data.digits import load_digits
     from segtrans.data.split import default_sizes
     from segtrans.data.store import FOLDS
+    from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
+    from segtrans.sources.cluttered_mnist.digits import load_digits
 
     loaded = load_digits(digits)
     sizes = dict(zip(FOLDS, n_digits, strict=True)) if n_digits else default_sizes(loaded.is_test)

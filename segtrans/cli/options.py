@@ -15,8 +15,8 @@ def allowed_by(block: str, key: str) -> Callable[[typer.CallbackParam, Any], Any
     """A callback that allows what a parameter allows, e.g. `valid_fraction` of `BratsParams`."""
 
     def check(param: typer.CallbackParam, value: Any) -> Any:
-        from segtrans import params
-        from segtrans.validation import validate_field
+        from segtrans.config import params
+        from segtrans.config.refusals import validate_field
 
         if value is not None:
             validate_field(getattr(params, block), key, value, shown=param.opts[0])

@@ -20,8 +20,8 @@ def cell(
     variant: Variant = None,
 ) -> None:
     """Print the resolved parameters of one training run, as `train --cell` takes them."""
-    from segtrans.cells import resolve_cell
-    from segtrans.params import load_params
+    from segtrans.config.cells import resolve_cell
+    from segtrans.config.params import load_params
 
     resolved = resolve_cell(
         load_params(*params), task=task, method=method, init_seed=seed, variant=variant
@@ -42,8 +42,8 @@ def plan(
     ] = 10.0,
 ) -> None:
     """Print what the trainings of a scale cost: operations, hours, memory."""
-    from segtrans.params import load_params
-    from segtrans.train.plan import plan_runs, plan_table
+    from segtrans.config.params import load_params
+    from segtrans.train.budget.plan import plan_runs, plan_table
 
     print(plan_table(plan_runs(load_params(*params)), tflops))
     print(
@@ -86,7 +86,7 @@ def train(
     ] = 300.0,
 ) -> None:
     """Train one cell; started again after any kind of stop, it continues."""
-    from segtrans.cells import read_cell
+    from segtrans.config.cells import read_cell
     from segtrans.train.run import train_cell
 
     train_cell(
@@ -111,8 +111,8 @@ def evaluate(
     threshold: Threshold = 0.5,
 ) -> None:
     """Score a run on the validation and test folds, and draw examples of it."""
-    from segtrans.evaluate.panels import write_panel
-    from segtrans.evaluate.score import score_run
+    from segtrans.figures.panels import write_panel
+    from segtrans.score.evaluate import score_run
 
     score_run(run, data, threshold=threshold)
     write_panel(run, data)
@@ -128,7 +128,7 @@ def predict(
     threshold: Threshold = 0.5,
 ) -> None:
     """Segment a patient's scan, and paint it without its lesion, in the scan's own geometry."""
-    from segtrans.evaluate.predict import predict_case
+    from segtrans.predict.scans import predict_case
 
     for path in predict_case(weights, case, output, threshold=threshold):
         print(path)
@@ -148,7 +148,7 @@ def table(
     ],
 ) -> None:
     """Gather the scores of runs into one table, beside the paper's numbers."""
-    from segtrans.evaluate.table import write_table
+    from segtrans.report.table import write_table
 
     write_table(runs, output_csv=output_csv, output_md=output_md, output_json=output_json)
 
@@ -160,7 +160,7 @@ def figures(
     output: Annotated[Path, typer.Option(help="Folder of the figures.", callback=folder_to_write)],
 ) -> None:
     """Draw samples of the data, learning curves, Dice per row and per labelled fraction."""
-    from segtrans.evaluate.figures import write_figures
+    from segtrans.figures.of_task import write_figures
 
     write_figures(runs, data, output)
 
@@ -177,7 +177,7 @@ def report(
     output: Output,
 ) -> None:
     """Write one page on a scale for a reviewer: HTML that holds all it shows."""
-    from segtrans.evaluate.report import write_report
+    from segtrans.report.page import write_report
 
     write_report(runs, data, figures, output)
 
@@ -196,8 +196,8 @@ def track(
     """Record finished runs in MLflow, and register the best of each row. Safe to repeat."""
     from segtrans.atomic import write_json
     from segtrans.errors import UserError
-    from segtrans.registry import register_best
     from segtrans.tracking import track_runs
+    from segtrans.tracking.register import register_best
 
     ids = register_best(runs, track_runs(runs))
     n_missing = list(ids.values()).count(None)
@@ -222,7 +222,7 @@ def trace(
     path: Annotated[Path, typer.Argument(help="Run folder, or a file in it: metrics.json.")],
 ) -> None:
     """Print what made a result: commit, parameters, data, labels, seeds, versions, device."""
-    from segtrans.evaluate.trace import print_trace
+    from segtrans.report.trace import print_trace
 
     print_trace(path)
 
@@ -232,6 +232,6 @@ def summary(
     results: Annotated[Path, typer.Argument(help="Results of a scale, e.g. results/laptop.")],
 ) -> None:
     """Print the table of a finished scale, where its pictures are, and how to compare its runs."""
-    from segtrans.evaluate.summary import print_summary
+    from segtrans.report.summary import print_summary
 
     print_summary(results)

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
+from segtrans.config.versions import STORE_VERSION
 from segtrans.data.chunks import gather
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import BINARY, check_count, check_labels, check_masks, check_scale
 from segtrans.errors import UserError
-from segtrans.versions import STORE_VERSION
 
 FOLDS = ("train", "valid", "test")
 DOMAINS = ("present", "absent")
@@ -46,7 +46,7 @@ class StoreHeader:
     """What a data set says of itself.
 
     Attributes:
-        task: key of `segtrans.tasks.TASKS`.
+        task: key of `segtrans.tasks.base.TASKS`.
         channels: names of the image channels, in stored order.
         parameters: everything that decided the content, as plain types.
         source: one sentence on where the raw data come from.

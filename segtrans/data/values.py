@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.tasks import TASKS, VOID
+from segtrans.tasks.base import TASKS, VOID
 
 BINARY = {0: "background", 1: "target"}
 _LARGEST = 255  # of uint8
@@ -19,7 +19,7 @@ def check_labels(labels: Mapping[int, str], *, task: str, place: str) -> None:
 
     Args:
         labels: what each value of a mask means, 0 first of all.
-        task: key of `segtrans.tasks.TASKS`; others have no classes to compare with.
+        task: key of `segtrans.tasks.base.TASKS`; others have no classes to compare with.
         place: what the message begins with.
 
     Raises:

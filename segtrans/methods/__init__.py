@@ -1,1 +1,1 @@
-"""The methods that the paper compares: one file each, one entry each in `segtrans/catalogue.py`."""
+"""The methods that the paper compares: one file each, one entry each in the catalogue."""

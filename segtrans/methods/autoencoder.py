@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from segtrans.cells import Cell
+from segtrans.config.blocks import TrainingParams
+from segtrans.config.cells import Cell
 from segtrans.methods.base import (
     Engine,
     Method,
@@ -21,7 +22,6 @@ from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
-from segtrans.stages import TrainingParams
 
 
 class Autoencoder(Method):

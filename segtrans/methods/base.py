@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
+from segtrans.config.blocks import TrainingParams
 from segtrans.nets.decoder import Trunk
 from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder
 from segtrans.precision import at_least_single
 from segtrans.processes import average_gradients
-from segtrans.stages import TrainingParams
 
 Terms = dict[str, Tensor]
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from segtrans.cells import Cell
+from segtrans.config.blocks import TrainingParams
+from segtrans.config.cells import Cell
 from segtrans.methods.base import (
     Engine,
     Method,
@@ -20,7 +21,6 @@ from segtrans.nets.encoder import Encoder
 from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss
 from segtrans.objective.terms import weighted_total
-from segtrans.stages import TrainingParams
 
 
 class SegmentationOnly(Method):

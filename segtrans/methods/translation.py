@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from segtrans.catalogue import METHODS
-from segtrans.cells import Cell
+from segtrans.config.blocks import TrainingParams
+from segtrans.config.catalogue import METHODS
+from segtrans.config.cells import Cell
 from segtrans.methods.adversary import judge
 from segtrans.methods.base import (
     Engine,
@@ -32,7 +33,6 @@ from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
 from segtrans.processes import n_processes, share
-from segtrans.stages import TrainingParams
 
 
 class Codes(NamedTuple):

@@ -11,11 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from segtrans.atomic import atomic_path
-from segtrans.catalogue import METHODS
-from segtrans.cells import Cell
+from segtrans.config.catalogue import METHODS
+from segtrans.config.cells import Cell
+from segtrans.config.runs import Run
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
-from segtrans.runs import Run
 
 WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}
 

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from segtrans.precision import at_least_single
 from segtrans.processes import joint_sum
-from segtrans.tasks import VOID
+from segtrans.tasks.base import VOID
 
 
 def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:

@@ -7,9 +7,9 @@ again at any time with `track_run`. So a failure here warns on stderr and stops 
 from segtrans.tracking.links import LOCAL_PORT, comparison_links, open_pages
 from segtrans.tracking.mlflow_run import RunDescription
 from segtrans.tracking.replay import track_run, track_runs
-from segtrans.tracking.run import RunTracker, describe_run
 from segtrans.tracking.store import tracking_uri
 from segtrans.tracking.tracked import is_whole, untracked_line
+from segtrans.tracking.tracker import RunTracker, describe_run
 
 __all__ = [
     "LOCAL_PORT",

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from segtrans.run_record import Metrics, Scores
-from segtrans.runs import read_history, read_metrics, read_run
+from segtrans.config.run_record import Metrics, Scores
+from segtrans.config.runs import read_history, read_metrics, read_run
 from segtrans.tracking.calls import attempt_all
 from segtrans.tracking.mlflow_run import open_run
-from segtrans.tracking.run import describe_run
 from segtrans.tracking.store import connect, failures_warn
+from segtrans.tracking.tracker import describe_run
 
 _ARTEFACTS = (
     "run.json",

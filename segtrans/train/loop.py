@@ -14,19 +14,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from segtrans.atomic import remove_partials
-from segtrans.cells import Cell
-from segtrans.data.augment import augment_batch
-from segtrans.data.batches import Batch, TrainingBatches, make_loader
+from segtrans.config.cells import Cell
+from segtrans.data.feed.augment import augment_batch
+from segtrans.data.feed.batches import Batch, TrainingBatches, make_loader
 from segtrans.errors import UserError
-from segtrans.evaluate.validation import validate
 from segtrans.methods.base import Method
 from segtrans.processes import joint_mean, n_processes, share
-from segtrans.tasks import VOID
+from segtrans.score.valid_fold import validate
+from segtrans.tasks.base import VOID
 from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
+from segtrans.train.hardware.updates import Updates
 from segtrans.train.history import Record, as_line
-from segtrans.train.terms import TermSums
-from segtrans.train.updates import Updates
+from segtrans.train.sums import TermSums
 from segtrans.train.upgrade import take_over
 from segtrans.train.usage import UsageMeter
 

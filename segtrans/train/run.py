@@ -10,22 +10,22 @@ import numpy as np
 import torch
 
 from segtrans.atomic import remove_partials, write_json
-from segtrans.catalogue import METHODS
-from segtrans.cells import Cell
-from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
-from segtrans.data.labels import Labelled, choose_labelled
+from segtrans.config.catalogue import METHODS
+from segtrans.config.cells import Cell
+from segtrans.config.refusals import validate
+from segtrans.config.run_record import LabelledIds, RunOrigin, RunRecord
+from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
+from segtrans.data.feed.labels import Labelled, choose_labelled
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
-from segtrans.run_record import LabelledIds, RunOrigin, RunRecord
 from segtrans.tracking import RunDescription, RunTracker, describe_run
-from segtrans.train.arena import keep_freed_memory
 from segtrans.train.commit import checked_out_commit
+from segtrans.train.hardware.arena import keep_freed_memory
+from segtrans.train.hardware.world import claimed_world, device_name, is_first_process, start_fabric
 from segtrans.train.history import Record, write_history
 from segtrans.train.loop import Trainer
 from segtrans.train.usage import joint_usage
-from segtrans.train.world import claimed_world, device_name, is_first_process, start_fabric
-from segtrans.validation import validate
 
 _PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
 

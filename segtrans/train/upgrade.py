@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from segtrans.cells import Cell
+from segtrans.config.cells import Cell
 from segtrans.errors import UserError
 from segtrans.train.checkpoint import FORMAT, Checkpoint, CheckpointFolder, set_aside, unreadable
 from segtrans.train.history import Record

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segtrans.data import archives
-from segtrans.data.archives import extract
+from segtrans.data.download import archives
+from segtrans.data.download.archives import extract
 from segtrans.errors import UserError
 
 MEMBERS = [
@@ -236,7 +236,7 @@ def test_what_breaks_off_leaves_nothing(tmp_path, pack, monkeypatch):
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from segtrans.data import archives
+from segtrans.data.download import archives
 
 def copy(source, target, _, written=[]):
     target.write(source.read())

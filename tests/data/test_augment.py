@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 from scipy.interpolate import CubicSpline
 
-from segtrans.data.augment import (
+from segtrans.config.blocks import AugmentationParams
+from segtrans.data.feed.augment import (
     Augmentation,
     augment_batch,
     augment_images,
     augment_masks,
     draw_augmentation,
 )
-from segtrans.data.batches import Batch
-from segtrans.stages import AugmentationParams
+from segtrans.data.feed.batches import Batch
 
 PAPER = AugmentationParams(warp_sd=5.0, rotation_deg=3.0, zoom=0.1, intensity=0.1, flips=True)
 NONE = AugmentationParams(warp_sd=0.0, rotation_deg=0.0, zoom=0.0, intensity=0.0, flips=False)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import segtrans.data.batches as data_batches
-from segtrans.data.batches import (
+import segtrans.data.feed.batches as data_batches
+from segtrans.data.feed.batches import (
     Batch,
     BatchPlan,
     TrainingBatches,
@@ -19,7 +19,7 @@ from segtrans.data.batches import (
 )
 from segtrans.data.store import DOMAINS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
-from segtrans.tasks import VOID
+from segtrans.tasks.base import VOID
 
 SIZES = {"train": 23, "valid": 7, "test": 3}
 SHAPE = (2, 40, 30)  # 27 samples of uint8 to a chunk

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from segtrans.data import fetch as fetch_module
-from segtrans.data.fetch import MNIST_FILES, RemoteFile, check_space, fetch, fetch_mnist
+from segtrans.data.download import fetch as fetch_module
+from segtrans.data.download.fetch import RemoteFile, check_space, fetch
 from segtrans.errors import UserError
+from segtrans.sources.cluttered_mnist.mnist_files import MNIST_FILES, fetch_mnist
 
 BLOCK = 2**16  # what the download writes at once
 CONTENT = np.random.default_rng(0).bytes(300_000)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrans.data.labels import choose_digits, choose_labelled, choose_volumes
+from segtrans.config.blocks import LabelsParams
+from segtrans.data.feed.labels import choose_digits, choose_labelled, choose_volumes
 from segtrans.errors import UserError
-from segtrans.stages import LabelsParams
 
 # 40 digits, four of each class, on two images each.
 SOURCE_INDEX = np.concatenate([np.arange(500, 540), np.arange(500, 540)])

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from segtrans.data.fetch import RemoteFile
-from segtrans.data.msd import MSD_ARCHIVE, MSD_MIRRORS, fetch_msd
+from segtrans.data.download.fetch import RemoteFile
 from segtrans.errors import UserError
+from segtrans.sources.brats.msd import MSD_ARCHIVE, MSD_MIRRORS, fetch_msd
 
 CASES = ("BRATS_001", "BRATS_002")
 PAIRS = [{part: f"./{part}sTr/{case}.nii.gz" for part in ("image", "label")} for case in CASES]

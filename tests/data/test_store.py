@@ -18,7 +18,7 @@ import pytest
 
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
-from segtrans.tasks import TASKS
+from segtrans.tasks.base import TASKS
 
 HEADER = StoreHeader(
     task="mnist48_simple",

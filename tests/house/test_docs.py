@@ -26,12 +26,12 @@ import sys, contextlib, torch
 from dataclasses import replace
 import segtrans.methods
 segtrans.methods.__path__.append(sys.argv[1])
-from segtrans.catalogue import METHODS, MethodEntry
+from segtrans.config.catalogue import METHODS, MethodEntry
 METHODS.update({{{entry}}})
 from pathlib import Path
-from segtrans.cells import resolve_cell
+from segtrans.config.cells import resolve_cell
 from segtrans.methods.weights import build_method
-from segtrans.params import load_params
+from segtrans.config.params import load_params
 weights = {{"objective": {{"with_absence": {{"lambda_seg": 1.0}}}}}}
 params = load_params(Path(sys.argv[2]), overlay=weights | {{"methods": ["with_absence"]}})
 cell = resolve_cell(params, task="mnist48_simple", method="with_absence", init_seed=0)

@@ -11,9 +11,9 @@ import yaml
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
-from segtrans.cells import resolve_cell
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import parse_params
 from segtrans.methods.weights import build_method
-from segtrans.params import parse_params
 
 ROOT = Path(__file__).parents[2]
 # What CUDA's autocast takes to bf16, by the name in torch's own register.

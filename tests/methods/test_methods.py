@@ -9,11 +9,11 @@ import torch._dynamo
 import yaml
 from torch.profiler import ProfilerActivity, profile
 
-from segtrans.catalogue import METHODS
-from segtrans.cells import resolve_cell
+from segtrans.config.catalogue import METHODS
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import parse_params
 from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
-from segtrans.params import parse_params
 
 ROOT = Path(__file__).parents[2]
 TRANSLATIONS = [name for name, entry in METHODS.items() if entry.module == "translation"]

@@ -3,7 +3,7 @@
 import pytest
 
 from segtrans.nets.tables import ARCHITECTURES
-from segtrans.tasks import TASKS
+from segtrans.tasks.base import TASKS
 
 
 def test_every_task_has_its_networks():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
-from segtrans.tasks import VOID
+from segtrans.tasks.base import VOID
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from segtrans import cells
-from segtrans.catalogue import METHODS
-from segtrans.cells import resolve_cell
+from segtrans.config import cells
+from segtrans.config.catalogue import METHODS
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import load_params
 from segtrans.methods.base import PlainEngine
 from segtrans.methods.translation import Translation
-from segtrans.params import load_params
-from segtrans.tasks import TASKS, VOID
+from segtrans.tasks.base import TASKS, VOID
 from tests.paper.reference_step import Step
 
 ROOT = Path(__file__).parents[2]

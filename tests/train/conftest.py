@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segtrans.cells import resolve_cell
-from segtrans.data.cluttered_mnist import write_cluttered_mnist
-from segtrans.data.digits import load_digits
-from segtrans.params import parse_params
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import parse_params
+from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
+from segtrans.sources.cluttered_mnist.digits import load_digits
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"train": 60, "valid": 10, "test": 10}

@@ -7,11 +7,11 @@ import h5py
 import pytest
 import torch
 
-import segtrans.data.batches as data_batches
+import segtrans.data.feed.batches as data_batches
 from segtrans.methods.autoencoder import Autoencoder
 from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
-from segtrans.tasks import VOID
+from segtrans.tasks.base import VOID
 from tests.train.training import train
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from benchmarks.plain_flops import translation_flops
-from segtrans.cells import resolve_cell
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import load_params
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
-from segtrans.params import load_params
-from segtrans.train.cost import iteration_cost
-from segtrans.train.plan import plan_runs, plan_table
+from segtrans.train.budget.cost import iteration_cost
+from segtrans.train.budget.plan import plan_runs, plan_table
 
 ROOT = Path(__file__).parents[2]
 

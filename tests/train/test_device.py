@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from segtrans.errors import UserError
-from segtrans.train.device import claimed_devices, claimed_folder, visible_devices
+from segtrans.train.hardware.device import claimed_devices, claimed_folder, visible_devices
 from tests.limits import WAIT_S
 
 CLAIM = (
-    "import sys, time; from segtrans.train.device import claimed_devices\n"
+    "import sys, time; from segtrans.train.hardware.device import claimed_devices\n"
     "with claimed_devices(int(sys.argv[2])) as names:\n"
     "    print(*names, flush=True); time.sleep(float(sys.argv[1]))"
 )
@@ -72,7 +72,7 @@ def test_two_devices_at_once_wait_until_both_are_free_and_hold_none_meanwhile(mo
 def test_six_jobs_on_two_devices_never_share_one_and_use_both(monkeypatch, tmp_path):
     monkeypatch.setenv("SEGTRANS_GPUS", "0,1")
     code = (
-        "import sys, time; from segtrans.train.device import claimed_devices\n"
+        "import sys, time; from segtrans.train.hardware.device import claimed_devices\n"
         "with claimed_devices(1, poll_s=0.05) as (name,):\n"
         "    begin = time.monotonic(); time.sleep(0.5)\n"
         "    print(name, begin, time.monotonic())"

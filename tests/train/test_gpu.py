@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from segtrans.catalogue import METHODS
-from segtrans.data.augment import augment_batch
-from segtrans.data.batches import Batch
+from segtrans.config.catalogue import METHODS
+from segtrans.config.params import AugmentationParams
+from segtrans.data.feed.augment import augment_batch
+from segtrans.data.feed.batches import Batch
 from segtrans.methods.base import PlainEngine
 from segtrans.methods.weights import build_method
-from segtrans.params import AugmentationParams
-from segtrans.train.updates import Updates
+from segtrans.train.hardware.updates import Updates
 from tests.train.training import n_records
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segtrans.runs import read_history
+from segtrans.config.runs import read_history
 from segtrans.train.history import write_history
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from segtrans.cells import resolve_cell
-from segtrans.params import load_params
-from segtrans.tasks import TASKS
-from segtrans.train.memory import training_memory_mb
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import load_params
+from segtrans.tasks.base import TASKS
+from segtrans.train.budget.memory import training_memory_mb
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import yaml
 
-from segtrans.cells import resolve_cell
-from segtrans.data import augment
-from segtrans.data.brats import LABELS
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import parse_params
+from segtrans.data.feed import augment
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
-from segtrans.evaluate.score import score_run
-from segtrans.params import parse_params
+from segtrans.score.evaluate import score_run
+from segtrans.sources.brats.data_set import LABELS
 from segtrans.train import loop
 from tests.train.training import train
 

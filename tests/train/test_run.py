@@ -14,12 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from segtrans.config.runs import read_run
 from segtrans.data.store import Store
 from segtrans.errors import UserError
-from segtrans.evaluate.score import score_run
 from segtrans.methods.translation import Translation
 from segtrans.methods.weights import WEIGHTS, load_method
-from segtrans.runs import read_run
+from segtrans.score.evaluate import score_run
 from tests.limits import WAIT_S
 from tests.train.training import kept, newest_checkpoint, train
 

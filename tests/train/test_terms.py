@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from segtrans.errors import UserError
-from segtrans.train.terms import TermSums
+from segtrans.train.sums import TermSums
 
 
 def terms(**values):

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from segtrans.runs import read_run
+from segtrans.config.runs import read_run
 from tests.train.training import train
 
 

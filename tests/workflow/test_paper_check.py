@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
-from segtrans.params import load_params
+from segtrans.config.params import load_params
 
 FREE_BYTES = 14 * 2**30  # weights and checkpoints of 19 trainings
 

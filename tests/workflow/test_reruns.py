@@ -96,7 +96,7 @@ def test_an_added_seed_runs_its_own_jobs_only(interpreter, project):
 )
 def test_a_raised_stage_number_reruns_its_stage(interpreter, project, number, expected):
     # In the copy beside the Snakefile, where python looks first.
-    replace(project, "segtrans/versions.py", f"{number} = ", f"{number} = 1")
+    replace(project, "segtrans/config/versions.py", f"{number} = ", f"{number} = 1")
     assert planned(interpreter, project) == expected
 
 

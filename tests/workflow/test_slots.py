@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 NOTES = """
 if verb == "train":
     import time
-    from segtrans.train.device import claimed_devices
+    from segtrans.train.hardware.device import claimed_devices
     with claimed_devices(int(options["--gpus"]), poll_s=0.05) as names:
         begin = time.monotonic()
         time.sleep(1)

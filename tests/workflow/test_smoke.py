@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segtrans.config.runs import read_run
 from segtrans.data.store import DOMAINS, Store
 from segtrans.methods.weights import load_method
-from segtrans.runs import read_run
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.resolve().parent / "shared" / "data" / "tcga-du-7294"

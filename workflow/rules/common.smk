@@ -6,20 +6,20 @@ from pathlib import Path
 
 from snakemake.resources import Resource
 
-from segtrans.catalogue import row_name
-from segtrans.cells import resolve_cell
-from segtrans.data.cases import source_files
+from segtrans.config.catalogue import row_name
+from segtrans.config.cells import resolve_cell
+from segtrans.sources.scans.cases import source_files
 from segtrans.data.walk import walk
 from segtrans.errors import UserError
-from segtrans.ownership import claim_directory, sign_lock
-from segtrans.params import params_of
-from segtrans.preflight import read_scale
-from segtrans.records import check_records, save_records
-from segtrans.tasks import TASKS
+from segtrans.pipeline.ownership import claim_directory, sign_lock
+from segtrans.config.params import params_of
+from segtrans.pipeline.preflight import read_scale
+from segtrans.pipeline.records import check_records, save_records
+from segtrans.tasks.base import TASKS
 from segtrans.tracking import is_whole, untracked_line
-from segtrans.train.device import visible_devices
-from segtrans.train.memory import training_memory_mb
-from segtrans.versions import (
+from segtrans.train.hardware.device import visible_devices
+from segtrans.train.budget.memory import training_memory_mb
+from segtrans.config.versions import (
     CLUTTER_VERSION,
     EVALUATION_VERSION,
     HALF_SLICES_VERSION,

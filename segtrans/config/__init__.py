@@ -1,0 +1,1 @@
+"""Parameters and records: what is allowed, and what a run folder's files hold. Imports no torch."""

@@ -1,0 +1,82 @@
+"""Write the manual of every parameter, `config/README.md`, from the models: `make docs`."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from segtrans.config.catalogue import METHODS
+from segtrans.config.params import Params
+from segtrans.tasks.base import TASKS
+
+HEAD = """\
+# Every parameter
+
+Written from `segtrans/config/params.py` by `make docs`; do not edit by hand.
+
+`params.yaml` holds the default scale. A file of this folder holds only what differs, and is laid
+over it: `snakemake --configfile config/smoke.yaml`. One key can be changed without a file:
+`snakemake --config scale=mine 'training={iterations: 500}'`. Give every scale of your own its own
+`scale:`, since results stand in `results/<scale>`.
+
+**The last one that names a value wins**, for every task: `params.yaml`, each file of `--configfile`
+in its order, `--config`. Within one file what is particular wins: `overrides` of a task over the
+block for all tasks, weights of a method over those of its file. So `training.learning_rate` in
+`--config` is that of all tasks, but changed in `params.yaml`, by hand or by `dvc exp run -S`, it
+leaves those tasks alone that have a rate of their own further down in the same file:
+`-S overrides.brats.training.learning_rate=0.002` changes that. `snakemake --dry-run` says what
+tasks and variants have otherwise than the rest, and the table's caption where tasks differ. An
+empty mapping, `variants: {}`, takes away what earlier files say.
+
+Files are YAML 1.2: `1e-05` is a number; `yes`, `010`, `1:30`, `1_000` and a key that stands there
+twice are refused, since not every reader means the same by them.
+"""
+
+
+def manual() -> str:
+    """The manual as Markdown."""
+    lines = [HEAD, "| key | type | meaning |", "|---|---|---|", *_rows(Params, ""), ""]
+    lines += ["## Tasks", "", *[f"- `{name}`: {task.title}" for name, task in TASKS.items()], ""]
+    lines += ["## Methods", "", *[f"- `{name}`: {m.title}" for name, m in METHODS.items()]]
+    return "\n".join(lines)
+
+
+def _rows(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            rows += _rows(annotation, f"{prefix}{name}.")
+            continue
+        schema = model.model_json_schema()["properties"][name]
+        rows.append(f"| `{prefix}{name}` | {_type(schema)} | {field.description} |")
+    return rows
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_type(option) for option in schema["anyOf"])
+    if schema.get("type") == "null":
+        return "`null`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'])}"
+    if schema.get("type") == "object":
+        values = schema["additionalProperties"]
+        return "mapping" if values is True else f"mapping to {_type(values)}"
+    signs = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+    }
+    limits = [f"{sign} {_number(schema[key])}" for key, sign in signs.items() if key in schema]
+    return " ".join([str(schema["type"]), ", ".join(limits)]).strip()
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+if __name__ == "__main__":
+    print(manual())

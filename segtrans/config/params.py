@@ -1,0 +1,257 @@
+"""All parameters as one typed, validated model: the only source of what is allowed.
+
+Read by the command line, the Snakefile and the tests alike. Imports neither torch nor snakemake,
+so that a workflow is parsed in a moment. The manual `config/README.md` is generated from the
+descriptions below.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from segtrans.config.blocks import (
+    AugmentationParams,
+    Block,
+    BratsParams,
+    ClutteredMnistParams,
+    DigitsParams,
+    EvaluationParams,
+    LabelsParams,
+    NetworksParams,
+    Seed,
+    TrainingParams,
+    Weight,
+    check_batches,
+)
+from segtrans.config.catalogue import METHODS
+from segtrans.config.layers import flat, lay_over, merge
+from segtrans.config.refusals import nearest, validate
+from segtrans.config.yaml_files import read_yaml
+from segtrans.errors import UserError
+from segtrans.tasks.base import TASKS
+
+OVERRIDABLE = ("labels", "networks", "objective", "training", "augmentation")
+_VARIANT = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # without the "-" that joins it to its method
+
+
+class Params(Block):
+    """Everything that decides a result, and nothing else."""
+
+    scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)] = Field(
+        description="name of the scale and of its output folder, results/<scale>"
+    )
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="data sets to run")
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="rows to run")
+    init_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
+        description="one run per seed: initial weights, order of batches, sampled codes"
+    )
+    data_seed: Seed = Field(description="split, clutter and choice of labelled images")
+    digits: DigitsParams
+    cluttered_mnist: ClutteredMnistParams
+    brats: BratsParams
+    augmentation: AugmentationParams
+    labels: LabelsParams
+    networks: NetworksParams
+    objective: dict[str, dict[str, Weight]] = Field(
+        description="weights of the objective's terms (equation 7), by the file of the methods "
+        "that use them, and by method what it has otherwise; the paper: autoencoder 1, 1; "
+        "translation 3, 50, 1, 50, 0.01"
+    )
+    training: TrainingParams
+    evaluation: EvaluationParams
+    overrides: dict[str, dict[str, Any]] = Field(
+        description="what a task has otherwise, by task: its methods, keys of the blocks labels, "
+        "networks, objective, training and augmentation; a later file that names the same key for "
+        "all tasks wins over it"
+    )
+    variants: dict[str, dict[str, Any]] = Field(
+        description="each method is a row of the table for each of these, by name: what it has "
+        "otherwise, blocks as in overrides; it wins over every file; none: a row for each method"
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.scale == "downloads":
+            raise ValueError("scale = downloads: data/downloads keeps what is downloaded")
+        _check_names("tasks", self.tasks, TASKS)
+        _check_names("methods", self.methods, METHODS)
+        _check_unique("init_seeds", self.init_seeds)
+        _check_unique("labels.digits", self.labels.digits or ())
+        self._check_weights()
+        check_batches(self.labels, self.training)
+        if any(TASKS[task].clutter_pieces for task in self.tasks):
+            self._check_digits()
+        for task in self.tasks:
+            if TASKS[task].subjects == "patients" and not self.labels.unit:
+                raise ValueError(f"labels.unit = null: task {task} needs volume or half_slice")
+            if TASKS[task].subjects == "digits" and not self.labels.digits:
+                raise ValueError(f"labels.digits = null: task {task} needs the classes to label")
+        _check_names("overrides", tuple(self.overrides), TASKS)
+        for variant in self.variants:
+            if not _VARIANT.fullmatch(variant):
+                raise ValueError(
+                    f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front, at most 64"
+                )
+        _check_keys("overrides", self.overrides, ("methods", *OVERRIDABLE))
+        _check_keys("variants", self.variants, OVERRIDABLE)
+        for task, own in self.overrides.items():
+            _check_used(f"overrides.{task}", own, (task,))
+        for name, own in self.variants.items():
+            _check_used(f"variants.{name}", own, self.tasks)
+        return self
+
+    def rows(self, task: str) -> tuple[tuple[str, str | None], ...]:
+        """A task's rows of the table, as method and variant (None without any): each with each."""
+        methods = params_of(self, task).methods
+        return tuple(itertools.product(methods, self.variants or (None,)))
+
+    def weights(self, method: str) -> dict[str, float]:
+        """A method's weights of the objective: its own, and else those of its file."""
+        return self.objective[method]
+
+    def _check_weights(self) -> None:
+        for method, entry in METHODS.items():
+            for key in entry.weights:
+                if key not in self.objective.get(method, {}):
+                    name = entry.module if entry.module in METHODS else method
+                    raise ValueError(
+                        f"objective.{name}.{key}: missing; the keys are {', '.join(entry.weights)}"
+                    )
+
+    def _check_digits(self) -> None:
+        training, labels, digits = self.training, self.labels, self.digits
+        if training.batch_size > self.cluttered_mnist.n_train_images:
+            raise ValueError(
+                f"training.batch_size = {training.batch_size}: larger than the data, "
+                f"cluttered_mnist.n_train_images = {self.cluttered_mnist.n_train_images}"
+            )
+        if round(labels.fraction * digits.n_train) < 1:
+            raise ValueError(
+                f"labels.fraction = {labels.fraction}: gives no label among {digits.n_train} "
+                f"training digits; at least {1 / digits.n_train:g} gives one"
+            )
+        for fold in ("train", "valid", "test"):
+            n_digits = getattr(digits, f"n_{fold}")
+            n_images = getattr(self.cluttered_mnist, f"n_{fold}_images")
+            if n_images < n_digits:
+                raise ValueError(
+                    f"cluttered_mnist.n_{fold}_images = {n_images}: at least one image for each "
+                    f"of digits.n_{fold} = {n_digits}"
+                )
+
+
+def _check_names(key: str, names: tuple[str, ...], known: Iterable[str]) -> None:
+    _check_unique(key, names)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key} = {name}: {nearest(name, known)}")
+
+
+def _check_keys(key: str, overlays: dict[str, dict[str, Any]], allowed: tuple[str, ...]) -> None:
+    for name, overlay in overlays.items():
+        for block in overlay:
+            if block not in allowed:
+                raise ValueError(f"{key}.{name}.{block}: {nearest(block, allowed)}")
+
+
+def _check_used(place: str, own: dict[str, Any], tasks: tuple[str, ...]) -> None:
+    """Refuse what none of the tasks uses: it would change nothing."""
+    users = {
+        "labels.digits": "digits",
+        "labels.unit": "patients",
+        **{f"augmentation.{name}": "patients" for name in AugmentationParams.model_fields},
+    }
+    subjects = {TASKS[task].subjects for task in tasks}
+    for key in flat(own):
+        if key in users and users[key] not in subjects:
+            raise ValueError(f"{place}.{key}: used by tasks with {users[key]} alone; leave it out")
+
+
+def _check_unique(key: str, values: tuple[object, ...]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{key} = {value}: stands there twice")
+
+
+def load_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
+    """Read YAML files and validate the whole; the last one that names a value wins.
+
+    Args:
+        files: parameter files, the default first.
+        overlay: the last layer, such as that of Snakemake's --config.
+
+    Raises:
+        UserError: a file is missing or no YAML mapping, or a value is refused.
+    """
+    layers = [(str(file), _read_layer(file)) for file in files]
+    if overlay:
+        layers.append(("--config", overlay))
+    origin = ", ".join(name for name, _ in layers)
+    return _validated(merge(layers), origin=origin)
+
+
+def parse_params(content: dict[str, Any], *, origin: str) -> Params:
+    """Validate a mapping of plain types; `origin` names it in errors.
+
+    Raises:
+        UserError: one line that names each key, its value and what is allowed.
+    """
+    return _validated(merge([(origin, content)]), origin=origin)
+
+
+def own_values(params: Params) -> list[str]:
+    """What tasks and variants have otherwise than the rest, a line for each that has something."""
+    general = flat(params.model_dump(mode="json"))
+    methods = {method for task in params.tasks for method, _ in params.rows(task)}
+    unused = tuple(f"objective.{method}." for method in METHODS if method not in methods)
+    places = [(task, "overrides", params.overrides.get(task, {})) for task in params.tasks]
+    places += [(f"variant {name}", "variants", own) for name, own in params.variants.items()]
+    lines = []
+    for name, block, own in places:
+        values = [
+            f"{key} = {json.dumps(value)}, not {json.dumps(general[key])}"
+            for key, value in flat(own).items()
+            if value != general[key] and not key.startswith(unused)
+        ]
+        if values:
+            lines.append(f"{name} has values of its own ({block}): {'; '.join(values)}")
+    return lines
+
+
+def params_of(
+    params: Params, task: str, variant: str | None = None, *, origin: str = "parameters"
+) -> Params:
+    """The parameters of one task, its overrides and those of a variant laid over them.
+
+    Raises:
+        UserError: a value is refused; the line names task and variant.
+    """
+    content = params.model_dump(mode="json")
+    lay_over(content, params.overrides.get(task, {}))
+    place = f"overrides of {task}"
+    if variant is not None:
+        lay_over(content, params.variants[variant])
+        place = f"variant {variant} of {task}"
+    alone = {"tasks": [task], "overrides": {}, "variants": {}}
+    return validate(Params, content | alone, origin=f"{origin}, {place}")
+
+
+def _validated(content: dict[str, Any], *, origin: str) -> Params:
+    params = validate(Params, content, origin=origin)
+    for task in params.overrides:
+        params_of(params, task, origin=origin)
+    for task, variant in itertools.product(params.tasks, params.variants):
+        params_of(params, task, variant, origin=origin)
+    return params
+
+
+def _read_layer(file: Path) -> dict[str, Any]:
+    content = read_yaml(file)
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: expected a YAML mapping of parameters, found {content!r:.60}")
+    return content

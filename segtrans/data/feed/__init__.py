@@ -1,0 +1,1 @@
+"""Batches of a data set, augmented, and which of its images are labelled."""

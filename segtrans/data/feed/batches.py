@@ -1,0 +1,280 @@
+"""Batches as a function of the iteration alone, so that a resumed run sees the same ones."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from segtrans.data.images import read_images, read_stored
+from segtrans.data.store import Store
+from segtrans.tasks.base import VOID
+
+Indices = NDArray[np.int64]
+
+# Of a batch without gradients: 64 small digits or 5 half-slices. Larger ones leave the processor's
+# cache, and half-slices then take 2.7 times as long.
+_SCORED_PIXELS = 64 * 48 * 48
+
+# What a training fold may take of the processor's memory, and of a GPU's while nothing else is on
+# it: the rest is for networks and their activations.
+_CPU_BYTES = 8 * 2**30
+_GPU_SHARE = 0.25
+_READ_BYTES = 64 * 2**20  # read at a time, so that a fold on a GPU never stands in host memory too
+
+_LABELLED, _UNLABELLED, _ABSENT = range(3)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of both domains, and masks of the labelled ones; not yet augmented nor clipped.
+
+    Attributes:
+        x_P: presence images, (N, C, H, W) float32; the labelled ones come first.
+        x_A: absence images, (N, C, H, W) float32.
+        y: class labels of the first L images of x_P, (L, H, W) uint8; L is 0 or the plan's
+            `n_slots`; all VOID for an image that is not labelled.
+    """
+
+    x_P: Tensor
+    x_A: Tensor
+    y: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; from pinned memory the copy does not wait."""
+        tensors = (self.x_P, self.x_A, self.y)
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+    def clone(self) -> "Batch":
+        """A copy in memory of its own."""
+        return Batch(self.x_P.clone(), self.x_A.clone(), self.y.clone())
+
+    def copy_(self, other: "Batch") -> None:
+        """Take over another batch's values, of the same shapes."""
+        self.x_P.copy_(other.x_P)
+        self.x_A.copy_(other.x_A)
+        self.y.copy_(other.y)
+
+    def clip_(self) -> "Batch":
+        """The batch with its images clipped to [-1, 1] in place, as networks see them."""
+        for images in (self.x_P, self.x_A):
+            images.clamp_(-1, 1)
+        return self
+
+    def pin_memory(self) -> "Batch":
+        """Called by the loader, so that copies to a device do not wait."""
+        return Batch(*(tensor.pin_memory() for tensor in (self.x_P, self.x_A, self.y)))
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Which samples each iteration draws. Every pool is drawn without replacement in epochs.
+
+    Attributes:
+        labelled: sample indices of the labelled presence images.
+        unlabelled: of the others.
+        n_absent: number of absence images.
+        batch_size: images of each domain in a batch.
+        labelled_per_batch: labelled images in each batch; 0: as the draw has it.
+        only_labelled: draw labelled images alone (segmentation only).
+        n_iterations: length of the training.
+        seed: of every epoch's order.
+    """
+
+    labelled: Indices
+    unlabelled: Indices
+    n_absent: int
+    batch_size: int
+    labelled_per_batch: int
+    only_labelled: bool
+    n_iterations: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that cannot be drawn."""
+        wants_labelled = self.only_labelled or self.labelled_per_batch > 0
+        if wants_labelled and len(self.labelled) == 0:
+            raise ValueError("labelled images are wanted in every batch, and there is none")
+        if not 0 <= self.labelled_per_batch <= self.batch_size:
+            raise ValueError(f"{self.labelled_per_batch} labelled of {self.batch_size} in a batch")
+
+    @functools.cached_property
+    def n_slots(self) -> int:
+        """Most labelled images that a batch of this training has."""
+        return self._quota or self._most_labelled()
+
+    def at(self, iteration: int) -> tuple[Indices, Indices, int]:
+        """Presence indices with the labelled ones first, absence indices, number of labelled."""
+        size, quota = self.batch_size, self._quota
+        absent = self._draw(np.arange(self.n_absent), _ABSENT, iteration, size)
+        if quota:
+            labelled = self._draw(self.labelled, _LABELLED, iteration, quota)
+            rest = self._draw(self.unlabelled, _UNLABELLED, iteration, size - quota)
+            return np.concatenate([labelled, rest]), absent, quota
+        pool = np.concatenate([self.labelled, self.unlabelled])
+        present = self._draw(pool, _UNLABELLED, iteration, size)
+        is_labelled = np.isin(present, self.labelled)
+        ordered = np.concatenate([present[is_labelled], present[~is_labelled]])
+        return ordered, absent, int(is_labelled.sum())
+
+    @property
+    def _quota(self) -> int:
+        """Labelled images in every batch; 0: as the draw has it."""
+        has_no_other = self.only_labelled or len(self.unlabelled) == 0
+        return self.batch_size if has_no_other else self.labelled_per_batch
+
+    def _most_labelled(self) -> int:
+        """Counted epoch by epoch over all iterations, without drawing a batch."""
+        n = len(self.labelled) + len(self.unlabelled)
+        counts = np.zeros(self.n_iterations, np.int64)
+        for epoch in range(-(-self.n_iterations * self.batch_size // n)):
+            # The labelled ones stand first in the pool.
+            places = np.flatnonzero(_order(self.seed, _UNLABELLED, epoch, n) < len(self.labelled))
+            iterations = (epoch * n + places) // self.batch_size
+            np.add.at(counts, iterations[iterations < self.n_iterations], 1)
+        return int(counts.max())
+
+    def _draw(self, pool: Indices, stream: int, iteration: int, count: int) -> Indices:
+        """`count` of an endless row of shuffled epochs; a batch may span two of them."""
+        if count == 0:
+            return pool[:0]
+        positions = np.arange(iteration * count, (iteration + 1) * count)
+        epochs, places = np.divmod(positions, len(pool))
+        drawn = [
+            pool[_order(self.seed, stream, epoch, len(pool))[places[epochs == epoch]]]
+            for epoch in np.unique(epochs).tolist()
+        ]
+        return np.concatenate(drawn)
+
+
+@functools.lru_cache(maxsize=8)
+def _order(seed: int, stream: int, epoch: int, n: int) -> Indices:
+    """The order of one epoch; kept, since thousands of iterations share it."""
+    return np.random.default_rng((seed, stream, epoch)).permutation(n)
+
+
+def memory_for_data(device: torch.device) -> int:
+    """Bytes of a device that a training fold may take, before anything else is put there."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(_GPU_SHARE * free)
+    return _CPU_BYTES
+
+
+class TrainingBatches(Dataset[Batch]):
+    """The batch of each iteration, from the device's memory when the fold fits, else from the file.
+
+    A fold in memory is held as stored. Making a batch of it sends a few indices to the device and
+    never waits for it.
+
+    Args:
+        store: the data set.
+        plan: which samples each iteration draws.
+        device: where batches are wanted.
+        memory_limit_bytes: most that the images and masks may take there.
+
+    Raises:
+        UserError: an image holds NaN or an infinite value, or the file is damaged there; said at
+            once of a fold in memory, else when the image is drawn.
+    """
+
+    def __init__(
+        self, store: Store, plan: BatchPlan, *, device: torch.device, memory_limit_bytes: int
+    ) -> None:
+        self.store, self.plan, self.device = store, plan, device
+        self._n_slots = plan.n_slots  # counted here once, not in every reading process
+        self._scales = (store.scale("train", "present"), store.scale("train", "absent"))
+        self._held: tuple[Tensor, Tensor, Tensor] | None = None
+        if store.n_bytes("train") <= memory_limit_bytes:
+            n_P, n_A = store.n("train", "present"), store.n("train", "absent")
+            self._held = (
+                _hold(functools.partial(self._read_images, "present"), n_P, device),
+                _hold(functools.partial(self._read_images, "absent"), n_A, device),
+                _hold(self._read_masks, n_P, device),
+            )
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the fold is in the device's memory, and so is every batch."""
+        return self._held is not None
+
+    def __getitem__(self, iteration: int) -> Batch:
+        p, a, n_labelled = self.plan.at(iteration)
+        if self._held is None:
+            x_P, x_A = self._read_images("present", p), self._read_images("absent", a)
+            y = self._read_masks(p[:n_labelled])
+        else:
+            at_P, at_A = torch.split(self._send(np.concatenate([p, a])), [len(p), len(a)])
+            x_P, x_A = self._held[0].index_select(0, at_P), self._held[1].index_select(0, at_A)
+            y = self._held[2].index_select(0, at_P[:n_labelled])
+        # A fixed number of masks, or none: shapes that vary cost a GPU time.
+        n_missing = self._n_slots - n_labelled if n_labelled else 0
+        return Batch(
+            x_P.float() * self._scales[0],
+            x_A.float() * self._scales[1],
+            F.pad(y, (0, 0, 0, 0, 0, n_missing), value=VOID),
+        )
+
+    def _send(self, indices: Indices) -> Tensor:
+        tensor = torch.from_numpy(indices)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    def _read_images(self, domain: str, indices: Indices) -> Tensor:
+        return torch.from_numpy(read_stored(self.store, "train", domain, indices))
+
+    def _read_masks(self, indices: Indices) -> Tensor:
+        return torch.from_numpy(self.store.masks("train", indices))
+
+
+def _hold(read: Callable[[Indices], Tensor], n: int, device: torch.device) -> Tensor:
+    """All n samples as stored, on a device."""
+    none = read(np.arange(0))
+    held = torch.empty((n, *none.shape[1:]), dtype=none.dtype, device=device)
+    n_at_once = max(1, _READ_BYTES * n // max(1, held.nbytes))
+    for indices in np.split(np.arange(n), range(n_at_once, n, n_at_once)):
+        held[indices[0] : indices[-1] + 1] = read(indices)
+    return held
+
+
+def make_loader(
+    batches: TrainingBatches, start: int, stop: int, *, n_workers: int
+) -> Iterator[Batch]:
+    """Batches of iterations start to stop - 1, in order, on their device.
+
+    Those of a fold that does not fit are read by worker processes while earlier ones train; the
+    copy to a GPU waits for nothing.
+    """
+    if batches.is_held:
+        return (batches[iteration] for iteration in range(start, stop))
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=n_workers,
+        # A plain fork would copy locked locks: HDF5, CUDA and the tracking client have threads.
+        multiprocessing_context="forkserver" if n_workers else None,
+        pin_memory=batches.device.type == "cuda",
+    )
+    return (batch.to(batches.device) for batch in loader)
+
+
+def iterate_fold(store: Store, fold: str, domain: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """All samples of a fold in order, for scoring, a cache-friendly number at a time.
+
+    Yields:
+        Images (n, C, H, W) float32 as networks see them, in [-1, 1], and masks (n, H, W) uint8;
+        None in the absence domain.
+    """
+    n = store.n(fold, domain)
+    batch_size = max(1, _SCORED_PIXELS // (store.image_shape[1] * store.image_shape[2]))
+    for start in range(0, n, batch_size):
+        indices = np.arange(start, min(n, start + batch_size))
+        masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
+        yield torch.from_numpy(read_images(store, fold, domain, indices)), masks

@@ -1,0 +1,195 @@
+"""Learning curves of all runs of a task: validation Dice, and below it every logged term."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import (
+    EngFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    StrMethodFormatter,
+)
+
+from segtrans.atomic import atomic_path
+from segtrans.config.runs import Run, only_task, read_history, read_runs
+from segtrans.figures.style import MUTED, PAGE_WIDTH_IN, row_colours, saved_figure
+
+# Titles of the logged terms, in the order in which they are drawn.
+_TERM_TITLES = {
+    "total": "total (eq. 7)",
+    "seg": "segmentation (eq. 8)",
+    "rec_x": "reconstruction, P and A",
+    "rec_PP": "reconstruction $x_{PP}$ (eq. 9)",
+    "rec_AA": "reconstruction $x_{AA}$ (eq. 9)",
+    "cyc_APA": "cycle $x_{APA}$ (eq. 11)",
+    "lat_c_PA": "latent $c_{PA}$ (eq. 10)",
+    "lat_c_AP": "latent $c_{AP}$ (eq. 10)",
+    "lat_c_AA": "latent $c_{AA}$ (eq. 10)",
+    "lat_c_PP": "latent $c_{PP}$ (eq. 10)",
+    "lat_u_PP": "latent $u_{PP}$ (eq. 10)",
+    "lat_u_AP": "latent $u_{AP}$ (eq. 10)",
+    "adv_A": "adversarial $x_{PA}$ (eq. 12)",
+    "adv_P": "adversarial $x_{AP}$ (eq. 12)",
+    "disc_A": "discriminator $D_A$ (eq. 12)",
+    "disc_P": "discriminator $D_P$ (eq. 12)",
+}
+_N_COLUMNS = 4
+_DICE_HEIGHT_IN = 2.5
+_LEGEND_LINE_IN = 0.16
+_TERM_HEIGHT_IN = 1.15
+_WIDEST_LINEAR_SPAN = 8.0
+_FIRST_IN_THOUSANDS = 10_000
+_HEADING: dict[str, Any] = {"x": 0.005, "ha": "left", "weight": "bold", "fontsize": 8}
+_RING: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 4,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.9,
+}
+
+
+def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
+    """Draw the histories of runs of one task as a PNG.
+
+    Each seed is a thin line, the mean of a row's seeds a bold one; a ring marks the iteration
+    whose weights are kept.
+
+    Raises:
+        UserError: a run cannot be read, runs stand there twice or are of different tasks.
+    """
+    runs = read_runs(run_folders)
+    only_task(runs)
+    history = history_frame(runs)
+    terms = _ordered_terms(history)
+    heights_in = (_dice_height_in(runs), _TERM_HEIGHT_IN * math.ceil(len(terms) / _N_COLUMNS) + 0.3)
+    with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=sum(heights_in)) as figure:
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=heights_in)[:, 0]
+        top.suptitle(f"{runs[0].task_title}: validation Dice", **_HEADING)
+        axes = top.add_subplot()
+        _draw_dice(axes, runs, history)
+        _add_legend(axes, runs)
+        bottom.suptitle("Training: total loss and its terms, unweighted", **_HEADING)
+        _draw_terms(bottom, terms, history, row_colours(runs))
+
+
+def write_curves(run_folders: Iterable[Path], output: Path) -> None:
+    """Write the validation Dice of every run as CSV: run (<row>/seed<k>), iteration, dice.
+
+    Raises:
+        UserError: a run cannot be read, or runs stand there twice.
+    """
+    history = history_frame(read_runs(run_folders))
+    dice = history[history["name"] == "valid/dice_soft_pooled"]
+    table = pd.DataFrame(
+        {
+            "run": dice["row"] + "/seed" + dice["seed"].astype(str),
+            "iteration": dice["iteration"],
+            "dice_soft_pooled": dice["value"],
+        }
+    )
+    with atomic_path(output) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def history_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """Every logged value: columns row, seed, iteration, name ("train/seg"), value."""
+    records = [
+        (run.row, run.cell.init_seed, record.iteration, f"{group}/{name}", value)
+        for run in runs
+        for record in read_history(run.folder)
+        for group in ("train", "valid")
+        for name, value in getattr(record, group).items()
+    ]
+    return pd.DataFrame(records, columns=["row", "seed", "iteration", "name", "value"])
+
+
+def _dice_height_in(runs: Sequence[Run]) -> float:
+    """What the legend needs when it has many rows."""
+    n_lines = len({run.row for run in runs}) + 3
+    return max(_DICE_HEIGHT_IN, 0.5 + _LEGEND_LINE_IN * n_lines)
+
+
+def _ordered_terms(history: pd.DataFrame) -> list[str]:
+    logged = {name.removeprefix("train/") for name in history["name"] if name.startswith("train/")}
+    return [term for term in _TERM_TITLES if term in logged] + sorted(logged - set(_TERM_TITLES))
+
+
+def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
+    colours = row_colours(runs)
+    _draw_lines(axes, history[history["name"] == "valid/dice_soft_pooled"], colours)
+    for run in runs:
+        axes.plot(
+            run.record.best_iteration,
+            run.record.best_dice_soft_pooled,
+            color=colours[run.row],
+            zorder=5,
+            **_RING,
+        )
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y")
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("Dice (soft, pooled)")
+
+
+def _draw_terms(
+    figure: SubFigure, terms: Sequence[str], history: pd.DataFrame, colours: dict[str, str]
+) -> None:
+    n_rows = math.ceil(len(terms) / _N_COLUMNS)
+    for i, term in enumerate(terms):
+        axes = figure.add_subplot(n_rows, _N_COLUMNS, i + 1)
+        _draw_term(axes, history[history["name"] == f"train/{term}"], colours)
+        axes.set_title(_TERM_TITLES.get(term, term), loc="left", fontsize=6.5)
+        if i + _N_COLUMNS < len(terms):
+            axes.tick_params(labelbottom=False)
+        else:
+            axes.set_xlabel("iteration")
+
+
+def _draw_term(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> None:
+    _draw_lines(axes, history, colours)
+    low, high = history["value"].min(), history["value"].max()
+    if low > 0 and high / low > _WIDEST_LINEAR_SPAN:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set_xlim(left=0)
+
+
+def _draw_lines(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> None:
+    for row, colour in colours.items():
+        of_row = history[history["row"] == row]
+        if of_row.empty:
+            continue
+        seeds = of_row.pivot(index="iteration", columns="seed", values="value")
+        for seed in seeds:
+            axes.plot(seeds.index, seeds[seed], color=colour, linewidth=0.6, alpha=0.5)
+        axes.plot(seeds.index, seeds.mean(axis=1), color=colour, linewidth=1.6)
+    axes.set_xlim(0, history["iteration"].max() * 1.01)
+    if history["iteration"].max() >= _FIRST_IN_THOUSANDS:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _add_legend(axes: Axes, runs: Sequence[Run]) -> None:
+    titles = {run.row: run.title for run in runs}
+    rows = [
+        Line2D([], [], color=colour, linewidth=1.8, label=titles[row])
+        for row, colour in row_colours(runs).items()
+    ]
+    marks = [
+        Line2D([], [], color=MUTED, linewidth=0.7, label="one seed"),
+        Line2D([], [], color=MUTED, linewidth=1.8, label="mean of the seeds"),
+        Line2D([], [], color=MUTED, linestyle="", label="weights kept", **_RING),
+    ]
+    # Beside the axes: no curve can run behind it, whatever the scores.
+    axes.legend(handles=[*rows, *marks], loc="center left", bbox_to_anchor=(1.01, 0.5))

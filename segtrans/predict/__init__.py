@@ -1,0 +1,1 @@
+"""Segment new images with a trained run."""

@@ -1,0 +1,127 @@
+"""The files of a prediction: all or none, and never over what somebody else wrote or changed.
+
+Beside them lies a list of the SHA-256 of each, and of the scans that they were made from.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from segtrans.atomic import remove_leftovers, temporary_path, write_json
+from segtrans.errors import UserError
+from segtrans.sources.scans.cases import CaseFiles
+
+_ANOTHER = "give another folder, or move the file away"
+
+
+def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
+    """Refuse an output before anything is computed.
+
+    Raises:
+        UserError: it is the folder of the case's own files, whose names predictions would take, or
+            no folder, or holds a file of one of the names that `segtrans predict` did not write,
+            that was changed since, or that is of another scan with the same id.
+    """
+    inputs = {*files.sequences.values()} | ({files.mask} if files.mask else set())
+    if output.resolve() in {path.resolve().parent for path in inputs} | {
+        path.parent.resolve() for path in inputs
+    }:
+        raise UserError(
+            f"{output}: holds the files of case {files.case_id} itself, whose mask is named as a "
+            "prediction is; expected another folder for the output"
+        )
+    place = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise UserError(f"{place}: is a file; expected a folder to write to")
+    written, scans = _listed(output / list_name(files.case_id))
+    if scans and scans != _hashes(files.sequences.values()):
+        raise UserError(
+            f"{output}: holds the prediction of another scan with the id {files.case_id}; give "
+            "another folder"
+        )
+    for name in names:
+        path = output / name
+        if not (path.exists() or path.is_symlink()):
+            continue
+        if name not in written:
+            raise UserError(
+                f"{path}: is there already and was not written by `segtrans predict`; {_ANOTHER}"
+            )
+        if path.is_symlink() or not path.is_file() or _sha256(path) != written[name]:
+            raise UserError(f"{path}: was changed since `segtrans predict` wrote it; {_ANOTHER}")
+
+
+@contextmanager
+def all_or_none(output: Path, files: CaseFiles, names: Sequence[str]) -> Iterator[Path]:
+    """Give a temporary folder in `output`; its files move there when the block ends well.
+
+    Files of these names that are not written again are another run's, and are removed.
+
+    Raises:
+        UserError: the disk is full or refuses; nothing is left then.
+    """
+    made = [path for path in (output, *output.absolute().parents) if not path.exists()]
+    temporary = temporary_path(output / files.case_id, os.getpid())
+    is_ours, is_done = False, False
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(output / files.case_id)
+        temporary.mkdir()
+        is_ours = True
+        yield temporary
+        content = {
+            "files": {path.name: _sha256(path) for path in sorted(temporary.iterdir())},
+            "scans": _hashes(files.sequences.values()),
+        }
+        write_json(temporary / list_name(files.case_id), content)
+        for name in names:
+            if not (temporary / name).exists():
+                (output / name).unlink(missing_ok=True)
+        for path in sorted(temporary.iterdir()):
+            path.replace(output / path.name)
+        is_done = True
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or output}: cannot be written ({error.strerror or error}); nothing "
+            f"was left in {output}; make room, or give another folder"
+        ) from error
+    finally:
+        if is_ours:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if not is_done:
+            _remove_empty(made)
+
+
+def list_name(case_id: str) -> str:
+    """The name of the list of a case's prediction."""
+    return f"{case_id}_prediction.json"
+
+
+def _listed(file: Path) -> tuple[dict[str, str], list[str]]:
+    """Files and scans of a list; none where there is no list, or no whole one: nothing is ours."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return dict(content["files"]), list(content["scans"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, []
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:  # the innermost first
+        try:
+            folder.rmdir()
+        except OSError:  # somebody else's file is in it, or it was never made
+            return
+
+
+def _hashes(paths: Iterable[Path]) -> list[str]:
+    return [_sha256(path) for path in paths]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,262 @@
+"""Segment and translate one patient's scan with a trained run, in the scan's own geometry."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from segtrans.config.refusals import validate
+from segtrans.config.runs import Run, read_run
+from segtrans.errors import UserError
+from segtrans.methods.inference import Translates, device_of, lesion_probability
+from segtrans.methods.weights import load_method
+from segtrans.predict.files import all_or_none, check_output
+from segtrans.predict.overview import overview_figure
+from segtrans.sources.brats.half_slices import (
+    SIDES,
+    Z_SCORE_SCALE,
+    Intensities,
+    Volumes,
+    brain_of,
+    half,
+    intensities_of,
+    normalised,
+)
+from segtrans.sources.scans.case_names import SEQUENCES
+from segtrans.sources.scans.cases import PHANTOM, find_case
+from segtrans.sources.scans.volumes import Case, read_case
+
+_BATCH_SIZE = 8
+_SPACING_TOLERANCE = 0.02  # of the training's
+_KINDS = ("translation", "residual")
+_Size = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+_MIN_SIZE = 64  # pixels a side that the networks of tables 5 to 7 can halve and reflect
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run makes of a scan; all (X, Y, Z) in LPS orientation, 0 outside of the brain.
+
+    Attributes:
+        probability: float32, of a lesion, in [0, 1].
+        translation: by sequence, float32, the scan without its lesion, in the scan's units; empty
+            when the method does not translate.
+        residual: by sequence, float32, what was taken out of the translation, in the scan's units.
+    """
+
+    probability: NDArray[np.float32]
+    translation: Volumes
+    residual: Volumes
+
+
+def predict_case(
+    run_folder: Path, case_path: Path, output: Path, *, threshold: float
+) -> list[Path]:
+    """Write segmentation, translation and residual as NIfTI, and an overview as PNG.
+
+    Every slice with any brain is segmented, also those that training leaves out.
+
+    Args:
+        run_folder: a run of task brats.
+        case_path: folder of one case in any supported layout, or a 4D file.
+        output: folder to write to.
+        threshold: probability above which a voxel is segmented, as label 1.
+
+    Returns:
+        The files written; beside them lies the list of `segtrans.predict.files`.
+
+    Raises:
+        UserError: the run is of another task or damaged, the case is bad, or the output is the
+            case's own folder or holds files of these names that this command did not write;
+            nothing is left in the output then.
+    """
+    run = read_run(run_folder)
+    if run.cell.task_facts.subjects != "patients":
+        raise UserError(
+            f"{run_folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
+        )
+    prepared = _preparation(run)
+    found = find_case(case_path)
+    names = _file_names(found.case_id)
+    check_output(output, found, list(names.values()))
+    case = read_case(found, with_mask=False)
+    doubts = _doubts(run, prepared, case)
+    for doubt in doubts:
+        print(f"segtrans: warning: {found.case_id}: {doubt}", file=sys.stderr)
+    prediction = predict(
+        load_method(run, which="best"),
+        case,
+        normalisation=prepared.normalisation,
+        mirror_right=prepared.mirror_right,
+    )
+    segmentation = (prediction.probability > threshold).astype(np.uint8)
+    with all_or_none(output, found, list(names.values())) as folder:
+        case.geometry.save(segmentation, folder / names["seg"], dtype=np.uint8)
+        for kind in _KINDS:
+            for name, volume in getattr(prediction, kind).items():
+                path = folder / names[f"{kind}_{name}"]
+                case.geometries[name].save(volume, path, dtype=np.float32)
+        written = [name for name in names.values() if (folder / name).exists()]
+        overview_figure(
+            case.sequences,
+            prediction,
+            segmentation,
+            folder / names["overview"],
+            title=_title(run, case),
+            notes=[*doubts, *case.notes],
+        )
+    return [output / name for name in (*written, names["overview"])]
+
+
+def predict(method: nn.Module, case: Case, *, normalisation: str, mirror_right: bool) -> Prediction:
+    """Run a method on all half-slices with brain.
+
+    Args:
+        method: in evaluation mode.
+        case: the scan.
+        normalisation: as in the data that the method was trained on.
+        mirror_right: as in the data that the method was trained on.
+
+    Raises:
+        UserError: a sequence has one value everywhere in the brain.
+    """
+    volumes = case.sequences
+    brain = brain_of(volumes)
+    intensities = intensities_of(
+        volumes, brain, normalisation=normalisation, case_id=case.files.case_id
+    )
+    probability = np.zeros(brain.shape, np.float32)
+    translation: Volumes = {}
+    residual: Volumes = {}
+    if isinstance(method, Translates):
+        translation, residual = (
+            {name: np.zeros(brain.shape, np.float32) for name in volumes} for _ in range(2)
+        )
+    for side, slices in tqdm(list(_blocks(brain)), unit="block", disable=None):
+        mirror = mirror_right and side == "right"
+        z_scores = normalised(volumes, brain, intensities, side=side, slices=slices, mirror=mirror)
+        x = _padded((torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1))
+        place = _Place(side, slices, brain, mirror)
+        place.put(probability, lesion_probability(method, x))
+        if isinstance(method, Translates):
+            with torch.no_grad():
+                x_PA, delta_PA = method.remove(x.to(device_of(method)))
+            _put_intensities(place, translation, x_PA, intensities, is_difference=False)
+            _put_intensities(place, residual, delta_PA, intensities, is_difference=True)
+    return Prediction(probability, translation, residual)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a block of half-slices lies in its volume."""
+
+    side: str
+    slices: NDArray[np.int64]
+    brain: NDArray[np.bool_]
+    is_mirrored: bool
+
+    def put(self, volume: NDArray[np.float32], values: Tensor) -> None:
+        """Write half-slices (n, H, W) back where they come from, the brain's voxels alone."""
+        shown = half(self.brain, self.side)[self.slices]
+        array = values.float().cpu().numpy()[:, : shown.shape[1], : shown.shape[2]]
+        if self.is_mirrored:
+            array = array[..., ::-1]
+        half(volume, self.side)[self.slices] = array * shown
+
+
+def _padded(x: Tensor) -> Tensor:
+    """Images (n, C, H, W) with background below and beside, where they are too small to reflect."""
+    missing = [max(0, _MIN_SIZE - size) for size in x.shape[:1:-1]]
+    return nn.functional.pad(x, (0, missing[0], 0, missing[1]))
+
+
+def _put_intensities(
+    place: _Place,
+    volumes: Volumes,
+    x: Tensor,
+    intensities: Intensities,
+    *,
+    is_difference: bool,
+) -> None:
+    """Write images (n, C, H, W) in [-1, 1] back in the scan's own units."""
+    for channel, (name, volume) in enumerate(volumes.items()):
+        z_score = x[:, channel] / Z_SCORE_SCALE
+        centre = 0.0 if is_difference else intensities.mean[name]
+        place.put(volume, z_score * intensities.sd[name] + centre)
+
+
+def _blocks(brain: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Slices with brain, some at a time, side by side."""
+    for side in SIDES:
+        slices = np.flatnonzero(half(brain, side).any(axis=(1, 2)))
+        for start in range(0, len(slices), _BATCH_SIZE):
+            yield side, slices[start : start + _BATCH_SIZE]
+
+
+class _Preparation(BaseModel):
+    """How the run's own data were prepared; and their grid, where the data say it."""
+
+    model_config = ConfigDict(strict=True)
+    normalisation: Literal["per_sequence", "joint"]
+    mirror_right: bool
+    spacing_mm: tuple[_Size, _Size, _Size] | None = None
+    volume_shape: tuple[_Size, _Size, _Size] | None = None
+
+
+def _preparation(run: Run) -> _Preparation:
+    origin = f"{run.folder / 'run.json'}, data.parameters"
+    try:
+        return validate(_Preparation, run.record.data.parameters, origin=origin)
+    except UserError as error:
+        raise UserError(f"{error}; train the run again") from None
+
+
+def _file_names(case_id: str) -> dict[str, str]:
+    """All that a prediction may write, by what it is; a baseline writes no translation."""
+    volumes = ["seg", *(f"{kind}_{name}" for kind in _KINDS for name in SEQUENCES)]
+    names = {volume: f"{case_id}_{volume}.nii.gz" for volume in volumes}
+    return names | {"overview": f"{case_id}_overview.png"}
+
+
+def _doubts(run: Run, prepared: _Preparation, case: Case) -> list[str]:
+    """Why the run may not be made for this scan, a sentence each."""
+    doubts: list[str] = []
+    # Runs of earlier versions say it in the sentence on their source alone.
+    has_phantoms = run.has_phantoms or "phantoms" in run.record.data.source
+    if has_phantoms and not case.files.case_id.startswith(PHANTOM):
+        doubts.append(
+            "the run was trained on made-up patients (phantoms): on a real scan it shows how the "
+            "pipeline works, and no lesion"
+        )
+    spacing, shape = case.geometry.spacing_mm, next(iter(case.sequences.values())).shape
+    if prepared.spacing_mm is None or prepared.volume_shape is None:
+        missing = "spacing_mm" if prepared.spacing_mm is None else "volume_shape"
+        return [*doubts, f"the run does not say which {missing} it was trained on"]
+    trained_spacing, trained_slice = prepared.spacing_mm, prepared.volume_shape[:2]
+    if not np.allclose(spacing, trained_spacing, rtol=_SPACING_TOLERANCE, atol=0):
+        doubts.append(
+            f"voxels of {_listed(spacing)} mm; the run was trained on {_listed(trained_spacing)} "
+            "mm: resample the scan"
+        )
+    if list(shape[:2]) != list(trained_slice):
+        doubts.append(
+            f"slices of {_listed(shape[:2])} voxels; the run was trained on "
+            f"{_listed(trained_slice)}: crop or pad the scan"
+        )
+    return doubts
+
+
+def _listed(sizes: Iterable[float]) -> str:
+    return " x ".join(f"{size:.4g}" for size in sizes)
+
+
+def _title(run: Run, case: Case) -> str:
+    return f"{case.files.case_id}: {run.row}, {run.cell.training.iterations:,} iterations"

@@ -1,0 +1,1 @@
+"""Table, page and summary of a preset's runs."""

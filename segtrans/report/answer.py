@@ -1,0 +1,184 @@
+"""What the paired differences say of the claim, in words that say no more than they do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from segtrans.config.catalogue import METHODS
+from segtrans.config.runs import Run
+from segtrans.score.significance import FEWEST_SEEDS, Difference
+
+# The claim's order: each is to be above those before it. Modules of `segtrans/methods/`.
+_STEPS = ("segmentation_only", "autoencoder", "translation")
+_NBSP = "\N{NO-BREAK SPACE}"
+_INTERVAL = f"95{_NBSP}% interval"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the runs of one task say.
+
+    Attributes:
+        task: its title.
+        verdict: one sentence.
+        sentences: one for each comparison that the question asks for.
+        caution: why there is no interval; empty where all comparisons have one.
+    """
+
+    task: str
+    verdict: str
+    sentences: Sequence[str]
+    caution: str
+
+
+def question(runs: Sequence[Run]) -> str:
+    """The question that a scale asks, with the labelled share of the data of its tasks."""
+    shares = {
+        run.task_title: _shares(r for r in runs if r.cell.task == run.cell.task) for run in runs
+    }
+    masks = " and ".join(f"{share} ({title})" for title, share in shares.items())
+    if len(set(shares.values())) == 1:
+        masks = shares.popitem()[1]
+    return (
+        f"With masks for {masks} of the training data, does translation between "
+        "presence and absence segment better than autoencoding, and that better than supervision "
+        "alone?"
+    )
+
+
+def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answer:
+    """Put the differences of one task into words.
+
+    Args:
+        runs: all of the task, in order.
+        differences: of these runs.
+    """
+    asked = asked_differences(runs, differences)
+    titles = {run.row: run.title for run in runs}
+    return Answer(
+        task=runs[0].task_title,
+        verdict=_verdict(asked) if len(_steps(runs)) > 1 else _outside_the_claim(runs),
+        sentences=[_sentence(difference, titles) for difference in asked],
+        caution=_caution(asked),
+    )
+
+
+def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) -> list[Difference]:
+    """The comparisons that the question asks for.
+
+    Those are of each step of the claim with all before it, under the same variant; where all rows
+    are of one step, of each row with the first one.
+
+    Args:
+        runs: all of the task, in order.
+        differences: of these runs.
+    """
+    steps = _steps(runs)
+    place = {run.row: steps.index(_step(run)) for run in runs}
+    variant = {run.row: run.variant for run in runs}
+    if len(steps) == 1:
+        return [d for d in differences if d.reference == runs[0].row]
+    return [
+        d
+        for d in differences
+        if variant[d.row] == variant[d.reference] and place[d.row] > place[d.reference]
+    ]
+
+
+def signed(value: float) -> str:
+    """Three decimals and a sign, that of subtraction where negative; zero has none."""
+    text = f"{value:+.3f}".replace("-", "−")
+    return text if value and text.strip("+−0.") else "0.000"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value as it stands after its "p": "= 0.042"."""
+    sign, number = ("<", "0.001") if p_value < 0.001 else ("=", f"{p_value:.2g}")
+    return f"{sign}{_NBSP}{number}"
+
+
+def direction(difference: Difference) -> int:
+    """1 when the whole interval is above zero, -1 when it is below, else 0: not decided."""
+    if difference.interval is None:
+        return 0
+    return int(difference.interval.low > 0) - int(difference.interval.high < 0)
+
+
+def _shares(runs: Iterable[Run]) -> str:
+    """The labelled shares of runs, the lowest to the highest."""
+    shares = {run.cell.labels.fraction for run in runs}
+    ends = sorted({min(shares), max(shares)})
+    return " to ".join(f"{100 * share:g}{_NBSP}%" for share in ends)
+
+
+def _steps(runs: Sequence[Run]) -> list[str]:
+    """The claim's steps that the runs have, in its order."""
+    found = {_step(run) for run in runs}
+    return [*(step for step in _STEPS if step in found), *sorted(found - set(_STEPS))]
+
+
+def _step(run: Run) -> str:
+    return METHODS[run.cell.method].module
+
+
+def _verdict(asked: Sequence[Difference]) -> str:
+    directions = [direction(difference) for difference in asked]
+    above, below = directions.count(1), directions.count(-1)
+    unknown = sum(difference.interval is None for difference in asked)
+    undecided = len(asked) - above - below - unknown
+    if not asked:
+        return "Nothing to compare: no two steps of the claim were run under the same variant."
+    if unknown == len(asked):
+        return f"Too few seeds to answer: an interval needs at least {FEWEST_SEEDS} of both rows."
+    if above == len(asked):
+        return "Yes, in these runs: every comparison goes the way of the claim."
+    if undecided == len(asked):
+        return "Not decided: every interval holds zero."
+    parts = [
+        f"{above} of {len(asked)} comparisons {_goes(above)} the way of the claim",
+        f"{below} {_goes(below)} against it" if below else "",
+        f"{undecided} {'is' if undecided == 1 else 'are'} not decided" if undecided else "",
+        f"{unknown} {'has' if unknown == 1 else 'have'} too few seeds" if unknown else "",
+    ]
+    start = "In part" if above else "No" if below else "Not decided"
+    return f"{start}: {', '.join(part for part in parts if part)}."
+
+
+def _goes(n: int) -> str:
+    return "goes" if n == 1 else "go"
+
+
+def _outside_the_claim(runs: Sequence[Run]) -> str:
+    rows = list(dict.fromkeys(run.title for run in runs))
+    if len(rows) == 1:
+        return f"Nothing to compare: {rows[0]} alone was run."
+    return f"The claim's order is not asked here; each row is compared with {rows[0]}."
+
+
+def _sentence(difference: Difference, titles: dict[str, str]) -> str:
+    row, reference = titles[difference.row], titles[difference.reference]
+    seeds = f"{difference.n_seeds}{_NBSP}seed{'' if difference.n_seeds == 1 else 's'}"
+    if difference.interval is None:
+        return (
+            f"{row} minus {reference}: {signed(difference.mean)}, {seeds} "
+            f"({', '.join(map(signed, difference.per_seed))}); too few seeds for an interval."
+        )
+    low, high = signed(difference.interval.low), signed(difference.interval.high)
+    basis = f"{low} to {high}, p{_NBSP}{p_text(difference.interval.p_value)}; {seeds}"
+    if which := direction(difference):
+        size = f"{abs(difference.mean):.3f}"
+        place = "above" if which > 0 else "below"
+        return f"{row} is {place} {reference} by {size} ({_INTERVAL} of the difference {basis})."
+    return (
+        f"{row} cannot be told from {reference}: the difference is {signed(difference.mean)} "
+        f"({_INTERVAL} {basis})."
+    )
+
+
+def _caution(asked: Sequence[Difference]) -> str:
+    if all(difference.interval is not None for difference in asked):
+        return ""
+    return (
+        f"Below {FEWEST_SEEDS} seeds their spread is hardly known: no interval and no p-value is "
+        "given, nothing here says that a row is better, and another seed may well give another "
+        "order."
+    )

@@ -1,0 +1,290 @@
+"""One page on a scale, for a reviewer: HTML that holds its pictures and needs nothing else."""
+
+import base64
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from segtrans.atomic import write_text
+from segtrans.config.runs import Run, read_runs
+from segtrans.data.store import Store
+from segtrans.errors import UserError
+from segtrans.figures.failures import failures_figure, find_failures, image_names
+from segtrans.figures.style import DPI
+from segtrans.report.answer import (
+    answer_task,
+    asked_differences,
+    direction,
+    p_text,
+    question,
+    signed,
+)
+from segtrans.report.forest_plot import forest_figure
+from segtrans.report.provenance import (
+    cost_table,
+    data_facts,
+    devices,
+    origin_table,
+    total_time,
+    versions,
+)
+from segtrans.report.table import (
+    PAPER_SCALE,
+    caption,
+    only_scale,
+    paper_point,
+    score_rows,
+    shown_table,
+)
+from segtrans.score.reconstruction import flat_point, is_no_better_than_constant
+from segtrans.score.run_data import check_data
+from segtrans.score.significance import FEWEST_SEEDS, Difference, paired_differences
+
+_CSS_DPI = 96
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_TOO_FEW = "too few seeds"
+_MOST_DRAWN = 30  # differences in one forest plot, and in a table that is open at once
+# The figures of a task that may be there: file, what it is.
+_FIGURES = {
+    "samples.png": "Test images of both domains with their masks (the paper's figure 6).",
+    "learning_curves.png": "Validation Dice and every term of the objective while training. A thin "
+    "line for each seed, a bold one for their mean; a ring marks the weights that are kept.",
+    "dice.png": "Test Dice: a dot for each seed, a bar at their mean; diamonds are the paper's.",
+    "labels.png": "Test Dice against the labelled share of the training data.",
+}
+_OPTIONAL_FIGURES = {"labels.png"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of the page.
+
+    Attributes:
+        source: the PNG as data: URI.
+        width: CSS pixels, the size in which it was drawn.
+        height: CSS pixels.
+        alt: what is seen, for who does not see it.
+        caption: below it.
+    """
+
+    source: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+
+
+def write_report(
+    run_folders: Sequence[Path], data_files: Sequence[Path], figures: Path, output: Path
+) -> None:
+    """Write the page of a scale; the same runs, data and figures give the same bytes.
+
+    Args:
+        run_folders: evaluated runs of one scale.
+        data_files: the data sets that they were trained on, one for each task.
+        figures: folder with a folder for each task, as `segtrans figures` writes them.
+        output: file to write.
+
+    Raises:
+        UserError: a run is not evaluated, a file is missing or damaged, runs stand there twice or
+            are of different scales, or a data set is missing or not that of the runs.
+    """
+    runs = read_runs(run_folders)
+    scale = only_scale(runs)
+    stores = _stores_of(runs, data_files)
+    differences = paired_differences(runs)
+    with TemporaryDirectory() as scratch:
+        tasks = [
+            _task(
+                of_task,
+                [d for d in differences if d.task == task],
+                stores[task],
+                figures=figures / task,
+                scratch=Path(scratch),
+            )
+            for task, of_task in _by_task(runs)
+        ]
+    page = _template().render(
+        scale=scale,
+        is_reduced=scale != PAPER_SCALE,
+        paper_point=paper_point(scale),
+        question=question(runs),
+        fewest_seeds=FEWEST_SEEDS,
+        caption=caption(runs),
+        tasks=tasks,
+        n_runs=len(runs),
+        total_time=total_time(runs),
+        devices=devices(runs),
+        versions=versions(runs),
+    )
+    write_text(output, page)
+
+
+def _task(
+    runs: Sequence[Run],
+    differences: Sequence[Difference],
+    store: Store,
+    *,
+    figures: Path,
+    scratch: Path,
+) -> dict[str, Any]:
+    """What the template is told of a task."""
+    title = runs[0].task_title
+    table = shown_table(score_rows(runs)).drop(columns="Task").to_dict("records")
+    return {
+        "id": runs[0].cell.task,
+        "title": title,
+        "answer": answer_task(runs, differences),
+        "flat": flat_point(runs),
+        "table": table,
+        "differences": [_shown(difference, runs) for difference in differences],
+        "are_many": len(differences) > _MOST_DRAWN,
+        "forest": _forest(runs, differences, scratch / "forest.png"),
+        "figures": list(_figures(title, figures)),
+        "panels": list(_panels(runs)),
+        "failures": _failures(runs, store, scratch / "failures.png"),
+        "costs": cost_table(runs),
+        "data": data_facts(runs),
+        "origins": origin_table(runs),
+    }
+
+
+def _shown(difference: Difference, runs: Sequence[Run]) -> dict[str, Any]:
+    titles = {run.row: run.title for run in runs}
+    interval, p_value = _TOO_FEW, "–"
+    if (known := difference.interval) is not None:
+        interval = f"{signed(known.low)} to {signed(known.high)}"
+        p_value = p_text(known.p_value).lstrip("=\N{NO-BREAK SPACE}")
+    return {
+        "row": titles[difference.row],
+        "reference": titles[difference.reference],
+        "mean": signed(difference.mean),
+        "interval": interval,
+        "p": p_value,
+        "seeds": difference.n_seeds,
+        "is_decided": direction(difference) != 0,
+    }
+
+
+def _forest(
+    runs: Sequence[Run], differences: Sequence[Difference], scratch: Path
+) -> Picture | None:
+    drawn, which = differences, "all pairs of rows"
+    if len(differences) > _MOST_DRAWN:
+        drawn, which = asked_differences(runs, differences), "the comparisons of the question"
+    if not drawn:
+        return None
+    forest_figure(runs, drawn, scratch)
+    title = runs[0].task_title
+    return _picture(
+        scratch,
+        alt=f"{title}: differences in Dice with intervals; the table has their numbers",
+        caption=f"Differences in test Dice of {which}: a small dot for each seed, a large one for "
+        "their mean, its 95 % interval. Grey and open: the interval holds zero, or there are too "
+        f"few seeds for one (fewer than {FEWEST_SEEDS}).",
+    )
+
+
+def _figures(title: str, folder: Path) -> Iterator[Picture]:
+    for name, text in _FIGURES.items():
+        if name in _OPTIONAL_FIGURES and not (folder / name).exists():
+            continue
+        yield _picture(folder / name, alt=f"{title}: {text[0].lower()}{text[1:]}", caption=text)
+
+
+def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
+    """The panel of the first seed of each row."""
+    for _, group in groupby(runs, key=lambda run: run.row):
+        run = next(group)
+        number = 8 if run.cell.task_facts.subjects == "patients" else 7
+        text = (
+            f"{run.title}, seed {run.cell.init_seed}: what the run makes of test images (as the "
+            f"paper's figure {number})."
+        )
+        if is_no_better_than_constant(run):
+            text += " Its reconstruction is no better than a constant."
+        alt = f"{run.task_title}, {text}"
+        yield _picture(run.folder / "panel.png", alt=alt, caption=text)
+
+
+def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any]:
+    failures = find_failures(runs)
+    failures_figure(runs, store, failures, scratch)
+    has_patients = runs[0].cell.task_facts.subjects == "patients"
+    text = (
+        "Above, presence images with the lowest soft Dice (the numbers: mean over all rows and "
+        "seeds); below, absence images with the most segmented pixels (the numbers: mean count). "
+        f"{'One half-slice of each patient, its worst. ' if has_patients else ''}"
+        "Each row of maps is the lowest seed's."
+    )
+    title = runs[0].task_title
+    return {
+        "picture": _picture(scratch, alt=f"{title}: the worst test images", caption=text),
+        "present": image_names(store, "present", failures.present),
+        "absent": image_names(store, "absent", failures.absent),
+    }
+
+
+def _picture(file: Path, *, alt: str, caption: str) -> Picture:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{file}: cannot read it ({error.strerror}); draw it with `segtrans figures`, a panel "
+            "with `segtrans evaluate`"
+        ) from error
+    if not content.startswith(_PNG_START):
+        raise UserError(f"{file}: not a PNG image; draw it again")
+    size = struct.unpack(">II", content[16:24])
+    width, height = (round(pixels * _CSS_DPI / DPI) for pixels in size)
+    source = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+    return Picture(source, width, height, alt, caption)
+
+
+def _stores_of(runs: Sequence[Run], data_files: Sequence[Path]) -> dict[str, Store]:
+    """The data set of each task, checked to be that of its runs."""
+    stores = {(store := Store(file)).header.task: store for file in data_files}
+    for run in runs:
+        if run.cell.task not in stores:
+            raise UserError(
+                f"{run.folder}: no data set of its task {run.cell.task} was given; name its file "
+                "with --data"
+            )
+        check_data(run, stores[run.cell.task])
+    return stores
+
+
+def _by_task(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
+    for task, group in groupby(runs, key=lambda run: run.cell.task):
+        yield task, list(group)
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("segtrans.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["pieces"] = _pieces
+    return environment.get_template("report.html.j2")
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """Split the table's Markdown into (tag, text): `**` is strong, backticks are code."""
+    for part in re.split(r"(\*\*.+?\*\*|`.+?`)", text):
+        if part.startswith("**") and len(part) > 4:
+            yield "strong", part[2:-2]
+        elif part.startswith("`") and len(part) > 2:
+            yield "code", part[1:-1]
+        elif part:
+            yield "", part

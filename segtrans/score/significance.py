@@ -1,0 +1,122 @@
+"""Is one row of the table above another? Paired differences in Dice with t intervals over seeds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, groupby
+
+import numpy as np
+
+from segtrans.config.runs import Run, read_metrics
+from segtrans.errors import UserError
+
+# Of fewer the spread over seeds is hardly known: no interval is given.
+FEWEST_SEEDS = 5
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What the seeds say of the mean difference over all seeds there could be.
+
+    Attributes:
+        low: lower end of the 95 % interval.
+        high: upper end.
+        p_value: two-sided, of the same t test; not corrected for other comparisons.
+    """
+
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Dice of a row minus that of another row.
+
+    Attributes:
+        task: of both.
+        row: `Run.row`.
+        reference: the row it is compared with.
+        per_seed: of each initial seed that both rows have, in order: difference in soft Dice,
+            pooled over the P images of the test fold, best weights.
+        interval: of their mean; None with fewer than `FEWEST_SEEDS`.
+    """
+
+    task: str
+    row: str
+    reference: str
+    per_seed: tuple[float, ...]
+    interval: Interval | None
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return sum(self.per_seed) / len(self.per_seed)
+
+    @property
+    def n_seeds(self) -> int:
+        """Initial seeds that both rows have."""
+        return len(self.per_seed)
+
+
+def paired_differences(runs: Sequence[Run]) -> list[Difference]:
+    """Compare every row of a task with every row before it.
+
+    Runs are paired by initial seed, since both were trained from the same seeds on the same labels
+    and are scored on the same images. The intervals speak of other seeds; test images are the same
+    for all of them, so of other images they say nothing.
+
+    Args:
+        runs: evaluated; rows are compared in the order in which they come.
+
+    Raises:
+        UserError: a run is not evaluated, or two runs of a task were scored on different data.
+    """
+    differences: list[Difference] = []
+    for _, group in groupby(runs, key=lambda run: run.cell.task):
+        differences += _of_task(list(group))
+    return differences
+
+
+def t_interval(values: Sequence[float]) -> Interval | None:
+    """Student's interval of the mean of values that are independent and about normal.
+
+    Args:
+        values: one of each seed.
+
+    Returns:
+        None with fewer than `FEWEST_SEEDS` values.
+    """
+    n = len(values)
+    if n < FEWEST_SEEDS:
+        return None
+    # The import takes a moment, and small scales need none.
+    from scipy.special import stdtr, stdtrit
+
+    mean = float(np.mean(values))
+    error = float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + _LEVEL) / 2)) * error
+    if error == 0:
+        return Interval(mean, mean, p_value=float(mean == 0))
+    p_value = float(2 * stdtr(n - 1, -abs(mean) / error))
+    return Interval(mean - half, mean + half, p_value)
+
+
+def _of_task(runs: Sequence[Run]) -> list[Difference]:
+    dice: dict[str, dict[int, float]] = {}
+    for run in runs:
+        if run.record.data.sha256 != runs[0].record.data.sha256:
+            raise UserError(
+                f"{run.folder}: its data are not those of {runs[0].folder}; compare runs that were "
+                "trained and evaluated on the same data"
+            )
+        dice.setdefault(run.row, {})[run.cell.init_seed] = read_metrics(run).test_dice
+    differences = []
+    for reference, row in combinations(dice, 2):
+        if seeds := sorted(dice[row].keys() & dice[reference].keys()):
+            per_seed = tuple(dice[row][seed] - dice[reference][seed] for seed in seeds)
+            differences.append(
+                Difference(runs[0].cell.task, row, reference, per_seed, t_interval(per_seed))
+            )
+    return differences

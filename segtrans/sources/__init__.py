@@ -1,0 +1,1 @@
+"""Where data sets come from: a room for each kind of images."""

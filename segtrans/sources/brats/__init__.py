@@ -1,0 +1,1 @@
+"""Half-slices of brains with a tumour (section 4.2)."""

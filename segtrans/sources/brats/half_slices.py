@@ -1,0 +1,229 @@
+"""From a patient's volumes to half-slices of P and A (section 4.2).
+
+Volumes are (X, Y, Z) in LPS orientation: X grows to the patient's left. An axial slice is cut at
+the middle of X; a half-slice is (H, W) = (Y, X / 2), its rows run from front to back.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtrans.errors import UserError
+from segtrans.sources.scans.masks import check_label_classes
+
+SIDES = ("right", "left")
+# Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
+Z_SCORE_SCALE = 0.2
+_LEAST_SD = 1e-30  # one over it is a number in float32
+
+Volumes = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfSliceRules:
+    """How volumes become half-slices.
+
+    Attributes:
+        min_brain_fraction: least share of brain pixels among all pixels of a half-slice.
+        min_lesion_fraction: least share of lesion pixels among the brain pixels of P.
+        normalisation: `per_sequence`, or `joint`: mean and sd over all sequences together.
+        mirror_right: mirror right half-slices, so that the midline is on one side.
+        label_classes: class of the masks' labels 1, 2, 3... in turn; None: as their layout says.
+    """
+
+    min_brain_fraction: float
+    min_lesion_fraction: float
+    normalisation: str
+    mirror_right: bool
+    label_classes: tuple[int, ...] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decided a data set, for JSON; no label_classes where there are none."""
+        facts = vars(self)
+        if self.label_classes is None:
+            return {name: value for name, value in facts.items() if name != "label_classes"}
+        return facts | {"label_classes": list(self.label_classes)}
+
+    def __post_init__(self) -> None:
+        """Refuse what no volume could be prepared by."""
+        for name in ("min_brain_fraction", "min_lesion_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise UserError(f"{name} = {getattr(self, name)}: between 0 and 1")
+        if self.normalisation not in ("per_sequence", "joint"):
+            raise UserError(f"normalisation = {self.normalisation}: allowed: per_sequence, joint")
+        if self.label_classes is not None:
+            check_label_classes(self.label_classes)
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """Mean and standard deviation of the brain by sequence, in the scan's units."""
+
+    mean: dict[str, float]
+    sd: dict[str, float]
+
+
+@dataclass(frozen=True)
+class HalfSlices:
+    """Half-slices of one domain of one patient, by slice within side.
+
+    Attributes:
+        image: (n, C, H, W) float16, z-scores of the brain; the background is 0.
+        mask: (n, H, W) uint8, compact classes; no lesion anywhere in domain A.
+        side: (n,) of SIDES.
+        slice_index: (n,) int64, index along Z of the volume.
+    """
+
+    image: NDArray[np.float16]
+    mask: NDArray[np.uint8]
+    side: NDArray[np.str_]
+    slice_index: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Domains:
+    """What a patient gives.
+
+    Attributes:
+        present: half-slices of P.
+        absent: half-slices of A.
+        counts: number of half-slices by fate: present, absent, without_brain, small_brain
+            (dropped for too little brain), small_lesion (in neither domain).
+    """
+
+    present: HalfSlices
+    absent: HalfSlices
+    counts: dict[str, int]
+
+
+def brain_of(volumes: Volumes) -> NDArray[np.bool_]:
+    """Brain voxels, (X, Y, Z): not background (zero) in any sequence."""
+    brain: NDArray[np.bool_] = np.logical_or.reduce([volume != 0 for volume in volumes.values()])
+    return brain
+
+
+def intensities_of(
+    volumes: Volumes, brain: NDArray[np.bool_], *, normalisation: str, case_id: str
+) -> Intensities:
+    """Mean and standard deviation over the brain of the whole volume.
+
+    Raises:
+        UserError: a sequence has one value everywhere in the brain, or varies below 1e-30.
+    """
+    values = {name: volume[brain] for name, volume in volumes.items()}
+    mean = {name: float(v.mean(dtype=np.float64)) for name, v in values.items()}
+    sd = {name: float(v.std(dtype=np.float64)) for name, v in values.items()}
+    if normalisation == "joint":
+        centre = sum(mean.values()) / len(mean)
+        # All sequences have equally many brain voxels: the variance within plus that between.
+        variance = sum(sd[n] ** 2 + (mean[n] - centre) ** 2 for n in mean) / len(mean)
+        mean, sd = dict.fromkeys(mean, centre), dict.fromkeys(sd, variance**0.5)
+    for name in sd:
+        if not sd[name] > _LEAST_SD:
+            raise UserError(
+                f"{case_id}: sequence {name} has one value, {mean[name]:g}, everywhere in the "
+                f"brain (sd {sd[name]:g}); expected a scan; take the case out or mend the file"
+            )
+    return Intensities(mean, sd)
+
+
+def half(volume: NDArray[Any], side: str) -> NDArray[Any]:
+    """One side of a volume (X, Y, Z) as half-slices (Z, Y, W), a view.
+
+    W is half of X; where X is odd both sides share the middle column.
+    """
+    width = (volume.shape[0] + 1) // 2
+    part = volume[:width] if side == "right" else volume[-width:]
+    return part.transpose(2, 1, 0)
+
+
+def normalised(
+    volumes: Volumes,
+    brain: NDArray[np.bool_],
+    intensities: Intensities,
+    *,
+    side: str,
+    slices: NDArray[np.int64],
+    mirror: bool,
+) -> NDArray[np.float16]:
+    """Chosen half-slices of one side: z-scores (n, C, H, W), background 0."""
+    is_brain = half(brain, side)[slices]
+    image = np.zeros((len(slices), len(volumes), *is_brain.shape[1:]), np.float16)
+    for channel, (name, volume) in enumerate(volumes.items()):
+        z_score = half(volume, side)[slices].astype(np.float32)
+        z_score -= np.float32(intensities.mean[name])
+        z_score *= np.float32(1 / intensities.sd[name])
+        z_score *= is_brain
+        image[:, channel] = z_score
+    return np.ascontiguousarray(image[..., ::-1]) if mirror else image
+
+
+def make_half_slices(
+    volumes: Volumes, mask: NDArray[np.uint8], rules: HalfSliceRules, *, case_id: str
+) -> tuple[Domains, Intensities]:
+    """All half-slices of a patient that belong to a domain, and what they were normalised by.
+
+    Args:
+        volumes: (X, Y, Z) in LPS orientation by sequence, in channel order.
+        mask: (X, Y, Z), compact classes, 0 is background.
+        rules: what to keep.
+        case_id: names the patient in errors.
+
+    Raises:
+        UserError: a sequence has one value everywhere in the brain.
+    """
+    brain = brain_of(volumes)
+    intensities = intensities_of(volumes, brain, normalisation=rules.normalisation, case_id=case_id)
+    parts: dict[str, list[HalfSlices]] = {"present": [], "absent": []}
+    counts = dict.fromkeys(("present", "absent", "without_brain", "small_brain", "small_lesion"), 0)
+    for side in SIDES:
+        mirror = rules.mirror_right and side == "right"
+        fates = _fates(half(brain, side), half(mask, side), rules)
+        for fate in counts:
+            counts[fate] += int((fates == fate).sum())
+        for domain, of_domain in parts.items():
+            slices = np.flatnonzero(fates == domain)
+            masks = half(mask, side)[slices]
+            of_domain.append(
+                HalfSlices(
+                    normalised(
+                        volumes, brain, intensities, side=side, slices=slices, mirror=mirror
+                    ),
+                    np.ascontiguousarray(masks[..., ::-1]) if mirror else masks,
+                    np.full(len(slices), side),
+                    slices.astype(np.int64),
+                )
+            )
+    present, absent = (_joined(of_domain) for of_domain in parts.values())
+    return Domains(present, absent, counts), intensities
+
+
+def _fates(
+    brain: NDArray[np.bool_], mask: NDArray[np.uint8], rules: HalfSliceRules
+) -> NDArray[np.str_]:
+    """What becomes of each half-slice (Z,), by the 25 % and the 1 % rule of section 4.2."""
+    n_brain = np.count_nonzero(brain, axis=(1, 2))
+    n_lesion = np.count_nonzero(mask, axis=(1, 2))
+    n_pixels = brain.shape[1] * brain.shape[2]
+    return np.select(
+        [
+            n_brain == 0,
+            n_brain < rules.min_brain_fraction * n_pixels,
+            n_lesion == 0,
+            n_lesion >= rules.min_lesion_fraction * n_brain,
+        ],
+        ["without_brain", "small_brain", "absent", "present"],
+        default="small_lesion",
+    )
+
+
+def _joined(parts: list[HalfSlices]) -> HalfSlices:
+    return HalfSlices(
+        np.concatenate([part.image for part in parts]),
+        np.concatenate([part.mask for part in parts]),
+        np.concatenate([part.side for part in parts]),
+        np.concatenate([part.slice_index for part in parts]),
+    )

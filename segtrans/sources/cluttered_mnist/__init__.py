@@ -1,0 +1,1 @@
+"""Digits on clutter (section 4.1)."""

@@ -1,0 +1,1 @@
+"""Scans of patients as they lie in folders, and reading their volumes."""

@@ -1,0 +1,219 @@
+"""Read the volumes of a case in one orientation, with a background that is exactly 0.
+
+Whatever the stored axis order, arrays are (X, Y, Z) in LPS orientation: X grows to the patient's
+left, Y to the back, Z to the top, as BraTS stores them. Axes are turned, never resampled: of an
+oblique scan each takes the nearest direction.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtrans.errors import UserError
+from segtrans.sources.scans.case_names import MSD, MSD_SEQUENCES, SEQUENCES
+from segtrans.sources.scans.cases import CaseFiles
+from segtrans.sources.scans.geometry import Geometry, geometry_of
+from segtrans.sources.scans.masks import classes_of
+from segtrans.sources.scans.nifti import Nifti, read_nifti
+
+_AFFINE_TOLERANCE = 1e-3  # mm
+_STEP_TOLERANCE = 1e-3  # of a step: float32 makes of one step a little more
+# An extracted brain fills about half of the box around it.
+_LARGEST_BRAIN = 0.9
+_LARGEST_SHARE = 0.2  # of the brain's voxels that one value may have in every sequence
+_SAMPLE = 20_000  # voxels that are looked at for it
+
+
+@dataclass(frozen=True)
+class Case:
+    """A patient's scan in memory.
+
+    Attributes:
+        files: where it comes from.
+        sequences: by name, in channel order, (X, Y, Z) in LPS orientation; as stored, or float32
+            where the file scales; the background is 0.
+        mask: (X, Y, Z) uint8: 0 background, 1 necrotic or non-enhancing core, 2 oedema,
+            3 enhancing; None when it was not asked for.
+        label_convention: which stored labels those were; None when the mask does not tell.
+        geometries: of the files, by sequence.
+        notes: what was guessed or chosen, a sentence each.
+    """
+
+    files: CaseFiles
+    sequences: dict[str, NDArray[Any]]
+    mask: NDArray[np.uint8] | None
+    label_convention: str | None
+    geometries: dict[str, Geometry]
+    notes: tuple[str, ...]
+
+    @property
+    def geometry(self) -> Geometry:
+        """That of the first sequence; the others lie at the same place."""
+        return self.geometries[SEQUENCES[0]]
+
+
+def read_case(
+    files: CaseFiles, *, with_mask: bool, label_classes: Sequence[int] | None = None
+) -> Case:
+    """Read the four sequences of a case, and its mask if asked for.
+
+    What was guessed or chosen is said on stderr.
+
+    Args:
+        files: of the case.
+        with_mask: read the mask as well.
+        label_classes: class of the mask's labels 1, 2, 3... in turn; None: as the layout has them.
+
+    Raises:
+        UserError: a file is missing, truncated, no NIfTI, or not of three dimensions (four in the
+            Decathlon's layout); nobody knows where it lies; shapes or affines disagree; a voxel is
+            NaN, infinite or beyond 1e30; there is no brain, or no background; a label is unknown.
+    """
+    notes: dict[str, list[str]] = {}
+    if files.layout == MSD:
+        path = files.sequences["t1"]
+        whole = read_nifti(path, n_axes=4)
+        geometries = dict.fromkeys(SEQUENCES, _geometry(whole, "its scan", path, notes))
+        n_volumes = whole.voxels.shape[3]
+        if n_volumes != len(MSD_SEQUENCES):
+            raise UserError(
+                f"{path}: {n_volumes} volumes along the last axis; expected "
+                f"{len(MSD_SEQUENCES)}: {', '.join(MSD_SEQUENCES)}"
+            )
+        steps = dict.fromkeys(SEQUENCES, whole.step)
+        volumes = {name: whole.voxels[..., MSD_SEQUENCES.index(name)] for name in SEQUENCES}
+    else:
+        read = {name: read_nifti(path, n_axes=3) for name, path in files.sequences.items()}
+        geometries = {
+            name: _geometry(read[name], name, files.sequences[name], notes) for name in SEQUENCES
+        }
+        first = SEQUENCES[0]
+        for name in SEQUENCES:
+            _check_alike(
+                geometries[first], geometries[name], files.sequences[first], files.sequences[name]
+            )
+        steps = {name: read[name].step for name in SEQUENCES}
+        volumes = {name: read[name].voxels for name in SEQUENCES}
+    volumes = _with_exact_background(volumes, steps)
+    _check_background(volumes, files.case_id, notes)
+    sequences = {name: geometries[name].to_lps(volume) for name, volume in volumes.items()}
+    mask, convention = None, None
+    if with_mask:
+        mask, convention = _read_mask(files, geometries[SEQUENCES[0]], label_classes, notes)
+    said = tuple(f"{', '.join(names)}: {note}" for note, names in notes.items())
+    for note in said:
+        print(f"segtrans: warning: {files.case_id}: {note}", file=sys.stderr)
+    return Case(files, sequences, mask, convention, geometries, said)
+
+
+def _geometry(read: Nifti, name: str, path: Path, notes: dict[str, list[str]]) -> Geometry:
+    geometry, said = geometry_of(read.header, path)
+    for note in said:
+        notes.setdefault(note, []).append(name)
+    return geometry
+
+
+def _with_exact_background(
+    volumes: dict[str, NDArray[Any]], steps: Mapping[str, float]
+) -> dict[str, NDArray[Any]]:
+    """Volumes that are 0 where each is, within one step of its stored type.
+
+    Whole numbers with a slope and an intercept (z-scores, as many store them) need not have a 0:
+    the background becomes what lies nearest. One sequence alone may cross 0 within the brain.
+    """
+    if not any(steps.values()):
+        return volumes
+    is_background = np.logical_and.reduce(
+        [
+            np.abs(volume) <= steps[name] * (1 + _STEP_TOLERANCE) if steps[name] else volume == 0
+            for name, volume in volumes.items()
+        ]
+    )
+    return {
+        name: np.where(is_background, volume.dtype.type(0), volume)
+        for name, volume in volumes.items()
+    }
+
+
+def _check_background(
+    volumes: dict[str, NDArray[Any]], case_id: str, notes: dict[str, list[str]]
+) -> None:
+    """What is not 0 counts as brain: refuse a case that has none, or no background."""
+    brain = np.logical_or.reduce([volume != 0 for volume in volumes.values()])
+    if not brain.any():
+        raise UserError(
+            f"{case_id}: every voxel of every sequence is zero; expected a brain on a zero "
+            "background; take the case out or mend its files"
+        )
+    corners = list(product((0, -1), repeat=3))
+    n_filled = sum(bool(brain[corner]) for corner in corners)
+    share = np.count_nonzero(brain) / brain.size
+    if n_filled == len(corners) or share > _LARGEST_BRAIN:
+        values = ", ".join(
+            f"{name} {float(volume[0, 0, 0]):.4g}" for name, volume in volumes.items()
+        )
+        raise UserError(
+            f"{case_id}: {share:.0%} of the voxels are not 0 and would count as brain (a corner "
+            f"has {values}); expected an extracted brain on a background of 0; extract the brain, "
+            "or set the background to 0"
+        )
+    _check_varied(volumes, brain, case_id)
+    if n_filled:
+        note = f"{n_filled} of 8 corners are not 0 and count as brain; expected a background of 0"
+        notes.setdefault(note, []).append("its scan")
+
+
+def _check_varied(volumes: dict[str, NDArray[Any]], brain: NDArray[np.bool_], case_id: str) -> None:
+    """Refuse what has one value in much of what would count as brain, in every sequence.
+
+    Such is a background that is not 0, within a frame of zeros that hides it from the corners.
+    """
+    inside = np.flatnonzero(brain.ravel())
+    sample = inside[:: max(1, len(inside) // _SAMPLE)]
+    shares, values = [], []
+    for name, volume in volumes.items():
+        found, counts = np.unique(volume.ravel()[sample], return_counts=True)
+        shares.append(counts.max() / len(sample))
+        values.append(f"{name} {float(found[counts.argmax()]):.4g}")
+    if min(shares) > _LARGEST_SHARE:
+        raise UserError(
+            f"{case_id}: at least {min(shares):.0%} of the voxels that are not 0 have one value "
+            f"({', '.join(values)}), as a background has; expected an extracted brain on a "
+            "background of 0; set the background to 0"
+        )
+
+
+def _check_alike(geometry: Geometry, other: Geometry, first: Path, path: Path) -> None:
+    expected, shape = (one.header.get_data_shape()[:3] for one in (geometry, other))
+    if shape != expected:
+        raise UserError(
+            f"{path}: has the shape {shape}, {first.name} has {expected}; expected one "
+            "for the whole case; register the scans to each other"
+        )
+    if not np.allclose(other.affine, geometry.affine, atol=_AFFINE_TOLERANCE):
+        off = float(np.nanmax(np.abs(other.affine - geometry.affine)))
+        raise UserError(
+            f"{path}: its affine differs from that of {first.name} by up to {off:.3g}; expected "
+            "one for the whole case; register the scans to each other"
+        )
+
+
+def _read_mask(
+    files: CaseFiles,
+    geometry: Geometry,
+    label_classes: Sequence[int] | None,
+    notes: dict[str, list[str]],
+) -> tuple[NDArray[np.uint8], str | None]:
+    if files.mask is None:
+        raise UserError(f"{files.case_id}: has no mask; a case to train on needs one")
+    read = read_nifti(files.mask, n_axes=3)
+    own = _geometry(read, "mask", files.mask, notes)
+    _check_alike(geometry, own, files.sequences[SEQUENCES[0]], files.mask)
+    mask, convention = classes_of(read.voxels, files.mask, files.layout, label_classes)
+    return own.to_lps(mask), convention

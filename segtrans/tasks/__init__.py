@@ -1,0 +1,1 @@
+"""What an image of each task is. Imports no torch."""

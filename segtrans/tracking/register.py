@@ -1,0 +1,142 @@
+"""Register the best run of each row."""
+
+import shutil
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from segtrans.config.runs import Run, read_runs
+from segtrans.methods.weights import WEIGHTS
+from segtrans.tracking.calls import attempt_all
+from segtrans.tracking.mlflow_run import CELL_TAG, DATA_TAG
+from segtrans.tracking.store import connect, failures_warn, patient_requests, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+ALIAS = "best"
+_PLACE = "model"  # of the model among the run's artefacts
+_PACKAGE = Path(__file__).resolve().parents[1]
+_NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
+
+
+def model_name(run: Run) -> str:
+    """The name under which the best run of this run's row is registered."""
+    return f"segtrans-{run.record.scale}-{run.cell.task}-{run.row}"
+
+
+def register_best(
+    run_folders: Iterable[Path], run_ids: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """Register, of each row, the run with the best validation Dice, under the alias "best".
+
+    One that is registered already is left as it is. A failure of MLflow warns and stops nothing.
+
+    Args:
+        run_folders: finished runs of one task.
+        run_ids: MLflow's id of each run folder; a row whose best run has none is passed over.
+
+    Returns:
+        `run_ids` without the id of each run that should be registered and could not be.
+
+    Raises:
+        UserError: a run folder holds no finished run.
+    """
+    ids = dict(run_ids)
+    rows = [_best(list(runs)) for _, runs in groupby(read_runs(run_folders), key=model_name)]
+    best = [run for run in rows if ids.get(str(run.folder))]
+    registered = attempt_all(best, lambda run: _try(run, str(ids[str(run.folder)])))
+    return ids | {
+        str(run.folder): None for run, name in zip(best, registered, strict=True) if name is None
+    }
+
+
+def _try(run: Run, run_id: str) -> str | None:
+    name = model_name(run)
+    with failures_warn(f"{name} is not registered; track its runs again later"):
+        _register(connect(), name, run, run_id)
+        return name
+    return None
+
+
+def _best(runs: Sequence[Run]) -> Run:
+    # By validation: the test fold must choose nothing.
+    return max(runs, key=lambda run: run.record.best_dice_soft_pooled)
+
+
+def _register(client: "MlflowClient", name: str, run: Run, run_id: str) -> None:
+    tags = {
+        CELL_TAG: run.cell.identity,
+        DATA_TAG: run.record.data.sha256,
+        "segtrans.valid_dice_soft_pooled": f"{run.record.best_dice_soft_pooled:.6f}",
+    }
+    held = _held(client, name)
+    if held is not None and held.run_id == run_id and held.tags == tags:
+        return
+    with TemporaryDirectory() as folder:
+        _save_model(run, Path(folder) / _PLACE)
+        for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            # One by one: MLflow's threads for a folder would keep a hanging upload, and us, alive.
+            with patient_requests(file.stat().st_size):
+                place = file.parent.relative_to(folder).as_posix()
+                client.log_artifact(run_id, str(file), artifact_path=place)
+    if held is None and not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=_description(run))
+    source = f"{client.get_run(run_id).info.artifact_uri}/{_PLACE}"
+    made = client.create_model_version(name, source, run_id=run_id, tags=tags)
+    client.set_registered_model_alias(name, ALIAS, made.version)
+
+
+def _held(client: "MlflowClient", name: str) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+
+
+def _save_model(run: Run, path: Path) -> None:
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    task = run.cell.task_facts
+    images = (-1, len(task.channels), task.height, task.width)
+    maps = (-1, task.height, task.width)
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), images)]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), maps)]),
+    )
+    mlflow.set_tracking_uri(tracking_uri())
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        # It would like types or an example of the input; the signature says it all.
+        warnings.filterwarnings("ignore", ".*(type hint|input example)", UserWarning)
+        needed, code = Path(folder) / "run", Path(folder) / "code" / _PACKAGE.name
+        needed.mkdir()
+        for name in ("run.json", WEIGHTS["best"]):
+            shutil.copyfile(run.folder / name, needed / name)
+        shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns("__pycache__"))
+        mlflow.pyfunc.save_model(
+            path=str(path),
+            python_model=str(Path(__file__).with_name("model.py")),
+            artifacts={"run": str(needed)},
+            code_paths=[str(code)],
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
+        )
+
+
+def _description(run: Run) -> str:
+    task = run.cell.task_facts
+    return (
+        f"{run.row}, {run.task_title}. Takes images (N, {len(task.channels)}, {task.height}, "
+        f"{task.width}) in [-1, 1], gives the probability of a lesion for each pixel."
+    )

@@ -1,0 +1,1 @@
+"""What trainings will cost, in time and memory."""

@@ -1,0 +1,94 @@
+"""What one iteration of a training costs, found by going through it without any data."""
+
+import math
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from segtrans.config.catalogue import METHODS
+from segtrans.config.cells import Cell
+from segtrans.methods.base import PlainEngine
+from segtrans.methods.weights import build_method
+from segtrans.nets.upsampling import forget_constants
+
+
+@dataclass(frozen=True)
+class IterationCost:
+    """One iteration in single precision.
+
+    Attributes:
+        flops: of convolutions and matrix products, a multiplication and an addition each counted.
+        peak_bytes: of all tensors that live at once: weights, gradients, moments, activations. What
+            libraries take for themselves comes on top.
+    """
+
+    flops: int
+    peak_bytes: int
+
+
+def iteration_cost(cell: Cell) -> IterationCost:
+    """The cost of a full batch with its labelled images: all, the quota or what the fraction gives.
+
+    The update itself runs on tensors that have shapes but no values, so the figures are those of
+    the code as it is, for any method.
+    """
+    size = cell.training.batch_size
+    n_labelled = cell.labels.per_batch or math.ceil(cell.labels.fraction * size)
+    if METHODS[cell.method].only_labelled:
+        n_labelled = size
+    try:
+        return _measured(cell, n_labelled)
+    finally:
+        forget_constants()
+
+
+def _measured(cell: Cell, n_labelled: int) -> IterationCost:
+    task, size = cell.task_facts, cell.training.batch_size
+    with FakeTensorMode(allow_non_fake_inputs=True), _LiveBytes() as live:
+        method = build_method(cell)
+        method.prepare(cell.training)
+        x = torch.rand(size, len(task.channels), task.height, task.width)
+        y = torch.zeros(n_labelled, task.height, task.width, dtype=torch.uint8)
+        flops = 0
+        for _ in range(2):  # the moments of the optimiser appear in the first one
+            with FlopCounterMode(display=False) as counter:
+                method.update(x, x, y, engine=PlainEngine(), generator=torch.Generator())
+            flops = counter.get_total_flops()
+    return IterationCost(flops, live.peak)
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the storages of all tensors made inside, until they are freed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = self.peak = 0
+        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor):
+                self._add(leaf.untyped_storage())
+        return output
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._known:
+            return
+        self._known.add(storage)
+        n_bytes = storage.nbytes()
+        self.live += n_bytes
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, n_bytes)
+
+    def _free(self, n_bytes: int) -> None:
+        self.live -= n_bytes

@@ -1,0 +1,100 @@
+"""What the trainings of a scale will cost, before any of them is started."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tabulate import tabulate  # type: ignore[import-untyped]
+from tqdm import tqdm
+
+from segtrans.config.catalogue import row_title
+from segtrans.config.cells import Cell, resolve_cell
+from segtrans.config.params import Params
+from segtrans.tasks.base import task_title
+from segtrans.train.budget.cost import IterationCost, iteration_cost
+from segtrans.train.budget.memory import training_memory_mb
+
+_HEADERS = (
+    *("task", "method", "runs", "iterations", "GFLOP each", "hours each", "hours", "CPU MB"),
+    "tensors MB",
+)
+_ALIGNMENT = ("left", "left", *["right"] * (len(_HEADERS) - 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRuns:
+    """The runs of one task and row, which differ in their seed only.
+
+    Attributes:
+        task: title of the task.
+        row: title of the row.
+        n_runs: one per seed.
+        iterations: of each.
+        cost: of one iteration.
+        cpu_mb: what a run on the CPU may take in all, in MB, as the scheduler is told.
+    """
+
+    task: str
+    row: str
+    n_runs: int
+    iterations: int
+    cost: IterationCost
+    cpu_mb: int
+
+    def hours(self, tflops: float) -> float:
+        """Hours of one run at so many 10^12 operations a second."""
+        return self.iterations * self.cost.flops / (tflops * 1e12) / 3600
+
+
+def plan_runs(params: Params) -> list[PlannedRuns]:
+    """One entry for each task and row of a scale; shows its progress."""
+    pairs = [(task, row) for task in params.tasks for row in params.rows(task)]
+    costs: dict[str, IterationCost] = {}
+    return [_planned(params, *pair, costs) for pair in tqdm(pairs, "plan", disable=None)]
+
+
+def plan_table(planned: list[PlannedRuns], tflops: float) -> str:
+    """Plain text, with a last line for all."""
+    rows = [list(_row(runs, tflops)) for runs in planned]
+    hours = sum(runs.n_runs * runs.hours(tflops) for runs in planned)
+    n_runs = sum(runs.n_runs for runs in planned)
+    rows.append(["all", "", str(n_runs), "", "", "", f"{hours:,.1f}", "", ""])
+    table: str = tabulate(rows, _HEADERS, disable_numparse=True, colalign=_ALIGNMENT)
+    return table
+
+
+def _planned(
+    params: Params, task: str, row: tuple[str, str | None], costs: dict[str, IterationCost]
+) -> PlannedRuns:
+    method, variant = row
+    seed = params.init_seeds[0]
+    cell = resolve_cell(params, task=task, method=method, init_seed=seed, variant=variant)
+    key = _same_cost(cell)
+    if key not in costs:
+        costs[key] = iteration_cost(cell)
+    is_made_up = cell.task_facts.subjects == "patients" and params.brats.source == "phantom"
+    return PlannedRuns(
+        task=task_title(task, phantoms=is_made_up),
+        row=row_title(method, variant),
+        n_runs=len(params.init_seeds),
+        iterations=cell.training.iterations,
+        cost=costs[key],
+        cpu_mb=training_memory_mb(cell, params),
+    )
+
+
+def _same_cost(cell: Cell) -> str:
+    """Equal for cells whose iterations cost the same: tasks that differ in clutter only."""
+    facts = dataclasses.replace(cell.task_facts, title="", clutter_pieces=0)
+    is_used = {name: weight > 0 for name, weight in cell.weights.items()}
+    size = cell.training.batch_size
+    return repr((facts, cell.method, cell.networks, size, cell.labels, is_used))
+
+
+def _row(runs: PlannedRuns, tflops: float) -> Iterator[str]:
+    yield from (runs.task, runs.row, str(runs.n_runs), f"{runs.iterations:,}")
+    yield f"{runs.cost.flops / 1e9:,.1f}"
+    yield f"{runs.hours(tflops):,.2f}"
+    yield f"{runs.n_runs * runs.hours(tflops):,.2f}"
+    yield f"{runs.cpu_mb:,}"
+    yield f"{runs.cost.peak_bytes / 1e6:,.0f}"

@@ -1,0 +1,1 @@
+"""Devices, processes and how an update is run on them."""

@@ -1,0 +1,264 @@
+import contextlib
+import json
+
+import pytest
+
+from segtrans.config.cells import read_cell
+from segtrans.config.runs import (
+    only_task,
+    read_history,
+    read_labelled_ids,
+    read_metrics,
+    read_run,
+    read_runs,
+)
+from segtrans.errors import UserError
+from segtrans.report.table import write_table
+from segtrans.report.trace import trace_lines
+from tests.run_files import with_cell
+
+
+def test_runs_are_ordered_as_the_catalogue_then_by_seed(write_run):
+    folders = [write_run("translation", 1), write_run("translation", 0)]
+    folders += [write_run("segmentation_only", 2), write_run(task="mnist48_hard")]
+    runs = read_runs(folders)
+    assert [(r.cell.task, r.cell.method, r.cell.init_seed) for r in runs] == [
+        ("mnist48_simple", "segmentation_only", 2),
+        ("mnist48_simple", "translation", 0),
+        ("mnist48_simple", "translation", 1),
+        ("mnist48_hard", "translation", 0),
+    ]
+
+
+def test_variants_stand_within_their_method_in_the_order_of_the_scale(write_run):
+    folders = [
+        write_run(method, seed, variant=variant)
+        for method in ("translation", "autoencoder")
+        for variant in ("plain", "deep", "10_percent")
+        for seed in (1, 0)
+    ]
+    runs = read_runs(folders)
+    assert [run.row for run in runs[::2]] == [
+        *("autoencoder-plain", "autoencoder-deep", "autoencoder-10_percent"),
+        *("translation-plain", "translation-deep", "translation-10_percent"),
+    ]
+    assert [run.cell.init_seed for run in runs[:2]] == [0, 1]
+    assert (runs[4].variant, runs[4].title) == ("10_percent", "AE baseline, 10 percent")
+    assert {run.cell.identity for run in runs[:5:2]} == {runs[0].cell.identity}
+
+
+def test_a_run_that_tells_of_no_variant_has_none(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    del facts["variant"]
+    (folder / "run.json").write_text(json.dumps(facts))
+    run = read_run(folder)
+    assert (run.variant, run.row, run.title) == (None, "translation", "Proposed")
+
+
+def test_the_same_run_twice_is_an_error(write_run, tmp_path):
+    folders = [write_run(), write_run(root=tmp_path / "copy")]
+    with pytest.raises(UserError, match=r"row translation, seed 0 .*give each run once"):
+        read_runs(folders)
+
+
+def test_no_run_is_an_error():
+    with pytest.raises(UserError, match="no run folder"):
+        read_runs([])
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"run\.json: not found; train the run first"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
+def test_damaged_facts_are_one_clear_line(write_run, text):
+    folder = write_run()
+    (folder / "run.json").write_text(text)
+    with pytest.raises(UserError, match=r"run\.json: .*train the run again") as error:
+        read_run(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_facts_without_a_cell_or_with_a_wrong_one_are_errors(write_run):
+    folder = write_run()
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(UserError, match=r"run\.json: .*cell: missing"):
+        read_run(folder)
+    (folder / "run.json").write_text(json.dumps({"cell": {"task": "mnist48"}}))
+    with pytest.raises(UserError, match=r"run\.json"):
+        read_run(folder)
+
+
+def test_history_comes_in_order_and_names_a_damaged_line(write_run):
+    folder = write_run()
+    assert [record.iteration for record in read_history(folder)] == [0, 100, 200]
+    with (folder / "history.jsonl").open("a") as file:
+        file.write('{"iteration": 30')
+    with pytest.raises(UserError, match="line 4"):
+        read_history(folder)
+    (folder / "history.jsonl").write_text("")
+    with pytest.raises(UserError, match="empty"):
+        read_history(folder)
+
+
+@pytest.mark.parametrize("key", ["cell_identity", "data_sha256"])
+def test_scores_of_an_earlier_training_are_refused(write_run, key):
+    folder = write_run()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(metrics | {key: "0" * 64}))
+    with pytest.raises(UserError, match=f"{key} is 0000.*evaluate the run again"):
+        read_metrics(read_run(folder))
+
+
+def test_a_figure_of_one_task_refuses_runs_of_two(write_run):
+    runs = read_runs([write_run(), write_run(task="mnist128")])
+    with pytest.raises(UserError, match="mnist48_simple, mnist128"):
+        only_task(runs)
+    assert only_task(runs[:1]).height == 48
+
+
+def places(content, place=()):
+    """The place of every value in nested JSON."""
+    keys = content if isinstance(content, dict) else range(len(content))
+    for key in keys:
+        yield (*place, key)
+        if isinstance(content[key], dict | list):
+            yield from places(content[key], (*place, key))
+
+
+def changed(content, place, change):
+    """A deep copy in which the value at a place is changed."""
+    content = json.loads(json.dumps(content))
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    change(inner, place[-1])
+    return content
+
+
+def put(value):
+    return lambda inner, key: inner.__setitem__(key, value)
+
+
+@contextlib.contextmanager
+def noted(refusals):
+    try:
+        yield
+    except UserError as error:
+        refusals.append(str(error))
+        raise
+
+
+CHANGES = [lambda inner, key: inner.pop(key), *map(put, (None, "x", [[]], -1, {"a": {"b": 1}}))]
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics.json", "labelled_ids.json"])
+def test_whatever_is_edited_by_hand_is_read_or_refused_in_one_line(write_run, name):
+    folder = write_run()
+    ids = {"schema_version": 1, "unit": "digit", "ids": list(range(40))}
+    (folder / "labelled_ids.json").write_text(json.dumps(ids))
+    content = json.loads((folder / name).read_text())
+    outputs = {f"output_{kind}": folder / f"table.{kind}" for kind in ("csv", "md", "json")}
+    refusals = []
+    for place in places(content):
+        for change in CHANGES:
+            (folder / name).write_text(json.dumps(changed(content, place, change)))
+            with contextlib.suppress(UserError), noted(refusals):
+                run = read_run(folder)
+                read_metrics(run)
+                list(trace_lines(run))
+                write_table([folder], **outputs)
+    assert len(refusals) > 10
+    for refusal in refusals:
+        assert str(folder / name) in refusal
+        assert "again" in refusal
+        assert "\n" not in refusal
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "null",
+        "3",
+        '{"iteration": 300, "train": {"seg": "x"}, "valid": {"dice_soft_pooled": 1}}',
+        '{"iteration": -1, "train": {}, "valid": {"dice_soft_pooled": 0.1}}',
+        '{"iteration": 100, "train": {}, "valid": {"dice_soft_pooled": 0.1}}',
+        '{"iteration": 300, "train": {}, "valid": {}}',
+        '{"iteration": 300, "train": {}, "valid": {"dice_soft_pooled": NaN}}',
+    ],
+)
+def test_a_damaged_record_of_the_history_is_one_line(write_run, line):
+    folder = write_run()
+    with (folder / "history.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UserError, match=r"history\.jsonl, line 4: .*train the run again") as error:
+        read_history(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_of_a_later_version_is_not_believed(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    later = with_cell(facts, training_version=999)
+    (folder / "run.json").write_text(json.dumps(later))
+    with pytest.raises(UserError, match=r"training_version = 999: .* or a later one"):
+        read_run(folder)
+    (folder / "run.json").write_text(json.dumps(facts | {"schema_version": 2}))
+    with pytest.raises(UserError, match="schema_version = 2"):
+        read_run(folder)
+
+
+def test_one_checksum_of_two_is_not_enough(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(facts | {"weights_sha256": {"best": "ab" * 32}}))
+    with pytest.raises(UserError, match=r"run\.json: weights_sha256 = .*train the run again"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize(("unit", "n_ids"), [("digit", 39), ("volume", 40)])
+def test_other_labels_than_the_run_counts_are_refused(write_run, unit, n_ids):
+    folder = write_run()
+    content = {"unit": unit, "ids": list(range(n_ids))}
+    (folder / "labelled_ids.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"{n_ids} of unit {unit}, run.json has 40 of unit digit"):
+        read_labelled_ids(read_run(folder))
+
+
+def test_an_unknown_key_in_a_list_is_told_its_neighbours(write_run):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    facts["sessions"][0]["comit"] = "c0ffee"
+    (folder / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"sessions\.0\.comit: unknown; did you mean commit\?"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("text", ['{"a": ' * 100_000, '{"task": ' + "9" * 5000 + "}", "", "[1]"])
+def test_a_file_that_holds_no_cell_is_one_line_with_its_name(tmp_path, text):
+    file = tmp_path / "cell.json"
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_cell(str(file))
+    assert str(error.value).startswith(f"{file}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dice_soft_pooled", -0.5),
+        ("dice_hard_pooled", 1.5),
+        ("hd95_mm_patient", -1.0),
+        ("false_positive_pixels_A", -1),
+    ],
+)
+def test_a_score_that_no_evaluation_gives_is_refused(write_run, name, value):
+    folder = write_run()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["best"]["test"][name] = value
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=rf"metrics\.json: best\.test\.{name} = {value}: no such"):
+        read_metrics(read_run(folder))

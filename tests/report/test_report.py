@@ -1,0 +1,338 @@
+"""The page of a scale: what it says, that it is whole, and that a browser shows it."""
+
+import base64
+import itertools
+import json
+import re
+import shutil
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segtrans.config.runs import read_run, read_runs
+from segtrans.data.store import Store
+from segtrans.errors import UserError
+from segtrans.figures.failures import find_failures
+from segtrans.figures.of_task import write_figures
+from segtrans.figures.panels import write_panel
+from segtrans.methods.weights import WEIGHTS, build_method, save_weights
+from segtrans.report.page import write_report
+from segtrans.report.table import write_table
+from segtrans.score.evaluate import score_run
+
+METHODS = ("segmentation_only", "autoencoder", "translation")
+TITLES = ("Only segmentation", "AE baseline", "Proposed")
+SOURCE = 'made up <script>alert("here")</script> & nothing else'
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale on disk: its runs, its data set and its page."""
+
+    folders: list[Path]
+    data: Path
+    figures: Path
+    page: Path
+
+    def write(self, **changed):
+        given = {"folders": self.folders, "data": [self.data], "figures": self.figures}
+        write_report(*(given | changed).values(), self.page)
+        return self.page
+
+
+def make_run(write_run, store, method, seed, *, usage):
+    """A real, untrained run, scored, with its panel."""
+    folder = write_run(method, seed, sha256=store.sha256())
+    facts = json.loads((folder / "run.json").read_text())
+    facts |= {"seconds": 100.0 + 20 * seed, "n_parameters": 12345}
+    facts["data"] |= {"source": SOURCE, "parameters": {"noise_sd": 0.01}}
+    (folder / "run.json").write_text(json.dumps(facts | usage))
+    run = read_run(folder)
+    weights = build_method(run.cell).state_dict()
+    for name in WEIGHTS.values():
+        save_weights(folder / name, weights, run.cell)
+    score_run(folder, store.path, threshold=0.5)
+    write_panel(folder, store.path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scale(tmp_path_factory, write_run_in, make_store_in):
+    root = tmp_path_factory.mktemp("scale")
+    store = make_store_in(root)()
+    usage = {"usage": {"peak_memory_mb": 1234.0, "gpu_peak_memory_mb": None, "energy_wh": None}}
+    folders = [
+        make_run(
+            write_run_in(root), store, method, seed, usage=usage if method == "translation" else {}
+        )
+        for method in METHODS
+        for seed in (0, 1)
+    ]
+    made = Scale(folders, store.path, root / "figures", root / "report.html")
+    write_figures(folders, store.path, made.figures / "mnist48_simple")
+    made.write()
+    return made
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str]
+    text: str = ""
+
+
+@dataclass
+class Page(HTMLParser):
+    """Elements in the order of their starts, each with all text inside; tags must balance."""
+
+    elements: list[Element] = field(default_factory=list)
+    open: list[Element] = field(default_factory=list)
+
+    def __post_init__(self):
+        super().__init__()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(Element(tag, dict(attrs)))
+        if tag not in ("meta", "link", "img"):
+            self.open.append(self.elements[-1])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data):
+        for element in self.open:
+            element.text += data
+
+    def all(self, *tags):
+        return [element for element in self.elements if element.tag in tags]
+
+    def section(self, name):
+        (found,) = [s for s in self.all("section") if s.attributes["id"] == name]
+        return " ".join(found.text.split())
+
+
+@pytest.fixture(scope="module")
+def page(scale):
+    parsed = Page()
+    parsed.feed(scale.page.read_text(encoding="utf-8"))
+    parsed.close()
+    assert not parsed.open
+    return parsed
+
+
+def test_it_is_well_formed_and_can_be_read_without_seeing_it(page):
+    assert page.all("html")[0].attributes["lang"].startswith("en")
+    assert len(page.all("h1")) == len(page.all("title")) == len(page.all("main")) == 1
+    levels = [int(element.tag[1]) for element in page.all("h1", "h2", "h3", "h4")]
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert all(image.attributes["alt"] for image in page.all("img"))
+    assert {th.attributes["scope"] for th in page.all("th")} == {"col", "row"}
+    assert all(table.text.strip() for table in page.all("caption"))
+    ids = [e.attributes["id"] for e in page.elements if "id" in e.attributes]
+    assert len(ids) == len(set(ids))
+    links = {a.attributes["href"] for a in page.all("a")}
+    assert {link[1:] for link in links if link.startswith("#")} == set(ids)
+
+
+def test_it_holds_all_that_it_shows(page):
+    for element in page.elements:
+        for name, value in element.attributes.items():
+            if name in ("src", "href", "srcset", "data") and element.tag != "a":
+                assert value.startswith("data:")
+    for image in page.all("img"):
+        start, content = image.attributes["src"].split(",")
+        assert start == "data:image/png;base64"
+        assert base64.b64decode(content, validate=True).startswith(b"\x89PNG")
+    (style,) = page.all("style")
+    assert "url(" not in style.text
+    assert "@import" not in style.text
+    assert not page.all("script", "iframe", "object")
+
+
+def test_what_others_wrote_is_text(page, scale):
+    assert SOURCE in page.section("provenance")
+    assert "&lt;script&gt;" in scale.page.read_text()
+    assert "alert" not in re.sub(r"&lt;script&gt;.*?&lt;/script&gt;", "", scale.page.read_text())
+
+
+def test_it_asks_and_answers(page):
+    text = page.section("answer").replace("\N{NO-BREAK SPACE}", " ")
+    assert "With masks for 1 % of the training data, does translation" in text
+    assert "This is a reduced scale" in text
+    assert "Too few seeds to answer: an interval needs at least 5 of both rows." in text
+    assert "Below 5 seeds their spread is hardly known" in text
+    for pair in ("AE baseline", "Only segmentation"), ("Proposed", "AE baseline"):
+        words = rf"{pair[0]} minus {pair[1]}: \S+, 2 seeds \(\S+, \S+\); too few seeds"
+        assert re.search(words, text)
+    assert "is above" not in text
+
+
+def test_the_table_is_that_of_the_scale(page, scale, tmp_path):
+    names = {f"output_{suffix}": tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "json")}
+    write_table(scale.folders, **names)
+    header, _, *lines = names["output_md"].read_text().split("\n\n")[0].splitlines()
+    shown = page.section("table")
+    for line in (header, *lines):
+        for cell in line.strip("|").split("|")[1:]:
+            assert cell.strip().replace("**", "") in shown
+    for point in names["output_md"].read_text().split("\n\n")[1].splitlines():
+        if "script" not in point:
+            assert point.removeprefix("- ").replace("`", "") in shown
+
+
+def test_every_pair_of_rows_has_a_difference(page):
+    shown = page.section("differences")
+    assert len(re.findall(r"\S+too few seeds–2", shown)) == 3
+    for pair in (TITLES[1], TITLES[0]), (TITLES[2], TITLES[0]), (TITLES[2], TITLES[1]):
+        assert f"{pair[0]}{pair[1]}" in shown
+
+
+def test_figures_and_panels_of_each_row_are_there(page, scale):
+    sources = {image.attributes["src"].split(",")[1] for image in page.all("img")}
+    drawn = [scale.figures / "mnist48_simple" / f"{name}.png" for name in ("samples", "dice")]
+    drawn += [folder / "panel.png" for folder in scale.folders if folder.name == "seed0"]
+    for file in drawn:
+        assert base64.b64encode(file.read_bytes()).decode() in sources
+    # And the learning curves, the forest plot, the failures.
+    assert len(page.all("img")) == len(drawn) + 3
+
+
+def test_cost_says_what_was_measured_and_what_was_not(page):
+    text = page.section("cost")
+    rows = [row.text for row in page.all("tr")]
+    (of_translation,) = [r for r in rows if r.startswith("Proposed") and "1,000" in r]
+    assert of_translation.startswith("Proposed212,3451,000110 s1,234not measured")
+    (of_autoencoder,) = [r for r in rows if r.startswith("AE") and "1,000" in r]
+    assert of_autoencoder.count("not measured") == 3
+    assert "one after the other: 11.0 min" in text
+
+
+def test_provenance_leads_back_to_commit_data_and_parameters(page, scale):
+    text = page.section("provenance")
+    for folder in scale.folders:
+        run = read_run(folder)
+        for fact in (run.cell.identity, run.record.data.sha256, "c0ffee", "cpu (x86_64)"):
+            assert fact in text
+    assert "160 images of 40 digits labelled" in text
+    assert '"lambda_cyc": 50.0' in text
+    assert "torch2.13.0" in text
+
+
+def test_the_same_results_give_the_same_bytes(scale):
+    before = scale.page.read_bytes()
+    scale.write(folders=scale.folders[::-1])
+    assert scale.page.read_bytes() == before
+
+
+def test_failures_are_the_worst_by_the_mean_of_all_runs(scale):
+    runs = read_runs(scale.folders)
+    failures = find_failures(runs)
+    tables = [pd.read_csv(run.folder / "per_image.csv") for run in runs]
+    tests = [table[table["fold"] == "test"] for table in tables]
+    present = [t[t["domain"] == "present"].set_index("index")["dice_soft"] for t in tests]
+    absent = [t[t["domain"] == "absent"].set_index("index")["predicted_pixels"] for t in tests]
+    dice, pixels = (
+        np.mean([series.to_numpy() for series in of], axis=0) for of in (present, absent)
+    )
+    np.testing.assert_allclose(failures.dice, np.sort(dice))
+    np.testing.assert_allclose(dice[failures.present], failures.dice)
+    np.testing.assert_allclose(failures.pixels, -np.sort(-pixels))
+    np.testing.assert_allclose(pixels[failures.absent], failures.pixels)
+
+
+def test_of_a_patient_the_worst_half_slice_alone_is_a_failure(write_run):
+    folders = [write_run("autoencoder", seed, task="brats") for seed in (0, 1)]
+    cases = ["a"] * 3 + ["b"] * 3 + ["c"]
+    dice = np.array([0.10, 0.11, 0.05, 0.30, 0.20, 0.40, 0.50])
+    pixels = np.array([1, 2, 3, 90, 80, 70, 50])
+    for seed, folder in enumerate(folders):
+        common = {"fold": "test", "index": range(7), "case_id": cases}
+        present = pd.DataFrame(common | {"domain": "present", "dice_soft": dice + seed / 100})
+        absent = pd.DataFrame(common | {"domain": "absent", "predicted_pixels": pixels})
+        pd.concat([present, absent]).to_csv(folder / "per_image.csv", index=False)
+    failures = find_failures(read_runs(folders))
+    assert failures.present.tolist() == [2, 4, 6]
+    np.testing.assert_allclose(failures.dice, [0.055, 0.205, 0.505])
+    assert failures.absent.tolist() == [3, 6, 2]
+    assert failures.pixels.tolist() == [90, 50, 3]
+
+
+def test_a_reconstruction_no_better_than_a_constant_is_said(page):
+    # Nothing was trained here: the autoencoder's output is noise about zero.
+    text = page.section("answer").replace("\N{NO-BREAK SPACE}", " ")
+    assert "† Reconstruction no better than a constant: AE baseline (MNIST 48×48 simple), 2" in text
+    assert "AE baseline †" in page.section("table")
+    panels = [c.text for c in page.all("figcaption") if c.text.startswith("AE baseline, seed 0")]
+    assert panels[0].endswith("Its reconstruction is no better than a constant.")
+
+
+def test_the_worst_images_are_named_with_their_digits(page, scale):
+    digit = Store(scale.data).provenance("test", "present")["digit"]
+    worst = find_failures(read_runs(scale.folders)).present.tolist()
+    shown = page.section("failures")
+    assert "; ".join(f"{index} (digit {digit[index]})" for index in worst) in shown
+
+
+def test_what_is_missing_is_one_line_that_says_what_to_do(scale, tmp_path, make_store):
+    before = scale.page.read_bytes()
+    with pytest.raises(UserError, match=r"samples\.png: cannot read .*segtrans figures"):
+        scale.write(figures=tmp_path)
+    with pytest.raises(UserError, match=r"no data set of its task mnist48_simple .*--data"):
+        scale.write(data=[])
+    with pytest.raises(UserError, match="not the data of"):
+        scale.write(data=[make_store(side=52, name="other.h5").path])
+    folder = shutil.copytree(scale.folders[0], tmp_path / "run")
+    (folder / "per_image.csv").write_text("fold,domain\n")
+    with pytest.raises(UserError, match=r"per_image\.csv"):
+        find_failures([read_run(folder)])
+    assert scale.page.read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="no browser: apt-get install chromium chromium-driver",
+)
+def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(scale):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    browser = webdriver.Chrome(options=options, service=service)
+    try:
+        for width in (360, 1280):
+            size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            browser.get(scale.page.as_uri())
+            assert browser.execute_script("return innerWidth") == width
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+            shown = browser.execute_script(
+                "return [...document.images].map(i => [i.complete, i.naturalWidth, i.width])"
+            )
+            assert len(shown) == 8
+            assert all(
+                done and natural > 0 and 0 < drawn <= width for done, natural, drawn in shown
+            )
+            # A table that is wider than the page is scrolled in itself; its rows stay named.
+            browser.execute_script(
+                "document.querySelectorAll('.wide').forEach(w => w.scrollLeft = w.scrollWidth)"
+            )
+            names = "return [...document.querySelectorAll('tbody th')].map(n => n.checkVisibility()"
+            names += " ? n.getBoundingClientRect().left : 0)"
+            assert all(left >= 0 for left in browser.execute_script(names))
+            asked = "return performance.getEntriesByType('resource').map(e => e.name)"
+            fetched = [name for name in browser.execute_script(asked) if "data:" not in name[:5]]
+            assert fetched == []
+            assert browser.get_log("browser") == []
+    finally:
+        browser.quit()

@@ -1,0 +1,221 @@
+"""Registered models, loaded and served by a real MLflow."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import requests
+
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import load_params
+from segtrans.config.runs import read_run
+from segtrans.errors import UserError
+from segtrans.methods.inference import lesion_probability
+from segtrans.methods.weights import WEIGHTS, build_method, load_method, save_weights
+from segtrans.tracking import LOCAL_PORT, track_run
+from segtrans.tracking.register import model_name, register_best
+from tests.limits import WAIT_S
+from tests.run_files import run_facts
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
+
+
+@pytest.fixture
+def write_run(tmp_path):
+    """A function that writes a run folder with real weights, of tiny networks."""
+
+    def write(method="autoencoder", seed=0, *, valid_dice):
+        overlay = {"networks": {"width": 1 / 32}}
+        params = load_params(ROOT / "params.yaml", overlay=overlay)
+        cell = resolve_cell(params, task="mnist48_simple", method=method, init_seed=seed)
+        folder = tmp_path / "results/laptop/mnist48_simple" / method / f"seed{seed}"
+        save_weights(folder / WEIGHTS["best"], build_method(cell).state_dict(), cell)
+        facts = run_facts(cell, best_dice_soft_pooled=valid_dice)
+        (folder / "run.json").write_text(json.dumps(facts))
+        record = {"iteration": 0, "train": {}, "valid": {"dice_soft_pooled": valid_dice}}
+        (folder / "history.jsonl").write_text(json.dumps(record) + "\n")
+        return folder
+
+    return write
+
+
+def register(*folders):
+    ids = {str(folder): track_run(folder) for folder in folders}
+    register_best(folders, ids)
+    return ids
+
+
+def versions(store):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store)
+    return {
+        (version.name, version.run_id)
+        for model in client.search_registered_models()
+        for version in client.search_model_versions(f"name = '{model.name}'")
+    }
+
+
+def images():
+    rng = np.random.default_rng(0)
+    return rng.uniform(-1, 1, (3, 1, 48, 48)).astype(np.float32)
+
+
+def expected(folder):
+    import torch
+
+    method = load_method(read_run(folder), which="best")
+    return lesion_probability(method, torch.from_numpy(images())).numpy()
+
+
+def test_the_best_run_of_each_method_by_validation_loads_as_pyfunc(write_run, store):
+    import mlflow
+
+    worse = write_run(seed=0, valid_dice=0.4)
+    better = write_run(seed=1, valid_dice=0.6)
+    other = write_run("segmentation_only", valid_dice=0.2)
+    ids = register(worse, better, other)
+    assert versions(store) == {
+        (model_name(read_run(folder)), ids[str(folder)]) for folder in (better, other)
+    }
+    mlflow.set_tracking_uri(store)
+    for folder in (better, other):
+        loaded = mlflow.pyfunc.load_model(f"models:/{model_name(read_run(folder))}@best")
+        np.testing.assert_array_equal(loaded.predict(images()), expected(folder))
+    with pytest.raises(mlflow.exceptions.MlflowException, match="shape"):
+        loaded.predict(images()[:, 0])
+
+
+def test_the_same_best_run_is_registered_once_and_a_better_one_takes_over(write_run, store):
+    from mlflow import MlflowClient
+
+    first = write_run(seed=0, valid_dice=0.4)
+    register(first)
+    register(first)
+    assert len(versions(store)) == 1
+    better = write_run(seed=1, valid_dice=0.6)
+    ids = register(first, better)
+    found = MlflowClient(store).get_model_version_by_alias(model_name(read_run(first)), "best")
+    assert found.run_id == ids[str(better)]
+    assert len(versions(store)) == 2
+
+
+def test_a_failure_warns_and_names_the_model(write_run, monkeypatch, capfd):
+    folder = write_run(valid_dice=0.4)
+    run_id = track_run(folder)
+    capfd.readouterr()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert register_best([folder], {str(folder): run_id}) == {str(folder): None}
+    error = capfd.readouterr().err
+    assert "segtrans-laptop-mnist48_simple-autoencoder is not registered" in error
+    assert error.count("\n") == 1
+
+
+def test_a_row_waits_until_its_best_run_is_tracked(write_run, store):
+    worse, better = write_run(seed=0, valid_dice=0.4), write_run(seed=1, valid_dice=0.6)
+    ids = {str(worse): track_run(worse), str(better): None}
+    assert register_best([worse, better], ids) == ids
+    assert versions(store) == set()
+
+
+def test_what_a_dead_server_left_out_is_noted_said_and_completed(
+    write_run, store, tmp_path, monkeypatch, capfd
+):
+    from segtrans.cli.runs import track
+    from segtrans.report.summary import print_summary
+
+    folder, results = write_run(valid_dice=0.4), tmp_path / "results/laptop"
+    (results / "table.md").write_text("a table")
+    tracked = results / "mnist48_simple/tracked.json"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="1 of 1 runs are not tracked; run this again later"):
+        track([folder])
+    track([folder], tracked)
+    assert json.loads(tracked.read_text()) == {str(folder): None}
+    print_summary(results)
+    assert "1 of 1 runs are not tracked in MLflow" in capfd.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    track([folder], tracked)
+    ((_, run_id),) = versions(store)
+    assert json.loads(tracked.read_text()) == {str(folder): run_id}
+    print_summary(results)
+    assert "not tracked" not in capfd.readouterr().out
+
+
+def test_a_model_of_another_source_is_refused_in_a_process_that_has_one(write_run, store):
+    from mlflow import MlflowClient
+
+    folder = write_run(valid_dice=0.4)
+    register(folder)
+    name = model_name(read_run(folder))
+    place = Path(urlsplit(MlflowClient(store).get_model_version_by_alias(name, "best").source).path)
+    code = place / "code/segtrans/methods/inference.py"
+    code.write_text(code.read_text() + "\n_ANOTHER_VERSION = True\n")
+    import mlflow
+
+    with pytest.raises(RuntimeError, match=r"another source of segtrans.*process of its own"):
+        mlflow.pyfunc.load_model(str(place))
+    alone = "import sys, mlflow; mlflow.pyfunc.load_model(sys.argv[1]); import segtrans; "
+    alone += "print(segtrans.__file__)"
+    command = [sys.executable, "-c", alone, str(place)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout == f"{place}/code/segtrans/__init__.py\n"
+
+
+def test_the_readme_serves_a_model_beside_the_pages():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (port,) = re.findall(r"^mlflow models serve .*--port (\d+)$", text, re.MULTILINE)
+    assert int(port) != LOCAL_PORT
+
+
+@pytest.mark.slow
+def test_a_served_model_answers_with_a_segmentation(write_run, store, tmp_path):
+    folder = write_run(valid_dice=0.4)
+    register(folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    name = model_name(read_run(folder))
+    command = [*(sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{name}@best")]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    programs = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "NO_PROXY": "127.0.0.1"}
+    with (tmp_path / "serve.log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+    try:
+        answer = ask(f"http://127.0.0.1:{port}", process)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=WAIT_S)
+    assert answer.status_code == 200, answer.text
+    served = np.array(answer.json()["predictions"])
+    np.testing.assert_allclose(served, expected(folder), atol=1e-6)
+
+
+def ask(page, process):
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{page}/ping", timeout=60).ok:
+                break
+        except requests.RequestException:
+            time.sleep(0.5)
+    return requests.post(f"{page}/invocations", json={"inputs": images().tolist()}, timeout=WAIT_S)
