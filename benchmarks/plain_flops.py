@@ -21,7 +21,7 @@ def translation_flops(cell: Cell, *, n_labelled: int, judged_once: bool = False)
         judged_once: count as the package does it, one pass of the discriminators for both sides;
             the plain way has a pass for each.
     """
-    task, n = cell.task_facts, cell.training.batch_size
+    task, n = cell.definition, cell.training.batch_size
     tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
     size, n_channels = (task.height, task.width), len(task.channels)
     latent = tables.encoder_channels[-1]

@@ -37,7 +37,7 @@ def step(method: Method, batch: Batch) -> None:
 
 def made_up_batch(cell: Cell, n_labelled: int) -> Batch:
     """A batch of noise; masks cover half of the pixels."""
-    task, n = cell.task_facts, cell.training.batch_size
+    task, n = cell.definition, cell.training.batch_size
     generator = torch.Generator().manual_seed(0)
     shape = (n, len(task.channels), task.height, task.width)
     x_P, x_A = (2 * torch.rand(shape, generator=generator) - 1 for _ in range(2))

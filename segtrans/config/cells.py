@@ -6,18 +6,16 @@ Pure: no torch, no files but the one a user names.
 import hashlib
 import json
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from segtrans.block import Block, Seed, Weight
 from segtrans.config.blocks import (
     AugmentationParams,
-    Block,
     LabelsParams,
     NetworksParams,
-    Seed,
     TrainingParams,
-    Weight,
     check_batches,
 )
 from segtrans.config.catalogue import METHODS
@@ -25,16 +23,18 @@ from segtrans.config.params import Params, params_of
 from segtrans.config.refusals import nearest, parse_object, validate
 from segtrans.config.versions import TRAINING_VERSION
 from segtrans.errors import UserError
-from segtrans.tasks.base import TASKS, Task
+from segtrans.tasks.registry import PAPER_TASKS, AnyTask
 
 
 class Cell(Block):
     """All science of one training run and nothing else: a change of it, and only that, retrains.
 
     What the task has no use for is null: digits to label or the unit of labels, the augmentation.
+    `own_task` is what a task of `data_sets` is; it is left out for the paper's.
     """
 
     task: str
+    own_task: AnyTask | None = None
     method: str
     init_seed: Seed
     data_seed: Seed
@@ -47,15 +47,16 @@ class Cell(Block):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        if self.task not in TASKS:
-            raise ValueError(f"task = {self.task}: allowed: {', '.join(TASKS)}")
+        if (self.own_task is None) != (self.task in PAPER_TASKS):
+            raise ValueError(
+                f"task = {self.task}: allowed: {', '.join(PAPER_TASKS)}, or another name with "
+                "own_task"
+            )
         if self.method not in METHODS:
             raise ValueError(f"method = {self.method}: allowed: {', '.join(METHODS)}")
-        is_chosen = (
-            self.labels.unit if self.task_facts.subjects == "patients" else self.labels.digits
-        )
-        if not is_chosen:
-            raise ValueError(f"labels = {self.labels}: task {self.task} needs unit or digits")
+        for key, expected in self.definition.needs_labels.items():
+            if not getattr(self.labels, key):
+                raise ValueError(f"labels.{key} = null: task {self.task} needs {expected}")
         names = METHODS[self.method].weights
         if set(self.weights) != set(names):
             raise ValueError(f"weights = {self.weights}: the keys are {', '.join(names)}")
@@ -72,9 +73,16 @@ class Cell(Block):
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     @property
-    def task_facts(self) -> Task:
-        """The task's entry in the table of tasks."""
-        return TASKS[self.task]
+    def definition(self) -> AnyTask:
+        """What the task is."""
+        return self.own_task or PAPER_TASKS[self.task]
+
+    @model_serializer(mode="wrap")
+    def _without_null_task(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        if self.own_task is None:
+            del content["own_task"]
+        return content
 
     def to_json(self) -> str:
         """One line, sorted keys: what a rule passes and a run folder keeps."""
@@ -89,23 +97,26 @@ def resolve_cell(
     Raises:
         UserError: the task, the method or the variant does not exist.
     """
-    for key, name, known in (("task", task, TASKS), ("method", method, METHODS)):
+    for key, name, known in (("task", task, params.known_tasks), ("method", method, METHODS)):
         if name not in known:
             raise UserError(f"{key} = {name}: {nearest(name, known)}")
     if variant is not None and variant not in params.variants:
         raise UserError(f"variant = {variant}: {nearest(variant, params.variants)}")
     params = params_of(params, task, variant)
-    has_patients = TASKS[task].subjects == "patients"
-    unused = {"digits": None} if has_patients else {"unit": None}
+    definition = params.known_tasks[task]
+    unused = {key: None for key in ("digits", "unit") if key not in definition.needs_labels}
     content = {
         "task": task,
+        "own_task": None if task in PAPER_TASKS else definition.model_dump(mode="json"),
         "method": method,
         "init_seed": init_seed,
         "data_seed": params.data_seed,
         "labels": params.labels.model_dump(mode="json") | unused,
         "networks": params.networks.model_dump(mode="json"),
         "weights": params.weights(method),
-        "augmentation": params.augmentation.model_dump(mode="json") if has_patients else None,
+        "augmentation": params.augmentation.model_dump(mode="json")
+        if definition.is_augmented
+        else None,
         "training": params.training.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,
     }

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from segtrans.config.catalogue import METHODS
 from segtrans.config.params import Params
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.registry import PAPER_TASKS
 
 HEAD = """\
 # Every parameter
@@ -35,7 +35,12 @@ twice are refused, since not every reader means the same by them.
 def manual() -> str:
     """The manual as Markdown."""
     lines = [HEAD, "| key | type | meaning |", "|---|---|---|", *_rows(Params, ""), ""]
-    lines += ["## Tasks", "", *[f"- `{name}`: {task.title}" for name, task in TASKS.items()], ""]
+    lines += [
+        "## Tasks",
+        "",
+        *[f"- `{name}`: {task.title}" for name, task in PAPER_TASKS.items()],
+        "",
+    ]
     lines += ["## Methods", "", *[f"- `{name}`: {m.title}" for name, m in METHODS.items()]]
     return "\n".join(lines)
 

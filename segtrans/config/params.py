@@ -14,18 +14,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from segtrans.block import Block, Seed, Weight
 from segtrans.config.blocks import (
     AugmentationParams,
-    Block,
-    BratsParams,
-    ClutteredMnistParams,
-    DigitsParams,
     EvaluationParams,
     LabelsParams,
     NetworksParams,
-    Seed,
     TrainingParams,
-    Weight,
     check_batches,
 )
 from segtrans.config.catalogue import METHODS
@@ -33,10 +28,14 @@ from segtrans.config.layers import flat, lay_over, merge
 from segtrans.config.refusals import nearest, validate
 from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import UserError
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.parameters import BratsParams, ClutteredMnistParams, DigitsParams
+from segtrans.tasks.registry import PAPER_TASKS, AnyTask
 
 OVERRIDABLE = ("labels", "networks", "objective", "training", "augmentation")
-_VARIANT = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # without the "-" that joins it to its method
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # without the "-" of "<method>-<variant>"
+# Names of other files and folders where those of tasks stand.
+_RESERVED = {"brats_report", "brats_split", "digits", "figures", "half_slices", "phantom"}
+_LABELS_OF_SOME = ("digits", "unit")
 
 
 class Params(Block):
@@ -51,6 +50,10 @@ class Params(Block):
         description="one run per seed: initial weights, order of batches, sampled codes"
     )
     data_seed: Seed = Field(description="split, clutter and choice of labelled images")
+    data_sets: dict[str, AnyTask] = Field(
+        description="tasks of your own, by name, each with what its images are; those of the paper "
+        "are there already"
+    )
     digits: DigitsParams
     cluttered_mnist: ClutteredMnistParams
     brats: BratsParams
@@ -78,32 +81,39 @@ class Params(Block):
     def _is_consistent(self) -> Self:
         if self.scale == "downloads":
             raise ValueError("scale = downloads: data/downloads keeps what is downloaded")
-        _check_names("tasks", self.tasks, TASKS)
+        self._check_own_names()
+        _check_names("tasks", self.tasks, self.known_tasks)
         _check_names("methods", self.methods, METHODS)
         _check_unique("init_seeds", self.init_seeds)
         _check_unique("labels.digits", self.labels.digits or ())
         self._check_weights()
         check_batches(self.labels, self.training)
-        if any(TASKS[task].clutter_pieces for task in self.tasks):
-            self._check_digits()
         for task in self.tasks:
-            if TASKS[task].subjects == "patients" and not self.labels.unit:
-                raise ValueError(f"labels.unit = null: task {task} needs volume or half_slice")
-            if TASKS[task].subjects == "digits" and not self.labels.digits:
-                raise ValueError(f"labels.digits = null: task {task} needs the classes to label")
-        _check_names("overrides", tuple(self.overrides), TASKS)
+            definition = self.known_tasks[task]
+            definition.check(
+                self, batch_size=self.training.batch_size, labelled=self.labels.fraction
+            )
+            for key, expected in definition.needs_labels.items():
+                if not getattr(self.labels, key):
+                    raise ValueError(f"labels.{key} = null: task {task} needs {expected}")
+        _check_names("overrides", tuple(self.overrides), self.known_tasks)
         for variant in self.variants:
-            if not _VARIANT.fullmatch(variant):
+            if not _NAME.fullmatch(variant):
                 raise ValueError(
                     f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front, at most 64"
                 )
         _check_keys("overrides", self.overrides, ("methods", *OVERRIDABLE))
         _check_keys("variants", self.variants, OVERRIDABLE)
         for task, own in self.overrides.items():
-            _check_used(f"overrides.{task}", own, (task,))
+            self._check_used(f"overrides.{task}", own, (task,))
         for name, own in self.variants.items():
-            _check_used(f"variants.{name}", own, self.tasks)
+            self._check_used(f"variants.{name}", own, self.tasks)
         return self
+
+    @property
+    def known_tasks(self) -> dict[str, AnyTask]:
+        """The paper's tasks and those of `data_sets`, by name."""
+        return PAPER_TASKS | self.data_sets
 
     def rows(self, task: str) -> tuple[tuple[str, str | None], ...]:
         """A task's rows of the table, as method and variant (None without any): each with each."""
@@ -123,26 +133,26 @@ class Params(Block):
                         f"objective.{name}.{key}: missing; the keys are {', '.join(entry.weights)}"
                     )
 
-    def _check_digits(self) -> None:
-        training, labels, digits = self.training, self.labels, self.digits
-        if training.batch_size > self.cluttered_mnist.n_train_images:
-            raise ValueError(
-                f"training.batch_size = {training.batch_size}: larger than the data, "
-                f"cluttered_mnist.n_train_images = {self.cluttered_mnist.n_train_images}"
-            )
-        if round(labels.fraction * digits.n_train) < 1:
-            raise ValueError(
-                f"labels.fraction = {labels.fraction}: gives no label among {digits.n_train} "
-                f"training digits; at least {1 / digits.n_train:g} gives one"
-            )
-        for fold in ("train", "valid", "test"):
-            n_digits = getattr(digits, f"n_{fold}")
-            n_images = getattr(self.cluttered_mnist, f"n_{fold}_images")
-            if n_images < n_digits:
+    def _check_own_names(self) -> None:
+        for name in self.data_sets:
+            if name in PAPER_TASKS:
+                raise ValueError(f"data_sets.{name}: a task of the paper; take another name")
+            if name in _RESERVED or not _NAME.fullmatch(name):
                 raise ValueError(
-                    f"cluttered_mnist.n_{fold}_images = {n_images}: at least one image for each "
-                    f"of digits.n_{fold} = {n_digits}"
+                    f"data_sets.{name}: a name is a-z, 0-9 and _, no _ in front, at most 64, and "
+                    f"none of {', '.join(sorted(_RESERVED))}"
                 )
+
+    def _check_used(self, place: str, own: dict[str, Any], tasks: tuple[str, ...]) -> None:
+        """Refuse what none of the tasks uses: it would change nothing."""
+        definitions = [self.known_tasks[task] for task in tasks]
+        for key in flat(own):
+            block, _, name = key.partition(".")
+            unused = block == "augmentation" and not any(of.is_augmented for of in definitions)
+            if block == "labels" and name in _LABELS_OF_SOME:
+                unused = not any(name in of.needs_labels for of in definitions)
+            if unused:
+                raise ValueError(f"{place}.{key}: of no use to {', '.join(tasks)}; leave it out")
 
 
 def _check_names(key: str, names: tuple[str, ...], known: Iterable[str]) -> None:
@@ -157,19 +167,6 @@ def _check_keys(key: str, overlays: dict[str, dict[str, Any]], allowed: tuple[st
         for block in overlay:
             if block not in allowed:
                 raise ValueError(f"{key}.{name}.{block}: {nearest(block, allowed)}")
-
-
-def _check_used(place: str, own: dict[str, Any], tasks: tuple[str, ...]) -> None:
-    """Refuse what none of the tasks uses: it would change nothing."""
-    users = {
-        "labels.digits": "digits",
-        "labels.unit": "patients",
-        **{f"augmentation.{name}": "patients" for name in AugmentationParams.model_fields},
-    }
-    subjects = {TASKS[task].subjects for task in tasks}
-    for key in flat(own):
-        if key in users and users[key] not in subjects:
-            raise ValueError(f"{place}.{key}: used by tasks with {users[key]} alone; leave it out")
 
 
 def _check_unique(key: str, values: tuple[object, ...]) -> None:

@@ -10,7 +10,8 @@ from segtrans.config.refusals import Model, parse_object, validate
 from segtrans.config.run_record import HistoryRecord, LabelledIds, Metrics, RunRecord
 from segtrans.config.versions import TRAINING_VERSION
 from segtrans.errors import UserError
-from segtrans.tasks.base import TASKS, Task, task_title
+from segtrans.tasks.base import Task
+from segtrans.tasks.registry import PAPER_TASKS
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Run:
     @property
     def task_title(self) -> str:
         """The task as tables and figures name it."""
-        return task_title(self.cell.task, phantoms=self.has_phantoms)
+        return self.cell.definition.title_of(self.record.data.parameters)
 
     @property
     def paper_dice(self) -> tuple[float, float] | None:
@@ -99,12 +100,14 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
             initial seed.
     """
     runs: dict[tuple[int, int, int, int], Run] = {}
-    tasks, methods = list(TASKS), list(METHODS)
+    methods = list(METHODS)
+    tasks = {name: number for number, name in enumerate(PAPER_TASKS)}
     variants: dict[str | None, int] = {}
     for run in map(read_run, folders):
         cell = run.cell
         variant = variants.setdefault(run.variant, len(variants))
-        key = (tasks.index(cell.task), methods.index(cell.method), variant, cell.init_seed)
+        task = tasks.setdefault(cell.task, len(tasks))
+        key = (task, methods.index(cell.method), variant, cell.init_seed)
         if key in runs:
             raise UserError(
                 f"{run.folder}: task {cell.task}, row {run.row}, seed {cell.init_seed} "
@@ -125,7 +128,7 @@ def only_task(runs: Sequence[Run]) -> Task:
     names = list(dict.fromkeys(run.cell.task for run in runs))
     if len(names) > 1:
         raise UserError(f"runs of different tasks, {', '.join(names)}: draw a figure of each")
-    return runs[0].cell.task_facts
+    return runs[0].cell.definition
 
 
 def read_history(folder: Path) -> list[HistoryRecord]:

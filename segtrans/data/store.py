@@ -46,7 +46,7 @@ class StoreHeader:
     """What a data set says of itself.
 
     Attributes:
-        task: key of `segtrans.tasks.base.TASKS`.
+        task: its name.
         channels: names of the image channels, in stored order.
         parameters: everything that decided the content, as plain types.
         source: one sentence on where the raw data come from.
@@ -75,7 +75,7 @@ def write_store(path: Path, header: StoreHeader) -> Iterator[StoreWriter]:
     Raises:
         UserError: the disk is full, read-only or not ours, or a value may not stand in a data set.
     """
-    check_labels(header.labels, task=header.task, place=str(path))
+    check_labels(header.labels, place=str(path))
     try:
         with (
             atomic_path(path) as temporary,
@@ -258,7 +258,7 @@ class Store:
     def _check_values(self) -> None:
         """Sizes, scales and all masks; images are checked as they are read."""
         labels = self.header.labels
-        check_labels(labels, task=self.header.task, place=str(self.path))
+        check_labels(labels, place=str(self.path))
         for fold in FOLDS:
             for domain in DOMAINS:
                 place = f"{self.path}: /{fold}/{domain}/image"

@@ -8,23 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.tasks.base import TASKS, VOID
+from segtrans.tasks.base import VOID
 
 BINARY = {0: "background", 1: "target"}
 _LARGEST = 255  # of uint8
 
 
-def check_labels(labels: Mapping[int, str], *, task: str, place: str) -> None:
+def check_labels(labels: Mapping[int, str], *, place: str) -> None:
     """Refuse meanings of mask values that the methods would not share.
 
     Args:
         labels: what each value of a mask means, 0 first of all.
-        task: key of `segtrans.tasks.base.TASKS`; others have no classes to compare with.
         place: what the message begins with.
 
     Raises:
-        UserError: 0 is missing, `VOID` or a number beyond uint8 has a meaning, or a task of
-            several classes has another number of them.
+        UserError: 0 is missing, or `VOID` or a number beyond uint8 has a meaning.
     """
     named = ", ".join(str(value) for value in sorted(labels))
     if 0 not in labels or len(labels) < 2 or not 0 <= min(labels) <= max(labels) <= _LARGEST:
@@ -36,12 +34,6 @@ def check_labels(labels: Mapping[int, str], *, task: str, place: str) -> None:
         raise UserError(
             f"{place}: labels of masks are {named}; {VOID} is kept for pixels that training leaves "
             "out, nothing would be learnt there; write the target as 1"
-        )
-    n_classes = TASKS[task].n_classes if task in TASKS else 1
-    if n_classes > 1 and sorted(labels) != list(range(n_classes)):
-        raise UserError(
-            f"{place}: labels of masks are {named}; task {task} has the classes 0 to "
-            f"{n_classes - 1}"
         )
 
 

@@ -56,7 +56,7 @@ def find_failures(runs: Sequence[Run]) -> Failures:
     Raises:
         UserError: a `per_image.csv` is missing or damaged.
     """
-    has_patients = runs[0].cell.task_facts.subjects == "patients"
+    has_patients = runs[0].cell.definition.has_patients
     columns = (*_COLUMNS, "case_id") if has_patients else _COLUMNS
     images = pd.concat([read_per_image(run, columns, fold=FOLD) for run in runs])
     if not has_patients:

@@ -12,7 +12,6 @@ from segtrans.figures.image_rows import Block, Row, rows_figure
 from segtrans.figures.label_plot import fractions_differ, labels_figure
 from segtrans.figures.sequences import sequence_samples
 from segtrans.score.run_data import check_data
-from segtrans.tasks.base import TASKS, task_title
 
 
 def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) -> None:
@@ -25,14 +24,13 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
             trained on other data.
     """
     runs, store = read_runs(run_folders), Store(data_file)
-    only_task(runs)
+    task, title = only_task(runs), runs[0].task_title
     for run in runs:
         check_data(run, store)
-    task = TASKS[store.header.task]
-    if task.subjects == "patients":
-        sequence_samples(store, output / "samples.png", title=_title(store))
+    if task.has_patients:
+        sequence_samples(store, output / "samples.png", title=title)
     else:
-        samples_figure(store, output / "samples.png")
+        samples_figure(store, output / "samples.png", title=title)
     curves_figure(run_folders, output / "learning_curves.png")
     write_curves(run_folders, output / "learning_curves.csv")
     dice_figure(run_folders, output / "dice.png")
@@ -40,7 +38,7 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
         labels_figure(run_folders, output / "labels.png")
 
 
-def samples_figure(store: Store, output: Path) -> None:
+def samples_figure(store: Store, output: Path, *, title: str) -> None:
     """Draw samples of a data set, as figure 6 does: P images, their masks, unrelated A images."""
     examples = choose_examples(store)
     rows = [
@@ -48,9 +46,4 @@ def samples_figure(store: Store, output: Path) -> None:
         Row("mask, $y$", examples.y),
         *examples.rows("absence, $x_A$", examples.x_A),
     ]
-    rows_figure([Block(f"{_title(store)}: test images", rows)], output)
-
-
-def _title(store: Store) -> str:
-    header = store.header
-    return task_title(header.task, phantoms=bool(header.parameters.get("phantoms")))
+    rows_figure([Block(f"{title}: test images", rows)], output)

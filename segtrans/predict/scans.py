@@ -79,7 +79,7 @@ def predict_case(
             nothing is left in the output then.
     """
     run = read_run(run_folder)
-    if run.cell.task_facts.subjects != "patients":
+    if not run.cell.definition.has_patients:
         raise UserError(
             f"{run_folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
         )

@@ -40,7 +40,6 @@ from segtrans.report.table import (
     caption,
     only_scale,
     paper_point,
-    score_rows,
     shown_table,
 )
 from segtrans.score.reconstruction import flat_point, is_no_better_than_constant
@@ -137,7 +136,7 @@ def _task(
 ) -> dict[str, Any]:
     """What the template is told of a task."""
     title = runs[0].task_title
-    table = shown_table(score_rows(runs)).drop(columns="Task").to_dict("records")
+    table = shown_table(runs).drop(columns="Task").to_dict("records")
     return {
         "id": runs[0].cell.task,
         "title": title,
@@ -203,10 +202,9 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
     """The panel of the first seed of each row."""
     for _, group in groupby(runs, key=lambda run: run.row):
         run = next(group)
-        number = 8 if run.cell.task_facts.subjects == "patients" else 7
         text = (
             f"{run.title}, seed {run.cell.init_seed}: what the run makes of test images (as the "
-            f"paper's figure {number})."
+            f"paper's figure {run.cell.definition.paper_figure})."
         )
         if is_no_better_than_constant(run):
             text += " Its reconstruction is no better than a constant."
@@ -217,7 +215,7 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
 def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any]:
     failures = find_failures(runs)
     failures_figure(runs, store, failures, scratch)
-    has_patients = runs[0].cell.task_facts.subjects == "patients"
+    has_patients = runs[0].cell.definition.has_patients
     text = (
         "Above, presence images with the lowest soft Dice (the numbers: mean over all rows and "
         "seeds); below, absence images with the most segmented pixels (the numbers: mean count). "

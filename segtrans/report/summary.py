@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from segtrans.errors import UserError
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.registry import PAPER_TASKS
 from segtrans.tracking import comparison_links, untracked_line
 
 
@@ -29,7 +29,9 @@ def print_summary(results: Path) -> None:
     for picture in sorted(results.glob("figures/*/*.png")):
         print(f"Figure:  {picture}")
     print(f"Panels:  {results}/<task>/<row>/seed<k>/panel.png")
-    tasks = [task for task in TASKS if (results / task).is_dir()]
+    tracked = sorted(path.parent.name for path in results.glob("*/tracked.json"))
+    tasks = [task for task in PAPER_TASKS if task in tracked]
+    tasks += [task for task in tracked if task not in PAPER_TASKS]
     for line in comparison_links(f"segtrans/{results.name}/{task}" for task in tasks):
         print(line)
     if untracked := untracked_line(results / task / "tracked.json" for task in tasks):

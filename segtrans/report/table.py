@@ -15,7 +15,6 @@ from segtrans.config.runs import Run, read_metrics, read_runs
 from segtrans.errors import UserError
 from segtrans.report.task_values import differing_values
 from segtrans.score.reconstruction import MARK, flat_point, is_no_better_than_constant
-from segtrans.tasks.base import TASKS, task_title
 
 PAPER_SCALE = "paper"
 _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
@@ -52,7 +51,7 @@ def write_table(
         pd.DataFrame([{"scale": scale, **row} for row in rows]).to_csv(
             temporary, index=False, lineterminator="\n"
         )
-    shown = shown_table(rows)
+    shown = shown_table(runs)
     alignment = ["left", "left", *["right"] * (shown.shape[1] - 2)]
     text = shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
     points = "\n".join(f"- {point}" for point in caption(runs))
@@ -72,13 +71,14 @@ def score_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
-def shown_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def shown_table(runs: Sequence[Run]) -> pd.DataFrame:
     """What a reader sees of `score_rows`, all of it text; the headline is Markdown's bold.
 
     Scores of patients have columns where a task has patients.
     """
-    shown = pd.DataFrame([_shown(row) for row in rows])
-    if any(TASKS[row["task"]].subjects == "patients" for row in rows):
+    titles = {run.cell.task: run.task_title for run in runs}
+    shown = pd.DataFrame([_shown(row, titles[row["task"]]) for row in score_rows(runs)])
+    if _have_patients(runs):
         return shown
     return shown.drop(columns=list(_PATIENT_COLUMNS))
 
@@ -155,13 +155,13 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
     return float(series.mean()), float(series.std(ddof=1))
 
 
-def _shown(row: dict[str, Any]) -> dict[str, str]:
+def _shown(row: dict[str, Any], task_title: str) -> dict[str, str]:
     def score(name: str, which: str = "best", digits: int = 2) -> str:
         key = f"{name}_test_{which}"
         return _mean_sd(row.get(f"{key}_mean", math.nan), row.get(f"{key}_sd", math.nan), digits)
 
     return {
-        "Task": task_title(row["task"], phantoms=row["phantoms"]),
+        "Task": task_title,
         "Method": row_title(row["method"], row["variant"])
         + (f" {MARK}" if row["n_flat_reconstructions"] else ""),
         "Seeds": str(row["n_seeds"]),
@@ -242,7 +242,7 @@ def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
 
 
 def _have_patients(runs: Sequence[Run]) -> bool:
-    return any(run.cell.task_facts.subjects == "patients" for run in runs)
+    return any(run.cell.definition.has_patients for run in runs)
 
 
 def _labelled(runs: Sequence[Run]) -> str:

@@ -28,7 +28,6 @@ from segtrans.score.metrics import (
 from segtrans.score.patients import COLUMNS, score_patients
 from segtrans.score.reconstruction import reconstruction_scores
 from segtrans.score.run_data import check_data
-from segtrans.tasks.base import TASKS
 
 SCORED_FOLDS = ("valid", "test")
 _WHICH: tuple[Literal["best", "last"], ...] = ("best", "last")
@@ -79,7 +78,12 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
             continue
         method = load_method(run, which=which)
         try:
-            sums[which] = score_method(method, store, threshold=threshold)
+            sums[which] = score_method(
+                method,
+                store,
+                threshold=threshold,
+                has_patients=run.cell.definition.has_patients,
+            )
         except ValueError as error:
             weights = run_folder / WEIGHTS[which]
             raise UserError(f"{weights}: {error}; train the run again") from error
@@ -98,18 +102,24 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
             table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def score_method(method: nn.Module, store: Store, *, threshold: float) -> dict[str, FoldSums]:
+def score_method(
+    method: nn.Module, store: Store, *, threshold: float, has_patients: bool
+) -> dict[str, FoldSums]:
     """Segment every image of the validation and test folds.
 
     Args:
         method: has `segment`; in evaluation mode.
         store: the data.
         threshold: probability above which a pixel counts as segmented.
+        has_patients: whether images are slices of patients, who are scored too.
 
     Raises:
         ValueError: a probability is not in [0, 1] (or not a number), or a reconstruction is none.
     """
-    return {fold: _score_fold(method, store, fold, threshold) for fold in SCORED_FOLDS}
+    return {
+        fold: _score_fold(method, store, fold, threshold, has_patients=has_patients)
+        for fold in SCORED_FOLDS
+    }
 
 
 def patient_means(patients: pd.DataFrame | None) -> dict[str, float | int | None]:
@@ -156,7 +166,7 @@ def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
 
 def _notes(run: Run, sums: Mapping[str, FoldSums]) -> dict[str, str]:
     """Why scores are null."""
-    notes = {} if run.cell.task_facts.subjects == "patients" else dict(NOT_DEFINED)
+    notes = {} if run.cell.definition.has_patients else dict(NOT_DEFINED)
     if any(of_fold.reconstruction is None for of_fold in sums.values()):
         notes |= dict.fromkeys(RECONSTRUCTION_FIGURES, "null: the method reconstructs nothing")
     return notes
@@ -173,8 +183,9 @@ def _scores_of_folds(sums: Mapping[str, FoldSums]) -> dict[str, dict[str, float 
     }
 
 
-def _score_fold(method: nn.Module, store: Store, fold: str, threshold: float) -> FoldSums:
-    has_patients = TASKS[store.header.task].subjects == "patients"
+def _score_fold(
+    method: nn.Module, store: Store, fold: str, threshold: float, *, has_patients: bool
+) -> FoldSums:
     sums: dict[str, ImageSums] = {}
     segmented: dict[str, NDArray[np.bool_]] = {}
     errors: list[NDArray[np.float64]] = []

@@ -1,92 +1,72 @@
-"""The segmentation tasks of the paper's Table 1a: what an image is, and which networks it gets."""
+"""What an image of a task is, and what follows from it: a class for each kind of images.
 
-from dataclasses import dataclass
-from typing import Literal
+Nothing outside of this room asks of what kind a task is: it asks the task.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from segtrans.block import Block, Positive
+from segtrans.tasks.parameters import DataParams
 
 VOID = 255  # label of a pixel that counts neither for nor against a segmentation
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One column of Table 1a.
+class Task(Block, ABC):
+    """A task as parameters have it: one column of Table 1a, or one of the user's own.
 
     Attributes:
-        title: the column's name in tables and figures.
-        subjects: what its images are made of: decides what is labelled, and whether images are
-            augmented and patients scored.
+        title: its name in tables and figures.
         height: image rows in pixels.
         width: image columns in pixels.
         channels: names of the image channels, in stored order.
         n_classes: 1 for a sigmoid output, more for a softmax with background first.
-        clutter_pieces: 10 x 10 crops of other digits drawn on each image (section 4.1); 0: none.
         architecture: key of `segtrans.nets.tables.ARCHITECTURES` (tables 2 to 9).
         segmentation_norm: how the shared residual decoder is adapted to segment (appendix A).
+        needs_labels: keys of `labels` that decide what is labelled, beside those of all tasks, and
+            what is expected there.
+        is_augmented: whether training images are changed at random (appendix A).
+        has_patients: whether images are slices of patients' volumes: drawn by sequences, and scored
+            in 3D too.
+        paper_figure: number of the paper's figure that a panel follows.
     """
 
-    title: str
-    subjects: Literal["digits", "patients"]
-    height: int
-    width: int
-    channels: tuple[str, ...]
-    n_classes: int
-    clutter_pieces: int
-    architecture: str
-    segmentation_norm: str
+    title: Annotated[str, Field(min_length=1, max_length=80)]
+    height: Positive
+    width: Positive
+    channels: Annotated[tuple[str, ...], Field(min_length=1)]
+    n_classes: Positive = 1
+    architecture: Literal["mnist48", "mnist128", "brats"]
+    segmentation_norm: Literal["adaptive_instance_norm", "layer_norm"]
 
+    needs_labels: ClassVar[dict[str, str]]
+    is_augmented: ClassVar[bool]
+    has_patients: ClassVar[bool]
+    paper_figure: ClassVar[int]
 
-def task_title(task: str, *, phantoms: bool) -> str:
-    """A task's name in tables and figures, which says so when its patients are made up.
+    def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:
+        """Refuse parameters that the task's data could not be made or trained with.
 
-    Args:
-        task: key of `TASKS`.
-        phantoms: whether the data set has made-up patients.
-    """
-    return f"{TASKS[task].title} on phantoms" if phantoms else TASKS[task].title
+        Args:
+            params: of the data.
+            batch_size: images of P, and as many of A.
+            labelled: fraction of the training images.
 
+        Raises:
+            ValueError: names the keys, their values and what is allowed.
+        """
 
-TASKS: dict[str, Task] = {
-    "mnist48_simple": Task(
-        title="MNIST 48×48 simple",
-        subjects="digits",
-        height=48,
-        width=48,
-        channels=("intensity",),
-        n_classes=1,
-        clutter_pieces=8,
-        architecture="mnist48",
-        segmentation_norm="adaptive_instance_norm",
-    ),
-    "mnist48_hard": Task(
-        title="MNIST 48×48 hard",
-        subjects="digits",
-        height=48,
-        width=48,
-        channels=("intensity",),
-        n_classes=1,
-        clutter_pieces=24,
-        architecture="mnist48",
-        segmentation_norm="adaptive_instance_norm",
-    ),
-    "mnist128": Task(
-        title="MNIST 128×128",
-        subjects="digits",
-        height=128,
-        width=128,
-        channels=("intensity",),
-        n_classes=1,
-        clutter_pieces=80,
-        architecture="mnist128",
-        segmentation_norm="adaptive_instance_norm",
-    ),
-    "brats": Task(
-        title="BraTS",
-        subjects="patients",
-        height=240,
-        width=120,
-        channels=("t1", "t2", "t1c", "flair"),
-        n_classes=1,
-        clutter_pieces=0,
-        architecture="brats",
-        segmentation_norm="layer_norm",
-    ),
-}
+    @abstractmethod
+    def data_mb(self, params: DataParams) -> float | None:
+        """Megabytes that the training fold takes, as stored; None where nobody can know yet."""
+
+    def title_of(self, data: Mapping[str, Any]) -> str:
+        """The title over what was made with a data set, by the parameters in its header."""
+        return self.title
+
+    def planned_title(self, params: DataParams) -> str:
+        """The title over what will be made with these parameters."""
+        return self.title

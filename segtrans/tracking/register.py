@@ -108,7 +108,7 @@ def _save_model(run: Run, path: Path) -> None:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    task = run.cell.task_facts
+    task = run.cell.definition
     images = (-1, len(task.channels), task.height, task.width)
     maps = (-1, task.height, task.width)
     signature = ModelSignature(
@@ -135,7 +135,7 @@ def _save_model(run: Run, path: Path) -> None:
 
 
 def _description(run: Run) -> str:
-    task = run.cell.task_facts
+    task = run.cell.definition
     return (
         f"{run.row}, {run.task_title}. Takes images (N, {len(task.channels)}, {task.height}, "
         f"{task.width}) in [-1, 1], gives the probability of a lesion for each pixel."

@@ -129,10 +129,16 @@ def _open_store(cell: Cell, data_file: Path) -> Store:
         raise UserError(
             f"{data_file}: holds task {store.header.task}, the cell is of task {cell.task}"
         )
-    task = cell.task_facts
+    task = cell.definition
     expected = (len(task.channels), task.height, task.width)
     if store.image_shape != expected:
         raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
+    values = sorted(store.header.labels)
+    if task.n_classes > 1 and values != list(range(task.n_classes)):
+        raise UserError(
+            f"{data_file}: labels of masks are {', '.join(map(str, values))}; task {cell.task} has "
+            f"the classes 0 to {task.n_classes - 1}"
+        )
     return store
 
 

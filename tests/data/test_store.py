@@ -18,7 +18,7 @@ import pytest
 
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.registry import PAPER_TASKS
 
 HEADER = StoreHeader(
     task="mnist48_simple",
@@ -348,8 +348,8 @@ def test_meanings_that_training_and_scoring_would_not_share_are_refused(
 
 
 def test_a_task_of_several_classes_has_all_of_them(monkeypatch, tmp_path):
-    classes = replace(TASKS["mnist48_simple"], n_classes=3)
-    monkeypatch.setitem(TASKS, "mnist48_simple", classes)
+    classes = replace(PAPER_TASKS["mnist48_simple"], n_classes=3)
+    monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", classes)
     with (
         pytest.raises(UserError, match="are 0, 1, 2, 3; task mnist48_simple has the classes 0 to"),
         write_store(tmp_path / "data.h5", HEADER),

@@ -62,7 +62,7 @@ def labels(block):
 
 def test_samples_are_the_rows_of_figure_6(make_store, tmp_path, blocks_of):
     store = make_store()
-    (block,) = blocks_of(samples_figure, store, tmp_path / "samples.png")
+    (block,) = blocks_of(samples_figure, store, tmp_path / "samples.png", title="A task")
     assert labels(block) == ["presence", "mask", "absence"]
     np.testing.assert_array_equal(block.rows[1].images, store.masks("test")[[2, 4, 0, 1]])
     assert "MNIST 48×48 simple" in block.heading

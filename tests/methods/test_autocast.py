@@ -82,7 +82,7 @@ def test_an_update_in_bf16_rounds_networks_and_nothing_else(name, task):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["networks"]["width"] = 1 / 64
     cell = resolve_cell(parse_params(content, origin="test"), task=task, method=name, init_seed=0)
-    facts, generator = cell.task_facts, torch.Generator().manual_seed(0)
+    facts, generator = cell.definition, torch.Generator().manual_seed(0)
     shape = (2, len(facts.channels), facts.height, facts.width)
     method = build_method(cell)
     method.prepare(cell.training)

@@ -12,7 +12,7 @@ from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
 from segtrans.methods.base import PlainEngine
 from segtrans.methods.translation import Translation
-from segtrans.tasks.base import TASKS, VOID
+from segtrans.tasks.registry import PAPER_TASKS, VOID
 from tests.paper.reference_step import Step
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +28,8 @@ def device(request):
 
 def build(monkeypatch, device, task, method, size, width):
     if size is not None:
-        sized = dataclasses.replace(TASKS[task], height=size[0], width=size[1])
-        monkeypatch.setitem(cells.TASKS, task, sized)
+        sized = dataclasses.replace(PAPER_TASKS[task], height=size[0], width=size[1])
+        monkeypatch.setitem(cells.PAPER_TASKS, task, sized)
     overlay = {"overrides": {task: {"networks": {"width": width, "unique_fraction": 0.25}}}}
     params = load_params(ROOT / "params.yaml", overlay=overlay)
     cell = resolve_cell(params, task=task, method=method, init_seed=1)
@@ -44,7 +44,7 @@ def build(monkeypatch, device, task, method, size, width):
 
 
 def batch(cell, n, n_labelled, n_void):
-    task, generator = cell.task_facts, torch.Generator().manual_seed(6)
+    task, generator = cell.definition, torch.Generator().manual_seed(6)
     shape = (n, len(task.channels), task.height, task.width)
     x_P, x_A = (2 * torch.rand(shape, generator=generator).double() - 1 for _ in range(2))
     y = (x_P[:n_labelled, 0] > 0.5).to(torch.uint8)

@@ -127,7 +127,7 @@ class Flair(nn.Module):
 
 
 def test_patients_are_scored_over_their_half_slices_of_both_domains(store):
-    sums = score_method(Flair(), store, threshold=0.5)
+    sums = score_method(Flair(), store, threshold=0.5, has_patients=True)
     table = sums["test"].patients
     assert tuple(table.columns) == COLUMNS
     assert table["case_id"].tolist() == ["a", "b", "c"]
@@ -153,7 +153,7 @@ def test_patients_are_scored_over_their_half_slices_of_both_domains(store):
 
 
 def test_missed_and_empty_patients_are_counted(store):
-    table = score_method(Flair(above=5.0), store, threshold=0.5)["test"].patients
+    table = score_method(Flair(above=5.0), store, threshold=0.5, has_patients=True)["test"].patients
     means = patient_means(table)
     assert (means["n_patients_missed"], means["n_patients_both_empty"]) == (2, 1)
     assert means["dice_hard_patient_3d"] == pytest.approx(1 / 3)
@@ -162,7 +162,7 @@ def test_missed_and_empty_patients_are_counted(store):
 
 def test_tasks_without_patients_have_no_such_scores(make_store):
     digits = make_store()
-    sums = score_method(First(), digits, threshold=0.5)
+    sums = score_method(First(), digits, threshold=0.5, has_patients=False)
     assert sums["test"].patients is None
     assert set(patient_means(None).values()) == {None}
     table = per_patient(sums)
@@ -179,7 +179,7 @@ class First(nn.Module):
 
 
 def test_images_are_listed_with_patient_side_and_slice(store):
-    frame = per_image(store, score_method(Flair(), store, threshold=0.5))
+    frame = per_image(store, score_method(Flair(), store, threshold=0.5, has_patients=True))
     row = frame[(frame["fold"] == "test") & (frame["domain"] == "present")].iloc[1]
     assert (row["case_id"], row["side"], row["slice_index"]) == ("a", "left", 3)
     assert isinstance(frame, pd.DataFrame)

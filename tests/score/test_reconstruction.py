@@ -82,7 +82,9 @@ def test_a_reconstruction_that_is_no_number_is_refused():
 
 def test_both_domains_of_a_fold_are_measured(make_store):
     store = make_store()
-    sums = score_method(Reconstructor(lambda x: x * 0), store, threshold=0.5)["test"]
+    sums = score_method(Reconstructor(lambda x: x * 0), store, threshold=0.5, has_patients=False)[
+        "test"
+    ]
     x = np.concatenate([store.images("test", domain) for domain in ("present", "absent")]) / 255
     np.testing.assert_allclose(sums.reconstruction[:, 0], x.mean(axis=(1, 2, 3)), rtol=1e-5)
 

@@ -45,7 +45,7 @@ def trained(write_run, make_store):
 
 def test_a_perfect_method_is_perfect_and_soft_dice_is_that_of_all_pixels(make_store):
     store = make_store()
-    sums = score_method(Brightness(), store, threshold=127.5 / 255)
+    sums = score_method(Brightness(), store, threshold=127.5 / 255, has_patients=False)
     assert list(sums) == ["valid", "test"]
     assert sums["test"].present.dice_hard().tolist() == [1.0] * 6
     assert sums["test"].absent.predicted_pixels.sum() == 0
@@ -56,14 +56,14 @@ def test_a_perfect_method_is_perfect_and_soft_dice_is_that_of_all_pixels(make_st
 
 def test_segmented_absence_pixels_are_counted(make_store):
     store = make_store()
-    sums = score_method(Brightness(), store, threshold=0.3)
+    sums = score_method(Brightness(), store, threshold=0.3, has_patients=False)
     expected = (store.images("valid", "absent") / 255 > 0.3).sum(axis=(1, 2, 3))
     assert sums["valid"].absent.predicted_pixels.tolist() == expected.tolist()
 
 
 def test_images_are_listed_with_their_provenance(make_store):
     store = make_store()
-    frame = per_image(store, score_method(Brightness(), store, threshold=0.5))
+    frame = per_image(store, score_method(Brightness(), store, threshold=0.5, has_patients=False))
     assert list(frame.columns) == [
         "fold", "domain", "index", "digit", "source_index",
         "dice_hard", "dice_soft", "soft_overlap", "soft_size", "lesion_pixels", "predicted_pixels",
@@ -98,7 +98,7 @@ def test_the_last_weights_are_scored_apart_unless_they_are_the_best(trained, mon
 
 def test_data_without_provenance_can_be_scored(make_store):
     store = make_store(has_digits=False)
-    frame = per_image(store, score_method(Brightness(), store, threshold=0.5))
+    frame = per_image(store, score_method(Brightness(), store, threshold=0.5, has_patients=False))
     assert "digit" not in frame.columns
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.registry import PAPER_TASKS
 from segtrans.train.budget.memory import training_memory_mb
 
 ROOT = Path(__file__).parents[2]
@@ -46,9 +46,9 @@ def test_an_architecture_that_was_not_measured_gets_no_less_than_those_that_were
     cell = resolve_cell(params, task="mnist48_simple", method="translation", init_seed=0)
     measured = []
     for architecture in ("mnist48", "mnist128", "brats"):
-        task = replace(TASKS["mnist48_simple"], architecture=architecture)
-        monkeypatch.setitem(TASKS, "mnist48_simple", task)
+        task = replace(PAPER_TASKS["mnist48_simple"], architecture=architecture)
+        monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", task)
         measured.append(training_memory_mb(cell, params))
-    task = replace(TASKS["mnist48_simple"], architecture="own")
-    monkeypatch.setitem(TASKS, "mnist48_simple", task)
+    task = replace(PAPER_TASKS["mnist48_simple"], architecture="own")
+    monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", task)
     assert training_memory_mb(cell, params) == max(measured) > min(measured)

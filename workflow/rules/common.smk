@@ -15,7 +15,6 @@ from segtrans.pipeline.ownership import claim_directory, sign_lock
 from segtrans.config.params import params_of
 from segtrans.pipeline.preflight import read_scale
 from segtrans.pipeline.records import check_records, save_records
-from segtrans.tasks.base import TASKS
 from segtrans.tracking import is_whole, untracked_line
 from segtrans.train.hardware.device import visible_devices
 from segtrans.train.budget.memory import training_memory_mb
@@ -172,9 +171,16 @@ def get_idx_files(wildcards):
         return []  # the job says it in one line
 
 
-def get_cluttered_tasks():
-    """The tasks of cluttered MNIST, chosen or not."""
-    return [name for name, task in TASKS.items() if task.clutter_pieces]
+def tasks_of(kind):
+    """A pattern of the names of all tasks of a kind, chosen or not."""
+    names = [name for name, task in PARAMS.known_tasks.items() if task.kind == kind]
+    return "|".join(names) or "(?!)"  # which matches nothing
+
+
+def get_definition(wildcards):
+    """The options that say what a task of the user's own is."""
+    definition = PARAMS.data_sets.get(wildcards.task)
+    return ["--definition", definition.model_dump_json()] if definition else []
 
 
 def get_case_folder(wildcards):

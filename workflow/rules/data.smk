@@ -34,8 +34,9 @@ rule cluttered_mnist:
     benchmark:
         "logs/{scale}/{task}.benchmark.tsv"
     wildcard_constraints:
-        task="|".join(get_cluttered_tasks()),
+        task=tasks_of("cluttered_mnist"),
     params:
+        definition=get_definition,
         n_digits=[PARAMS.digits.n_train, PARAMS.digits.n_valid, PARAMS.digits.n_test],
         n_images=[
             PARAMS.cluttered_mnist.n_train_images,
@@ -51,7 +52,7 @@ rule cluttered_mnist:
         "segtrans cluttered-mnist --task {wildcards.task:q} --digits {input:q}"
         " --n-digits {params.n_digits} --n-images {params.n_images}"
         " --overlap {params.overlap:q} --noise-sd {params.noise_sd}"
-        " --data-seed {params.data_seed} --output {output:q} 2> {log:q}"
+        " --data-seed {params.data_seed} {params.definition:q} --output {output:q} 2> {log:q}"
 
 
 rule phantom:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from segtrans.config.blocks import Block, Seed
+from segtrans.block import Block, Seed
 from segtrans.config.refusals import validate
 from segtrans.data.store import FOLDS
 from segtrans.errors import UserError

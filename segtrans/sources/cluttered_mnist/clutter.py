@@ -24,7 +24,8 @@ from segtrans.data.store import FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.errors import UserError
 from segtrans.sources.cluttered_mnist.digits import DIGIT_SIZE, Digits
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.cluttered_mnist import ClutteredMnist
+from segtrans.tasks.registry import PAPER_TASKS
 
 Indices = NDArray[np.int64]
 
@@ -74,6 +75,7 @@ def write_cluttered_mnist(
     digits: Digits,
     *,
     task: str,
+    definition: ClutteredMnist | None = None,
     digits_per_fold: dict[str, int],
     images_per_fold: dict[str, int],
     overlap: str,
@@ -85,7 +87,8 @@ def write_cluttered_mnist(
     Args:
         output: the HDF5 file; it appears whole or not at all.
         digits: the source.
-        task: mnist48_simple, mnist48_hard or mnist128.
+        task: its name.
+        definition: what the task is; None for mnist48_simple, mnist48_hard and mnist128.
         digits_per_fold: digits of train, valid and test.
         images_per_fold: images of each domain in train, valid and test; digits are taken in
             shuffled rounds, so that each is drawn equally often.
@@ -96,8 +99,8 @@ def write_cluttered_mnist(
     Raises:
         UserError: a value is not allowed, or more digits are asked for than the source has.
     """
-    _check(task, overlap=overlap, noise_sd=noise_sd, data_seed=data_seed, images=images_per_fold)
-    facts = TASKS[task]
+    _check(overlap=overlap, noise_sd=noise_sd, data_seed=data_seed, images=images_per_fold)
+    facts = definition or _paper_task(task)
     folds = split_digits(digits.is_test, sizes=digits_per_fold, data_seed=data_seed)
     parameters = {
         "digits_per_fold": digits_per_fold,
@@ -105,7 +108,7 @@ def write_cluttered_mnist(
         "noise_sd": noise_sd,
         "overlap": overlap,
     }
-    header = _header(digits, task, parameters, data_seed)
+    header = _header(digits, task, facts, parameters, data_seed)
     bar = tqdm(total=sum(images_per_fold.values()), unit="pair", disable=None)
     with write_store(output, header) as writer, bar:
         for fold in FOLDS:
@@ -121,12 +124,14 @@ def write_cluttered_mnist(
                 bar.update(done)
 
 
-def _check(
-    task: str, *, overlap: str, noise_sd: float, data_seed: int, images: dict[str, int]
-) -> None:
-    known = [name for name, entry in TASKS.items() if entry.clutter_pieces]
-    if task not in known:
-        raise UserError(f"task = {task}: no cluttered MNIST; allowed: {', '.join(known)}")
+def _paper_task(name: str) -> ClutteredMnist:
+    known = {key: task for key, task in PAPER_TASKS.items() if isinstance(task, ClutteredMnist)}
+    if name not in known:
+        raise UserError(f"task = {name}: no cluttered MNIST; allowed: {', '.join(known)}")
+    return known[name]
+
+
+def _check(*, overlap: str, noise_sd: float, data_seed: int, images: dict[str, int]) -> None:
     if overlap not in OVERLAPS:
         raise UserError(f"overlap = {overlap}: allowed: {', '.join(OVERLAPS)}")
     if not 0 <= noise_sd <= 1:
@@ -138,8 +143,9 @@ def _check(
             raise UserError(f"number of images to {fold} = {n_images}: at least 1")
 
 
-def _header(digits: Digits, task: str, parameters: dict[str, Any], data_seed: int) -> StoreHeader:
-    facts = TASKS[task]
+def _header(
+    digits: Digits, task: str, facts: ClutteredMnist, parameters: dict[str, Any], data_seed: int
+) -> StoreHeader:
     fixed = {"clutter_pieces": facts.clutter_pieces, "clutter_version": CLUTTER_VERSION}
     return StoreHeader(
         task=task,

@@ -16,10 +16,10 @@ from nibabel.wrapstruct import WrapStructError
 from segtrans.errors import UserError
 from segtrans.sources.scans.cases import CaseFiles
 from segtrans.sources.scans.geometry import geometry_of
-from segtrans.tasks.base import TASKS
+from segtrans.tasks.registry import PAPER_TASKS
 
 # Columns and rows of an axial slice: the task's networks see half of the columns.
-PLANE = (2 * TASKS["brats"].width, TASKS["brats"].height)
+PLANE = (2 * PAPER_TASKS["brats"].width, PAPER_TASKS["brats"].height)
 SPACING_MM = 1.0  # of BraTS
 
 _HEADER_BYTES = 540  # of NIfTI-2, the longer one

@@ -50,7 +50,7 @@ def iteration_cost(cell: Cell) -> IterationCost:
 
 
 def _measured(cell: Cell, n_labelled: int) -> IterationCost:
-    task, size = cell.task_facts, cell.training.batch_size
+    task, size = cell.definition, cell.training.batch_size
     with FakeTensorMode(allow_non_fake_inputs=True), _LiveBytes() as live:
         method = build_method(cell)
         method.prepare(cell.training)

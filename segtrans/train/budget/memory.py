@@ -10,8 +10,6 @@ _WEIGHTS_MB = 650  # at full width, with gradients and the optimisers' three mom
 # Per pixel of the batch: at any width, and at full width by `Task.architecture`.
 _ACTIVATIONS_KB = 0.7
 _ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.0}
-# Of P and A together, as stored: masks, and half-slices (two bytes) of about 200 of each patient.
-_PATIENT_MB = 25
 _IN_MEMORY_MB = 8192  # larger data are read from the file
 
 
@@ -22,21 +20,14 @@ def training_memory_mb(cell: Cell, params: Params) -> int:
         cell: what is trained.
         params: of the scale; they say how much data there is.
     """
-    task, width = cell.task_facts, cell.networks.width
+    task, width = cell.definition, cell.networks.width
     pixels = task.height * task.width
     # Of an architecture that was not measured, no less than of any that was.
     most = max(_ACTIVATIONS_AT_FULL_WIDTH_KB.values())
     at_full_width = _ACTIVATIONS_AT_FULL_WIDTH_KB.get(task.architecture, most)
     per_pixel = _ACTIVATIONS_KB + at_full_width * width
     activations = cell.training.batch_size * pixels * per_pixel / 1000
-    memory = _PROCESS_MB + _WEIGHTS_MB * width**2 + activations + _data_mb(cell, params, pixels)
+    memory = _PROCESS_MB + _WEIGHTS_MB * width**2 + activations
+    data_mb = task.data_mb(params)
+    memory += _IN_MEMORY_MB if data_mb is None else min(data_mb, _IN_MEMORY_MB)
     return round(memory)
-
-
-def _data_mb(cell: Cell, params: Params, pixels: int) -> float:
-    if cell.task_facts.subjects == "patients":
-        is_counted = params.brats.source == "phantom"
-        n_mb = params.brats.n_patients * _PATIENT_MB if is_counted else _IN_MEMORY_MB
-        return min(n_mb, _IN_MEMORY_MB)
-    # Images of P and of A, and masks: a byte a pixel each.
-    return min(3 * params.cluttered_mnist.n_train_images * pixels / 1e6, _IN_MEMORY_MB)

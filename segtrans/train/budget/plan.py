@@ -1,6 +1,5 @@
 """What the trainings of a scale will cost, before any of them is started."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from tqdm import tqdm
 from segtrans.config.catalogue import row_title
 from segtrans.config.cells import Cell, resolve_cell
 from segtrans.config.params import Params
-from segtrans.tasks.base import task_title
 from segtrans.train.budget.cost import IterationCost, iteration_cost
 from segtrans.train.budget.memory import training_memory_mb
 
@@ -72,9 +70,8 @@ def _planned(
     key = _same_cost(cell)
     if key not in costs:
         costs[key] = iteration_cost(cell)
-    is_made_up = cell.task_facts.subjects == "patients" and params.brats.source == "phantom"
     return PlannedRuns(
-        task=task_title(task, phantoms=is_made_up),
+        task=cell.definition.planned_title(params),
         row=row_title(method, variant),
         n_runs=len(params.init_seeds),
         iterations=cell.training.iterations,
@@ -85,10 +82,12 @@ def _planned(
 
 def _same_cost(cell: Cell) -> str:
     """Equal for cells whose iterations cost the same: tasks that differ in clutter only."""
-    facts = dataclasses.replace(cell.task_facts, title="", clutter_pieces=0)
+    definition = cell.definition
+    images = (definition.height, definition.width, definition.channels, definition.n_classes)
+    networks = (definition.architecture, definition.segmentation_norm, cell.networks)
     is_used = {name: weight > 0 for name, weight in cell.weights.items()}
     size = cell.training.batch_size
-    return repr((facts, cell.method, cell.networks, size, cell.labels, is_used))
+    return repr((images, cell.method, networks, size, cell.labels, is_used))
 
 
 def _row(runs: PlannedRuns, tflops: float) -> Iterator[str]:

@@ -1,0 +1,49 @@
+"""Digits on clutter (section 4.1)."""
+
+from typing import ClassVar, Literal
+
+from segtrans.block import Positive
+from segtrans.tasks.base import Task
+from segtrans.tasks.parameters import DataParams
+
+
+class ClutteredMnist(Task):
+    """A digit among crops of other digits (P), or crops alone (A); square.
+
+    Attributes:
+        clutter_pieces: 10 x 10 crops of other digits drawn on each image.
+    """
+
+    kind: Literal["cluttered_mnist"]
+    clutter_pieces: Positive
+
+    needs_labels: ClassVar[dict[str, str]] = {"digits": "the classes to label"}
+    is_augmented: ClassVar[bool] = False
+    has_patients: ClassVar[bool] = False
+    paper_figure: ClassVar[int] = 7
+
+    def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:
+        """As `Task.check`: enough images for a batch, a label, and every digit on an image."""
+        digits, images = params.digits, params.cluttered_mnist
+        if batch_size > images.n_train_images:
+            raise ValueError(
+                f"training.batch_size = {batch_size}: larger than the data, "
+                f"cluttered_mnist.n_train_images = {images.n_train_images}"
+            )
+        if round(labelled * digits.n_train) < 1:
+            raise ValueError(
+                f"labels.fraction = {labelled}: gives no label among {digits.n_train} "
+                f"training digits; at least {1 / digits.n_train:g} gives one"
+            )
+        for fold in ("train", "valid", "test"):
+            n_digits = getattr(digits, f"n_{fold}")
+            n_images = getattr(images, f"n_{fold}_images")
+            if n_images < n_digits:
+                raise ValueError(
+                    f"cluttered_mnist.n_{fold}_images = {n_images}: at least one image for each "
+                    f"of digits.n_{fold} = {n_digits}"
+                )
+
+    def data_mb(self, params: DataParams) -> float:
+        """Images of P and of A, and masks: a byte a pixel each."""
+        return 3 * params.cluttered_mnist.n_train_images * self.height * self.width / 1e6

@@ -1,0 +1,37 @@
+"""Halves of axial slices of brains (section 4.2)."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from segtrans.tasks.base import Task
+from segtrans.tasks.parameters import DataParams
+
+# Of P and A together, as stored: masks, and half-slices (two bytes) of about 200 of each patient.
+_PATIENT_MB = 25
+
+
+class HalfSlices(Task):
+    """Half of a slice with a tumour on that side (P), or with none (A)."""
+
+    kind: Literal["half_slices"]
+
+    needs_labels: ClassVar[dict[str, str]] = {"unit": "volume or half_slice"}
+    is_augmented: ClassVar[bool] = True
+    has_patients: ClassVar[bool] = True
+    paper_figure: ClassVar[int] = 8
+
+    def data_mb(self, params: DataParams) -> float | None:
+        """By the number of patients, which only made-up ones have beforehand."""
+        brats = params.brats
+        return brats.n_patients * _PATIENT_MB if brats.source == "phantom" else None
+
+    def title_of(self, data: Mapping[str, Any]) -> str:
+        """Says so when the patients are made up."""
+        return self._title(are_made_up=bool(data.get("phantoms")))
+
+    def planned_title(self, params: DataParams) -> str:
+        """Says so when the patients will be made up."""
+        return self._title(are_made_up=params.brats.source == "phantom")
+
+    def _title(self, *, are_made_up: bool) -> str:
+        return f"{self.title} on phantoms" if are_made_up else self.title

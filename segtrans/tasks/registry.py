@@ -1,0 +1,20 @@
+"""All kinds of tasks, and the paper's tasks by name."""
+
+from importlib.resources import files
+from typing import Annotated
+
+import yaml
+from pydantic import Field, TypeAdapter
+
+from segtrans.tasks.cluttered_mnist import ClutteredMnist
+from segtrans.tasks.half_slices import HalfSlices
+
+AnyTask = Annotated[ClutteredMnist | HalfSlices, Field(discriminator="kind")]
+
+
+def _read_paper_tasks() -> dict[str, AnyTask]:
+    content = yaml.safe_load((files("segtrans.tasks") / "paper.yaml").read_bytes())
+    return TypeAdapter(dict[str, AnyTask]).validate_python(content, strict=False)
+
+
+PAPER_TASKS: dict[str, AnyTask] = _read_paper_tasks()
