@@ -14,9 +14,9 @@ from scipy.interpolate import CubicSpline
 
 from benchmarks.floors import COPIED_BYTES
 from benchmarks.lines import Line, best_seconds
+from segtrans.batch import Batch
 from segtrans.config.blocks import AugmentationParams
 from segtrans.data.feed.augment import augment_batch
-from segtrans.data.feed.batches import Batch
 
 PAPER = AugmentationParams(warp_sd=5.0, rotation_deg=3.0, zoom=0.1, intensity=0.1, flips=True)
 BATCH_SIZE = 20  # of each domain
@@ -56,7 +56,7 @@ def make_batch() -> Batch:
     x[..., : HEIGHT // 6, :] = 0  # background
     y = torch.zeros(BATCH_SIZE, HEIGHT, WIDTH, dtype=torch.uint8)
     y[:, 100:140, 40:80] = 1
-    return Batch(x[:BATCH_SIZE], x[BATCH_SIZE:], y)
+    return Batch.of(x[:BATCH_SIZE], x[BATCH_SIZE:], y)
 
 
 def copied_at_best(n_bytes: int) -> float:

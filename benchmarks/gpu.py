@@ -16,7 +16,7 @@ from benchmarks.step import BATCH_SIZE, N_LABELLED, WIDTHS
 from benchmarks.step import CONVOLUTIONS as SMALL_CONVOLUTIONS
 from benchmarks.steps import made_up_batch, make_cell, make_method
 from segtrans.config.cells import Cell
-from segtrans.methods.base import Engine
+from segtrans.methods.base import Engine, Step
 from segtrans.train.budget.cost import iteration_cost
 from segtrans.train.hardware.updates import Updates
 from segtrans.train.hardware.world import PRECISIONS, start_fabric
@@ -81,7 +81,7 @@ def _at_full_width(cell: Cell) -> Iterator[Line]:
     batches = [made_up_batch(cell, n).to(_GPU) for n in (N_LABELLED, 0)]
     case = f"{cell.task}, 512 channels, {BATCH_SIZE} + {BATCH_SIZE}, fp32, replayed"
     for way, batch in zip(("labelled", "without labels"), batches, strict=True):
-        yield _line(f"{case}, {way}", lambda: updates(batch))  # noqa: B023
+        yield _line(f"{case}, {way}", lambda: updates(batch, 0))  # noqa: B023
     yield Line(
         part="gpu",
         case=f"{case}, both",
@@ -97,10 +97,10 @@ def _one_by_one(cell: Cell, is_compiled: bool = False) -> Callable[[], object]:
     method, batch = make_method(cell, _GPU), made_up_batch(cell, N_LABELLED).to(_GPU)
     if is_compiled:
         method.compile_networks()
-    generator = torch.Generator(_GPU)
+    own = Step(engine, torch.Generator(_GPU), torch.zeros((), device=_GPU))
 
     def step() -> None:
-        method.update(batch.x_P, batch.x_A, batch.y, engine=engine, generator=generator)
+        method.update(batch, own)
 
     return step
 
@@ -108,7 +108,7 @@ def _one_by_one(cell: Cell, is_compiled: bool = False) -> Callable[[], object]:
 def _replayed(cell: Cell) -> Callable[[], object]:
     n_labelled = BATCH_SIZE if cell.method == "segmentation_only" else N_LABELLED
     updates, batch = _updates(cell), made_up_batch(cell, n_labelled).to(_GPU)
-    return lambda: updates(batch)
+    return lambda: updates(batch, 0)
 
 
 def _updates(cell: Cell) -> Updates:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
+from segtrans.batch import Batch
 from segtrans.config.cells import Cell, resolve_cell
 from segtrans.config.params import load_params
-from segtrans.data.feed.batches import Batch
-from segtrans.methods.base import Method, PlainEngine
+from segtrans.methods.base import Method, plain_step
 from segtrans.methods.weights import build_method
 
 _CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def make_method(cell: Cell, device: torch.device = _CPU) -> Method:
 def step(method: Method, batch: Batch) -> None:
     """One update on a batch, in single precision on the processor."""
     generator = torch.Generator().manual_seed(0)
-    method.update(batch.x_P, batch.x_A, batch.y, engine=PlainEngine(), generator=generator)
+    method.update(batch, plain_step(generator))
 
 
 def made_up_batch(cell: Cell, n_labelled: int) -> Batch:
@@ -41,4 +41,4 @@ def made_up_batch(cell: Cell, n_labelled: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     shape = (n, len(task.channels), task.height, task.width)
     x_P, x_A = (2 * torch.rand(shape, generator=generator) - 1 for _ in range(2))
-    return Batch(x_P, x_A, (x_P[:n_labelled, 0] > 0).to(torch.uint8))
+    return Batch.of(x_P, x_A, (x_P[:n_labelled, 0] > 0).to(torch.uint8))

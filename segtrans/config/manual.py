@@ -1,12 +1,12 @@
 """Write the manual of every parameter, `config/README.md`, from the models: `make docs`."""
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from segtrans.config.catalogue import METHODS
 from segtrans.config.params import Params
-from segtrans.tasks.registry import PAPER_TASKS
+from segtrans.tasks.registry import OWN_KINDS, PAPER_TASKS
 
 HEAD = """\
 # Every parameter
@@ -41,6 +41,10 @@ def manual() -> str:
         *[f"- `{name}`: {task.title}" for name, task in PAPER_TASKS.items()],
         "",
     ]
+    for kind in OWN_KINDS:
+        name = get_args(kind.model_fields["kind"].annotation)[0]
+        lines += [f"## An entry of `data_sets`: kind `{name}`", ""]
+        lines += ["| key | type | meaning |", "|---|---|---|", *_rows(kind, ""), ""]
     lines += ["## Methods", "", *[f"- `{name}`: {m.title}" for name, m in METHODS.items()]]
     return "\n".join(lines)
 
@@ -58,6 +62,10 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
 
 
 def _type(schema: dict[str, Any]) -> str:
+    if "oneOf" in schema:
+        return "entries as below"
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "anyOf" in schema:
         return " or ".join(_type(option) for option in schema["anyOf"])
     if schema.get("type") == "null":

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.config.cells import Cell
 from segtrans.methods.base import (
-    Engine,
     Method,
+    Step,
     Terms,
     amsgrad,
     detached,
@@ -56,14 +57,12 @@ class Autoencoder(Method):
             generator=generator,
         )
 
-    def update(
-        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
-    ) -> Terms:
+    def update(self, batch: Batch, step: Step) -> Terms:
         """One step: reconstruct P and A, segment the images whose mask is known."""
-        x = torch.cat([x_P, x_A])
+        x, y, x_A = torch.cat([batch.x_P, batch.x_A]), batch.y, batch.x_A
         n_absent = len(x_A) if self.segment_absent else 0
         terms: Terms = {}
-        with engine.autocast():
+        with step.engine.autocast():
             code, skips = self.encoder(x)
             terms["rec_x"] = l1(x, self._reconstruct(code, skips))  # eq. 9 without translation
             if len(y):
@@ -73,7 +72,7 @@ class Autoencoder(Method):
         terms["total"] = weighted_total(terms, self.weights)
         optimiser = self.optimisers["networks"]
         optimiser.zero_grad()
-        engine.backward(terms["total"])
+        step.engine.backward(terms["total"])
         optimiser.step()
         return detached(terms)
 

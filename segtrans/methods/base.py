@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
+from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.nets.decoder import Trunk
 from segtrans.nets.discriminator import MultiScaleDiscriminator
@@ -44,6 +46,28 @@ class PlainEngine:
         tensor.backward()  # type: ignore[no-untyped-call]
 
 
+@dataclass(frozen=True)
+class Step:
+    """What an update has besides its batch.
+
+    Attributes:
+        engine: precision and backward.
+        generator: on the images' device; every random number is drawn from it.
+        iteration: number of the update, from 0: 0-d float32, on the images' device, so that what
+            depends on it can be recorded and repeated on a GPU.
+    """
+
+    engine: Engine
+    generator: torch.Generator
+    iteration: Tensor
+
+
+def plain_step(generator: torch.Generator, iteration: int = 0) -> Step:
+    """A step outside of a training, in full precision, on the generator's device."""
+    time = torch.full((), float(iteration), device=generator.device)
+    return Step(PlainEngine(), generator, time)
+
+
 class Method(nn.Module, ABC):
     """Networks, their optimisers and one training update.
 
@@ -57,17 +81,12 @@ class Method(nn.Module, ABC):
     is_replayable: bool = False
 
     @abstractmethod
-    def update(
-        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
-    ) -> Terms:
+    def update(self, batch: Batch, step: Step) -> Terms:
         """Train on one batch.
 
         Args:
-            x_P: presence images, (N, C, H, W) float32; the labelled ones come first.
-            x_A: absence images, (N, C, H, W) float32.
-            y: class labels of the first L images of x_P, (L, H, W) uint8; L may be 0.
-            engine: precision and backward.
-            generator: on the images' device, for sampled codes.
+            batch: images in [-1, 1] by domain, masks of the first images of `present`.
+            step: precision, randomness and time.
 
         Returns:
             Each term of the objective by its own name, unweighted, and `total`: 0-d, detached,

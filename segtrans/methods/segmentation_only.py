@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.config.cells import Cell
 from segtrans.methods.base import (
-    Engine,
     Method,
+    Step,
     Terms,
     amsgrad,
     detached,
@@ -46,20 +47,19 @@ class SegmentationOnly(Method):
             generator=generator,
         )
 
-    def update(
-        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
-    ) -> Terms:
+    def update(self, batch: Batch, step: Step) -> Terms:
         """One step on the labelled images; a batch without any changes nothing."""
+        x_P, x_A, y = batch.x_P, batch.x_A, batch.y
         if len(y) == 0:
             return {}
         n_absent = len(x_A) if self.segment_absent else 0
         x = known(torch.cat([x_P, x_A]), len(y), n_absent)
-        with engine.autocast():
+        with step.engine.autocast():
             terms = {"seg": dice_loss(self.segment(x), with_empty(y, n_absent))}  # eq. 8
         terms["total"] = weighted_total(terms, self.weights)
         optimiser = self.optimisers["networks"]
         optimiser.zero_grad()
-        engine.backward(terms["total"])
+        step.engine.backward(terms["total"])
         optimiser.step()
         return detached(terms)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.config.catalogue import METHODS
 from segtrans.config.cells import Cell
@@ -16,6 +17,7 @@ from segtrans.methods.adversary import judge
 from segtrans.methods.base import (
     Engine,
     Method,
+    Step,
     Terms,
     amsgrad,
     detached,
@@ -158,21 +160,19 @@ class Translation(Method):
             }
         )
 
-    def update(
-        self, x_P: Tensor, x_A: Tensor, y: Tensor, *, engine: Engine, generator: torch.Generator
-    ) -> Terms:
+    def update(self, batch: Batch, step: Step) -> Terms:
         """One discriminator step, then one generator step, both as one pass judged the images."""
         with self.generator_weights.normalised(update=True):
-            with engine.autocast():
-                terms, images = self._translate(x_P, x_A, y, generator)
+            with step.engine.autocast():
+                terms, images = self._translate(batch, step.generator)
             losses_D: Terms = {}
             if self.weights["lambda_adv"]:
-                losses_D, adversarial = self._train_discriminators(x_P, x_A, images, engine)
+                losses_D, adversarial = self._train_discriminators(batch, images, step.engine)
                 terms |= adversarial
             terms["total"] = weighted_total(terms, self.weights)  # eq. 7
             optimiser = self.optimisers["generator"]
             optimiser.zero_grad()
-            engine.backward(terms["total"])
+            step.engine.backward(terms["total"])
             optimiser.step()
         return detached(terms | losses_D)
 
@@ -217,11 +217,9 @@ class Translation(Method):
             ),
         }
 
-    def _translate(
-        self, x_P: Tensor, x_A: Tensor, y: Tensor, generator: torch.Generator
-    ) -> tuple[Terms, Images]:
+    def _translate(self, batch: Batch, generator: torch.Generator) -> tuple[Terms, Images]:
         """Equations 1 to 6, and each term of 8 to 11. P and A pass each network together."""
-        G = self.generator
+        G, x_P, x_A, y = self.generator, batch.x_P, batch.x_A, batch.y
         codes = G.encode(torch.cat([x_P, x_A]))  # eq. 1
         sizes = [len(x_P), len(x_A)]
         (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
@@ -257,10 +255,11 @@ class Translation(Method):
         return terms, Images(x_PA, x_PP, x_AA, x_AP)
 
     def _train_discriminators(
-        self, x_P: Tensor, x_A: Tensor, images: Images, engine: Engine
+        self, batch: Batch, images: Images, engine: Engine
     ) -> tuple[Terms, Terms]:
         """Train D_A on x_A and x_PA, D_P on x_P and x_AP; each side's terms of equation 12."""
-        D, pairs = self.discriminators, {"A": (x_A, images.x_PA), "P": (x_P, images.x_AP)}
+        D = self.discriminators
+        pairs = {"A": (batch.x_A, images.x_PA), "P": (batch.x_P, images.x_AP)}
         optimiser = self.optimisers["discriminators"]
         with self.discriminator_weights.normalised(update=True):
             with engine.autocast():

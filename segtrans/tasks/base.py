@@ -19,13 +19,6 @@ class Task(Block, ABC):
     """A task as parameters have it: one column of Table 1a, or one of the user's own.
 
     Attributes:
-        title: its name in tables and figures.
-        height: image rows in pixels.
-        width: image columns in pixels.
-        channels: names of the image channels, in stored order.
-        n_classes: 1 for a sigmoid output, more for a softmax with background first.
-        architecture: key of `segtrans.nets.tables.ARCHITECTURES` (tables 2 to 9).
-        segmentation_norm: how the shared residual decoder is adapted to segment (appendix A).
         needs_labels: keys of `labels` that decide what is labelled, beside those of all tasks, and
             what is expected there.
         is_augmented: whether training images are changed at random (appendix A).
@@ -34,13 +27,23 @@ class Task(Block, ABC):
         paper_figure: number of the paper's figure that a panel follows.
     """
 
-    title: Annotated[str, Field(min_length=1, max_length=80)]
-    height: Positive
-    width: Positive
-    channels: Annotated[tuple[str, ...], Field(min_length=1)]
-    n_classes: Positive = 1
-    architecture: Literal["mnist48", "mnist128", "brats"]
-    segmentation_norm: Literal["adaptive_instance_norm", "layer_norm"]
+    title: Annotated[str, Field(min_length=1, max_length=80)] = Field(
+        description="name in tables and figures"
+    )
+    height: Positive = Field(description="image rows, in pixels")
+    width: Positive = Field(description="image columns, in pixels")
+    channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="names of the image channels, in stored order"
+    )
+    n_classes: Positive = Field(
+        default=1, description="1 for a sigmoid; more for a softmax, background first"
+    )
+    architecture: Literal["mnist48", "mnist128", "brats"] = Field(
+        description="networks of tables 2 to 9; images have at least 29, 33 or 61 pixels a side"
+    )
+    segmentation_norm: Literal["adaptive_instance_norm", "layer_norm"] = Field(
+        description="how the shared residual decoder is adapted to segment (appendix A)"
+    )
 
     needs_labels: ClassVar[dict[str, str]]
     is_augmented: ClassVar[bool]

@@ -2,20 +2,20 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from segtrans.block import Positive
 from segtrans.tasks.base import Task
 from segtrans.tasks.parameters import DataParams
 
 
 class ClutteredMnist(Task):
-    """A digit among crops of other digits (P), or crops alone (A); square.
+    """A digit among crops of other digits (P), or crops alone (A); square."""
 
-    Attributes:
-        clutter_pieces: 10 x 10 crops of other digits drawn on each image.
-    """
-
-    kind: Literal["cluttered_mnist"]
-    clutter_pieces: Positive
+    kind: Literal["cluttered_mnist"] = Field(description="digits on clutter, section 4.1")
+    clutter_pieces: Positive = Field(
+        description="10 x 10 crops of other digits drawn on each image"
+    )
 
     needs_labels: ClassVar[dict[str, str]] = {"digits": "the classes to label"}
     is_augmented: ClassVar[bool] = False

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from segtrans.tasks.base import Task
 from segtrans.tasks.parameters import DataParams
 
@@ -13,7 +15,7 @@ _PATIENT_MB = 25
 class HalfSlices(Task):
     """Half of a slice with a tumour on that side (P), or with none (A)."""
 
-    kind: Literal["half_slices"]
+    kind: Literal["half_slices"] = Field(description="halves of axial slices, section 4.2")
 
     needs_labels: ClassVar[dict[str, str]] = {"unit": "volume or half_slice"}
     is_augmented: ClassVar[bool] = True

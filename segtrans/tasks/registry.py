@@ -10,6 +10,8 @@ from segtrans.tasks.cluttered_mnist import ClutteredMnist
 from segtrans.tasks.half_slices import HalfSlices
 
 AnyTask = Annotated[ClutteredMnist | HalfSlices, Field(discriminator="kind")]
+# The kinds that a task of the user's own may be of.
+OWN_KINDS = (ClutteredMnist,)
 
 
 def _read_paper_tasks() -> dict[str, AnyTask]:

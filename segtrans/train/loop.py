@@ -14,9 +14,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from segtrans.atomic import remove_partials
+from segtrans.batch import Batch
 from segtrans.config.cells import Cell
 from segtrans.data.feed.augment import augment_batch
-from segtrans.data.feed.batches import Batch, TrainingBatches, make_loader
+from segtrans.data.feed.batches import TrainingBatches, make_loader
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
 from segtrans.processes import joint_mean, n_processes, share
@@ -158,7 +159,7 @@ class Trainer:
         self.method.train()
         # Every process draws and augments the joint batch, so that it does not depend on their
         # number, and trains on its share.
-        terms = joint_mean(self.update(_share_of(batch)))
+        terms = joint_mean(self.update(_share_of(batch), self.progress.iteration))
         self.progress.iteration += 1
         self.average.add(self.method, self.progress.iteration)
         if terms:
@@ -248,7 +249,7 @@ def _share_of(batch: Batch) -> Batch:
     if n == 1:
         return batch
     masks = batch.y.new_full((-len(batch.y) % n, *batch.y.shape[1:]), VOID)
-    return Batch(share(batch.x_P), share(batch.x_A), share(torch.cat([batch.y, masks])))
+    return Batch(batch.images, torch.cat([batch.y, masks])).each(share)
 
 
 def _seed(init_seed: int, iteration: int) -> int:

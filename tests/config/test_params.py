@@ -198,11 +198,11 @@ def test_no_number_of_a_cell_is_nan_or_infinite(value):
         ({"overrides.brats.labels.digits": [1]}, ["overrides.brats.labels.digits", "digits"]),
         (
             {"overrides": {"mnist48_simple": {"augmentation": {"zoom": 0.2}}}},
-            ["overrides.mnist48_simple.augmentation.zoom", "patients"],
+            ["overrides.mnist48_simple.augmentation.zoom", "of no use"],
         ),
         (
             {"tasks": ["mnist48_hard"], "variants": {"a": {"labels": {"unit": "half_slice"}}}},
-            ["variants.a.labels.unit", "patients"],
+            ["variants.a.labels.unit", "of no use"],
         ),
     ],
 )

@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 
+from segtrans.batch import Batch
 from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
 from segtrans.config.versions import EVALUATION_VERSION, TRAINING_VERSION
-from segtrans.methods.base import PlainEngine
+from segtrans.methods.base import plain_step
 from segtrans.methods.weights import build_method
 from segtrans.score.metrics import image_sums, split_scores
 
@@ -61,7 +62,7 @@ def test_training_ends_at_the_loss_of_its_number(name):
         x_P, x_A = (torch.from_numpy(rng.random((3, 1, 48, 48), np.float32)) for _ in range(2))
         y = (x_P[:2, 0] > 0.6).to(torch.uint8)
         generator = torch.Generator().manual_seed(step)
-        terms = method.update(x_P, x_A, y, engine=PlainEngine(), generator=generator)
+        terms = method.update(Batch.of(x_P, x_A, y), plain_step(generator, step))
     number, total = TRAINING[name]
     # Rounding differs between processors; a changed method differs by far more.
     assert float(terms["total"]) == pytest.approx(total, rel=1e-4)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 from scipy.interpolate import CubicSpline
 
+from segtrans.batch import Batch
 from segtrans.config.blocks import AugmentationParams
 from segtrans.data.feed.augment import (
     Augmentation,
@@ -16,7 +17,6 @@ from segtrans.data.feed.augment import (
     augment_masks,
     draw_augmentation,
 )
-from segtrans.data.feed.batches import Batch
 
 PAPER = AugmentationParams(warp_sd=5.0, rotation_deg=3.0, zoom=0.1, intensity=0.1, flips=True)
 NONE = AugmentationParams(warp_sd=0.0, rotation_deg=0.0, zoom=0.0, intensity=0.0, flips=False)
@@ -229,7 +229,7 @@ def test_draws_do_not_depend_on_one_another():
 
 def make_batch(n=4, n_labelled=2):
     x = images(n, 2, 24, 12)
-    return Batch(x, x.clone(), blobs(n_labelled, 24, 12))
+    return Batch.of(x, x.clone(), blobs(n_labelled, 24, 12))
 
 
 def tensors(batch):
@@ -246,7 +246,7 @@ def test_a_batch_is_the_same_for_the_same_generator_alone():
 
 def test_each_image_of_both_domains_changes_otherwise():
     x = images(1, 2, 24, 12).expand(3, -1, -1, -1)
-    batch = augment_batch(Batch(x, x, masks(0, 24, 12)), PAPER, generator=generator())
+    batch = augment_batch(Batch.of(x, x, masks(0, 24, 12)), PAPER, generator=generator())
     six = torch.cat([batch.x_P, batch.x_A])
     assert all(not torch.equal(six[i], six[j]) for i in range(6) for j in range(i))
 
@@ -257,7 +257,7 @@ def test_masks_follow_the_first_images_of_P(n_labelled):
     x = torch.zeros(4, 1, 24, 12)
     x[:n_labelled, 0] = (y > 0).float()
     ranges = PAPER.model_copy(update={"intensity": 0.0})
-    batch = augment_batch(Batch(x, x, y), ranges, generator=generator())
+    batch = augment_batch(Batch.of(x, x, y), ranges, generator=generator())
     assert batch.y.shape == (n_labelled, 24, 12)
     assert ((batch.x_P[:n_labelled, 0] > 0.5) != (batch.y > 0)).sum() <= 0.05 * batch.y.numel()
     assert ((batch.x_A[:n_labelled, 0] > 0.5) != (batch.y > 0)).sum() >= 0.1 * batch.y.numel()

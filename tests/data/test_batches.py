@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import segtrans.data.feed.batches as data_batches
+from segtrans.batch import Batch
 from segtrans.data.feed.batches import (
-    Batch,
     BatchPlan,
     TrainingBatches,
     iterate_fold,

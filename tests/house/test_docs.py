@@ -22,9 +22,11 @@ def test_the_data_set_of_the_docs_is_written_and_read(tmp_path):
 
 
 TRY = """
-import sys, contextlib, torch
+import sys, torch
 from dataclasses import replace
 import segtrans.methods
+from segtrans.batch import Batch
+from segtrans.methods.base import plain_step
 segtrans.methods.__path__.append(sys.argv[1])
 from segtrans.config.catalogue import METHODS, MethodEntry
 METHODS.update({{{entry}}})
@@ -37,12 +39,9 @@ params = load_params(Path(sys.argv[2]), overlay=weights | {{"methods": ["with_ab
 cell = resolve_cell(params, task="mnist48_simple", method="with_absence", init_seed=0)
 method = build_method(cell)
 method.prepare(cell.training)
-class Engine:
-    autocast = contextlib.nullcontext
-    backward = staticmethod(torch.Tensor.backward)
 x = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 y = (x[:1, 0] > 0.5).to(torch.uint8)
-terms = method.update(x, x, y, engine=Engine, generator=torch.Generator())
+terms = method.update(Batch.of(x, x, y), plain_step(torch.Generator()))
 assert set(terms) == {{"seg", "total"}}
 """
 

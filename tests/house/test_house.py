@@ -14,7 +14,7 @@ PACKAGE = ROOT / "segtrans"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms each room may import; everyone may import the foundations.
-FOUNDATIONS = {"errors", "block", "atomic", "processes", "precision"}
+FOUNDATIONS = {"errors", "block", "batch", "atomic", "processes", "precision"}
 ALLOWED = {
     "tasks": set(),
     "config": {"tasks"},
@@ -31,6 +31,7 @@ ALLOWED = {
     "train": {"tasks", "config", "data", "nets", "methods", "score", "tracking"},
     "pipeline": {"tasks", "config", "data", "sources"},
     "cli": {
+        "tasks",
         "config",
         "data",
         "sources",

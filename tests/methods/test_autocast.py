@@ -11,8 +11,10 @@ import yaml
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
+from segtrans.batch import Batch
 from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.methods.base import Step
 from segtrans.methods.weights import build_method
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +91,8 @@ def test_an_update_in_bf16_rounds_networks_and_nothing_else(name, task):
     x_P, x_A = (torch.rand(shape, generator=generator) for _ in range(2))
     y = (x_P[:1, 0] > 0.7).to(torch.uint8)
     with Rounded() as rounded:
-        terms = method.update(x_P, x_A, y, engine=Engine(), generator=generator)
+        step = Step(Engine(), generator, torch.zeros(()))
+        terms = method.update(Batch.of(x_P, x_A, y), step)
     assert {term.dtype for term in terms.values()} == {torch.float32}
     assert "conv2d" in rounded.names
     assert rounded.names <= OF_NETWORKS

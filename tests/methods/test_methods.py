@@ -9,10 +9,11 @@ import torch._dynamo
 import yaml
 from torch.profiler import ProfilerActivity, profile
 
+from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
 from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
-from segtrans.methods.base import PlainEngine
+from segtrans.methods.base import PlainEngine, Step
 from segtrans.methods.weights import build_method
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,8 @@ def batch(n=3, n_labelled=2, seed=0):
 
 def update(method, data, engine=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return method.update(*data, engine=engine or PlainEngine(), generator=generator)
+    step = Step(engine or PlainEngine(), generator, torch.zeros(()))
+    return method.update(Batch.of(*data), step)
 
 
 def changed(method, before):

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from segtrans.batch import Batch
 from segtrans.config import cells
 from segtrans.config.catalogue import METHODS
 from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
-from segtrans.methods.base import PlainEngine
+from segtrans.methods.base import plain_step
 from segtrans.methods.translation import Translation
-from segtrans.tasks.registry import PAPER_TASKS, VOID
+from segtrans.tasks.base import VOID
+from segtrans.tasks.registry import PAPER_TASKS
 from tests.paper.reference_step import Step
 
 ROOT = Path(__file__).parents[2]
@@ -64,9 +66,8 @@ def assert_same_step(cell, model, x_P, x_A, y):
     )
     u_prior = model.sample_u(x_A, torch.Generator(device).manual_seed(7)).double()
     expected, gradients = step.run(x_P, x_A, y, u_prior)
-    terms = model.update(
-        x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator(device).manual_seed(7)
-    )
+    ours = plain_step(torch.Generator(device).manual_seed(7))
+    terms = model.update(Batch.of(x_P, x_A, y), ours)
     assert set(terms) == set(expected)
     for name, value in expected.items():
         torch.testing.assert_close(terms[name], value.detach(), rtol=1e-9, atol=1e-9, msg=name)

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import segtrans.data.feed.batches as data_batches
+from segtrans.batch import Batch
 from segtrans.methods.autoencoder import Autoencoder
-from segtrans.methods.base import PlainEngine
+from segtrans.methods.base import plain_step
 from segtrans.methods.weights import build_method
 from segtrans.tasks.base import VOID
 from tests.train.training import train
@@ -81,9 +82,8 @@ def test_empty_slots_change_neither_losses_nor_gradients(make_cell, name):
     for y in (exact, padded):
         method = build_method(cell)
         method.prepare(cell.training)
-        terms = method.update(
-            x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator().manual_seed(1)
-        )
+        step = plain_step(torch.Generator().manual_seed(1))
+        terms = method.update(Batch.of(x_P, x_A, y), step)
         gradients = {key: p.grad for key, p in method.named_parameters() if p.grad is not None}
         outcomes.append((terms, gradients))
     (terms, gradients), (terms_padded, gradients_padded) = outcomes

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
 from segtrans.config.params import AugmentationParams
 from segtrans.data.feed.augment import augment_batch
-from segtrans.data.feed.batches import Batch
-from segtrans.methods.base import PlainEngine
+from segtrans.methods.base import PlainEngine, plain_step
 from segtrans.methods.weights import build_method
 from segtrans.train.hardware.updates import Updates
 from tests.train.training import n_records
@@ -42,7 +43,7 @@ def batches(n, *, dtype=torch.float32):
     for i in range(n):
         x_P, x_A = (2 * torch.rand(N, 1, 48, 48, generator=generator) - 1 for _ in range(2))
         y = (x_P[: 0 if i % 3 == 2 else 3, 0] > 0.5).to(torch.uint8)
-        yield Batch(x_P.to(dtype), x_A.to(dtype), y).to(torch.device("cuda"))
+        yield Batch.of(x_P.to(dtype), x_A.to(dtype), y).to(torch.device("cuda"))
 
 
 def on_gpu(cell, dtype=torch.float32):
@@ -59,9 +60,8 @@ def test_updates_are_those_of_the_processor(make_cell, name):
     theirs.prepare(cell.training)
     updates = Updates(ours, PlainEngine())
     for batch in batches(2, dtype=torch.float64):
-        x_P, x_A, y = batch.x_P.cpu(), batch.x_A.cpu(), batch.y.cpu()
-        expected = theirs.update(x_P, x_A, y, engine=PlainEngine(), generator=torch.Generator())
-        terms = updates(batch)
+        expected = theirs.update(batch.each(Tensor.cpu), plain_step(torch.Generator()))
+        terms = updates(batch, 0)
         assert set(terms) == set(expected)
         for key, value in expected.items():
             torch.testing.assert_close(terms[key].cpu(), value, rtol=1e-8, atol=1e-8, msg=key)
@@ -83,15 +83,9 @@ def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
     for seed, batch in enumerate(batches(15, dtype=torch.float64)):
         if len(batch.y) == 0 and not has_unlabelled:
             continue
-        expected = launched.update(
-            batch.x_P,
-            batch.x_A,
-            batch.y,
-            engine=PlainEngine(),
-            generator=generator.manual_seed(seed),
-        )
+        expected = launched.update(batch, plain_step(generator.manual_seed(seed), seed))
         updates.generator.manual_seed(seed)
-        terms = updates(batch)
+        terms = updates(batch, seed)
         n_replayed += len(updates._captured) > has_unlabelled
         assert set(terms) == set(expected)
         for key, value in expected.items():
@@ -105,15 +99,15 @@ def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
 def test_an_update_never_waits_for_the_gpu(make_cell, name):
     updates = Updates(on_gpu(make_cell(name)), PlainEngine())
     first, *rest = (batch for batch in batches(9) if len(batch.y))
-    updates(first)
+    updates(first, 0)
     try:
         torch.cuda.set_sync_debug_mode("error")
-        updates(rest[0])
-        updates(rest[1])
+        updates(rest[0], 0)
+        updates(rest[1], 0)
         torch.cuda.set_sync_debug_mode("default")
-        updates(rest[2])  # capturing waits, once
+        updates(rest[2], 0)  # capturing waits, once
         torch.cuda.set_sync_debug_mode("error")
-        updates(rest[3])
+        updates(rest[3], 0)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

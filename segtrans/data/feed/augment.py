@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segtrans.batch import Batch
 from segtrans.config.blocks import AugmentationParams
-from segtrans.data.feed.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def augment_batch(batch: Batch, ranges: AugmentationParams, *, generator: torch.
     n_channels = batch.x_P.shape[1]
     for_P = draw_augmentation(len(batch.x_P), n_channels, ranges, generator=generator)
     for_A = draw_augmentation(len(batch.x_A), n_channels, ranges, generator=generator)
-    return Batch(
+    return Batch.of(
         augment_images(batch.x_P, for_P),
         augment_images(batch.x_A, for_A),
         augment_masks(batch.y, for_P),

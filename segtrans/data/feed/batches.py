@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from segtrans.batch import Batch
 from segtrans.data.images import read_images, read_stored
 from segtrans.data.store import Store
 from segtrans.tasks.base import VOID
@@ -28,47 +29,6 @@ _GPU_SHARE = 0.25
 _READ_BYTES = 64 * 2**20  # read at a time, so that a fold on a GPU never stands in host memory too
 
 _LABELLED, _UNLABELLED, _ABSENT = range(3)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images of both domains, and masks of the labelled ones; not yet augmented nor clipped.
-
-    Attributes:
-        x_P: presence images, (N, C, H, W) float32; the labelled ones come first.
-        x_A: absence images, (N, C, H, W) float32.
-        y: class labels of the first L images of x_P, (L, H, W) uint8; L is 0 or the plan's
-            `n_slots`; all VOID for an image that is not labelled.
-    """
-
-    x_P: Tensor
-    x_A: Tensor
-    y: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on a device; from pinned memory the copy does not wait."""
-        tensors = (self.x_P, self.x_A, self.y)
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
-
-    def clone(self) -> "Batch":
-        """A copy in memory of its own."""
-        return Batch(self.x_P.clone(), self.x_A.clone(), self.y.clone())
-
-    def copy_(self, other: "Batch") -> None:
-        """Take over another batch's values, of the same shapes."""
-        self.x_P.copy_(other.x_P)
-        self.x_A.copy_(other.x_A)
-        self.y.copy_(other.y)
-
-    def clip_(self) -> "Batch":
-        """The batch with its images clipped to [-1, 1] in place, as networks see them."""
-        for images in (self.x_P, self.x_A):
-            images.clamp_(-1, 1)
-        return self
-
-    def pin_memory(self) -> "Batch":
-        """Called by the loader, so that copies to a device do not wait."""
-        return Batch(*(tensor.pin_memory() for tensor in (self.x_P, self.x_A, self.y)))
 
 
 @dataclass(frozen=True)
@@ -214,7 +174,7 @@ class TrainingBatches(Dataset[Batch]):
             y = self._held[2].index_select(0, at_P[:n_labelled])
         # A fixed number of masks, or none: shapes that vary cost a GPU time.
         n_missing = self._n_slots - n_labelled if n_labelled else 0
-        return Batch(
+        return Batch.of(
             x_P.float() * self._scales[0],
             x_A.float() * self._scales[1],
             F.pad(y, (0, 0, 0, 0, 0, n_missing), value=VOID),

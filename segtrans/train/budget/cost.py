@@ -12,9 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
 from segtrans.config.cells import Cell
-from segtrans.methods.base import PlainEngine
+from segtrans.methods.base import plain_step
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
 
@@ -59,7 +60,7 @@ def _measured(cell: Cell, n_labelled: int) -> IterationCost:
         flops = 0
         for _ in range(2):  # the moments of the optimiser appear in the first one
             with FlopCounterMode(display=False) as counter:
-                method.update(x, x, y, engine=PlainEngine(), generator=torch.Generator())
+                method.update(Batch.of(x, x, y), plain_step(torch.Generator()))
             flops = counter.get_total_flops()
     return IterationCost(flops, live.peak)
 

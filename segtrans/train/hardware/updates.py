@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import torch
 
-from segtrans.data.feed.batches import Batch
-from segtrans.methods.base import Engine, Method, Terms
+from segtrans.batch import Batch
+from segtrans.methods.base import Engine, Method, Step, Terms
 from segtrans.processes import n_processes
 
 # Before one is captured: optimisers make their moments, networks their constants, libraries choose.
 _N_BY_ITSELF = 3
 
-Shapes = tuple[torch.Size, torch.Size, torch.Size]
+Shapes = tuple[torch.Size, ...]
 
 
 class _Captured(NamedTuple):
@@ -26,8 +26,8 @@ class Updates:
 
     Each operation is launched by itself at first; once batches of a shape have come a few times,
     and if the method allows it and trains alone on a GPU, their update is captured and from then
-    on replayed. The results are the same: a replayed update reads the batch and the generator's
-    seed anew.
+    on replayed. The results are the same: a replayed update reads the batch, the
+    iteration and the generator's seed anew.
 
     Args:
         method: with its optimisers, on its device.
@@ -39,35 +39,36 @@ class Updates:
 
     def __init__(self, method: Method, engine: Engine) -> None:
         device = next(method.parameters()).device
-        self._method, self._engine = method, engine
+        self._method = method
         self._may_capture = method.is_replayable and device.type == "cuda" and n_processes() == 1
         # One generator for all: a graph goes on drawing from the one that it was captured with.
         self.generator = torch.Generator(device)
+        self._step = Step(engine, self.generator, torch.zeros((), device=device))
         self._captured: dict[Shapes, _Captured] = {}
         self._n_seen: Counter[Shapes] = Counter()
         self._pool = torch.cuda.graph_pool_handle() if self._may_capture else None
 
-    def __call__(self, batch: Batch) -> Terms:
+    def __call__(self, batch: Batch, iteration: int) -> Terms:
         """One update on a batch, as `Method.update`; it draws from `generator`.
+
+        Args:
+            batch: on the device.
+            iteration: number of the update, from 0.
 
         Returns:
             The terms; of a replayed update the next call overwrites them.
         """
-        shapes = (batch.x_P.shape, batch.x_A.shape, batch.y.shape)
+        shapes = batch.shapes
+        self._step.iteration.fill_(iteration)
         if not self._may_capture or self._n_seen[shapes] < _N_BY_ITSELF:
             self._n_seen[shapes] += 1
-            return self._update(batch)
+            return self._method.update(batch, self._step)
         if shapes not in self._captured:
             self._captured[shapes] = self._capture(batch)
         captured = self._captured[shapes]
         captured.batch.copy_(batch)
         captured.graph.replay()
         return captured.terms
-
-    def _update(self, batch: Batch) -> Terms:
-        return self._method.update(
-            batch.x_P, batch.x_A, batch.y, engine=self._engine, generator=self.generator
-        )
 
     def _capture(self, batch: Batch) -> _Captured:
         """Record an update without doing it."""
@@ -79,5 +80,5 @@ class Updates:
         graph.register_generator_state(self.generator)
         # Only this thread's calls are watched: another one may be pinning memory for batches.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            terms = self._update(own)
+            terms = self._method.update(own, self._step)
         return _Captured(graph, own, terms)
