@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -18,7 +17,6 @@ import pytest
 
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
-from segtrans.tasks.registry import PAPER_TASKS
 
 HEADER = StoreHeader(
     task="mnist48_simple",
@@ -345,16 +343,6 @@ def test_meanings_that_training_and_scoring_would_not_share_are_refused(
     with h5py.File(path, "a") as file:
         file.attrs["labels"] = json.dumps(labels)
     assert words in refusal(path)
-
-
-def test_a_task_of_several_classes_has_all_of_them(monkeypatch, tmp_path):
-    classes = replace(PAPER_TASKS["mnist48_simple"], n_classes=3)
-    monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", classes)
-    with (
-        pytest.raises(UserError, match="are 0, 1, 2, 3; task mnist48_simple has the classes 0 to"),
-        write_store(tmp_path / "data.h5", HEADER),
-    ):
-        pass
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf"), None])

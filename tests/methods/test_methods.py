@@ -160,7 +160,7 @@ def test_translations_follow_equations_1_to_6_one_image_at_a_time(name):
     x_P, x_A, y = batch(n=2, n_labelled=1)
     G = method.generator
     with torch.no_grad():
-        terms, images = method._translate(x_P, x_A, y, torch.Generator().manual_seed(5))
+        terms, images = method._translate(Batch.of(x_P, x_A, y), torch.Generator().manual_seed(5))
         u_prior = method.sample_u(x_A, torch.Generator().manual_seed(5))
         for i in range(2):
             P, A = G.encode(x_P[i : i + 1]), G.encode(x_A[i : i + 1])  # eq. 1

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from segtrans.batch import Batch
 from tests.methods.test_methods import TERMS, TRANSLATIONS, batch, changed, make, snapshot, update
 
 BASELINES = ["segmentation_only", "autoencoder"]
@@ -14,7 +15,9 @@ def segmentation_term(method, data):
     """Of the weights as they are, before any step."""
     if hasattr(method, "discriminators"):
         with torch.no_grad():
-            return method.eval()._translate(*data, torch.Generator().manual_seed(0))[0]["seg"]
+            return method.eval()._translate(Batch.of(*data), torch.Generator().manual_seed(0))[0][
+                "seg"
+            ]
     return update(method, data)["seg"]
 
 

@@ -1,6 +1,5 @@
 """The fast training step against the plain one: every term and every gradient, in float64."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def device(request):
 
 def build(monkeypatch, device, task, method, size, width):
     if size is not None:
-        sized = dataclasses.replace(PAPER_TASKS[task], height=size[0], width=size[1])
+        sized = PAPER_TASKS[task].model_copy(update={"height": size[0], "width": size[1]})
         monkeypatch.setitem(cells.PAPER_TASKS, task, sized)
     overlay = {"overrides": {task: {"networks": {"width": width, "unique_fraction": 0.25}}}}
     params = load_params(ROOT / "params.yaml", overlay=overlay)

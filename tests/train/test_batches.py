@@ -32,10 +32,11 @@ def paper_cell(make_cell):
 def test_a_training_sees_at_most_two_shapes(tiny_data, paper_cell, monkeypatch):
     original, shapes, n_labelled = Autoencoder.update, [], []
 
-    def watched(self, x_P, x_A, y, **keywords):
-        shapes.append((x_P.shape, x_A.shape, y.shape))
+    def watched(self, batch, step):
+        shapes.append(batch.shapes)
+        y = batch.y
         n_labelled.append(int((y != VOID).flatten(1).any(1).sum()) if len(y) else 0)
-        return original(self, x_P, x_A, y, **keywords)
+        return original(self, batch, step)
 
     monkeypatch.setattr(Autoencoder, "update", watched)
     train(paper_cell, tiny_data, "run")
@@ -62,9 +63,9 @@ def test_images_are_clipped_in_training_as_in_scoring(tiny_data, paper_cell, tmp
                 file[f"{fold}/{domain}/image"].attrs["scale"] = 3 / 255
     original, largest = Autoencoder.update, []
 
-    def watched(self, x_P, x_A, y, **keywords):
-        largest.append(max(float(x_P.max()), float(x_A.max())))
-        return original(self, x_P, x_A, y, **keywords)
+    def watched(self, batch, step):
+        largest.append(max(float(batch.x_P.max()), float(batch.x_A.max())))
+        return original(self, batch, step)
 
     monkeypatch.setattr(Autoencoder, "update", watched)
     train(paper_cell, bright, "run")

@@ -1,6 +1,5 @@
 """The estimate of a training's memory, against peaks that were measured."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,9 +45,9 @@ def test_an_architecture_that_was_not_measured_gets_no_less_than_those_that_were
     cell = resolve_cell(params, task="mnist48_simple", method="translation", init_seed=0)
     measured = []
     for architecture in ("mnist48", "mnist128", "brats"):
-        task = replace(PAPER_TASKS["mnist48_simple"], architecture=architecture)
+        task = PAPER_TASKS["mnist48_simple"].model_copy(update={"architecture": architecture})
         monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", task)
         measured.append(training_memory_mb(cell, params))
-    task = replace(PAPER_TASKS["mnist48_simple"], architecture="own")
+    task = PAPER_TASKS["mnist48_simple"].model_copy(update={"architecture": "own"})
     monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", task)
     assert training_memory_mb(cell, params) == max(measured) > min(measured)

@@ -20,6 +20,7 @@ from segtrans.errors import UserError
 from segtrans.methods.translation import Translation
 from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.score.evaluate import score_run
+from segtrans.tasks.registry import PAPER_TASKS
 from tests.limits import WAIT_S
 from tests.train.training import kept, newest_checkpoint, train
 
@@ -264,6 +265,13 @@ def test_data_of_another_task_is_refused(tiny_data, make_cell):
     with pytest.raises(UserError, match=r"tiny\.h5: holds task mnist48_simple"):
         train(cell, tiny_data)
     assert not Path("run").exists()
+
+
+def test_data_of_other_classes_than_the_task_has_are_refused(tiny_data, make_cell, monkeypatch):
+    classes = PAPER_TASKS["mnist48_simple"].model_copy(update={"n_classes": 3})
+    monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", classes)
+    with pytest.raises(UserError, match="are 0, 1; task mnist48_simple has the classes 0 to 2"):
+        train(make_cell("segmentation_only"), tiny_data)
 
 
 def test_a_fraction_that_asks_for_more_nines_than_there_are_is_refused(tiny_data, make_cell):
