@@ -244,11 +244,12 @@ class Store:
                     raise ValueError(f"{image.name} is {image.shape}, expected {('N', *expected)}")
                 if image.dtype.kind not in "uif":
                     raise ValueError(f"{image.name} is {image.dtype}, expected numbers")
-            self._check_present(fold, (self.n(fold, "present"), *expected[1:]))
+                self._check_samples(fold, domain, (self.n(fold, domain), *expected[1:]))
 
-    def _check_present(self, fold: str, mask_shape: tuple[int, ...]) -> None:
-        for name in {"mask", *self._file()[f"{fold}/present"]} - {"image"}:
-            dataset = self._dataset(fold, "present", name)
+    def _check_samples(self, fold: str, domain: str, mask_shape: tuple[int, ...]) -> None:
+        names = {*self._file()[f"{fold}/{domain}"]} - {"image"}
+        for name in names | ({"mask"} if domain == "present" else set()):
+            dataset = self._dataset(fold, domain, name)
             shape = mask_shape if name == "mask" else mask_shape[:1]
             if dataset.shape != shape:
                 raise ValueError(f"{dataset.name} is {dataset.shape}, expected {shape}")

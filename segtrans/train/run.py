@@ -14,6 +14,7 @@ from segtrans.catalogue import METHODS
 from segtrans.cells import Cell
 from segtrans.data.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
 from segtrans.data.labels import Labelled, choose_labelled
+from segtrans.data.patients import check_patients
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
@@ -133,6 +134,11 @@ def _open_store(cell: Cell, data_file: Path) -> Store:
     expected = (len(task.channels), task.height, task.width)
     if store.image_shape != expected:
         raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
+    if store.header.channels != task.channels:
+        found, named = (", ".join(names) for names in (store.header.channels, task.channels))
+        raise UserError(f"{data_file}: channels are {found}; those of {cell.task} are {named}")
+    if task.subjects == "patients":
+        check_patients(store)
     return store
 
 
