@@ -13,7 +13,7 @@ from segtrans.data.walk import walk
 from segtrans.errors import UserError
 from segtrans.ownership import claim_directory, sign_lock
 from segtrans.params import params_of
-from segtrans.preflight import read_scale
+from segtrans.preflight import MNIST_FOLDER, read_scale
 from segtrans.records import check_records, save_records
 from segtrans.tasks import TASKS
 from segtrans.tracking import is_whole, untracked_line

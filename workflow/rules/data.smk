@@ -18,7 +18,7 @@ rule digits:
     localrule: True
     params:
         source=get_digits_source,
-        downloads="data/downloads/mnist",
+        downloads=str(MNIST_FOLDER),
     shell:
         "segtrans digits --source {params.source:q} --downloads {params.downloads:q}"
         " --output {output:q} 2> {log:q}"
