@@ -25,6 +25,7 @@ from segtrans.evaluate.answer import (
 )
 from segtrans.evaluate.failures import failures_figure, find_failures, image_names
 from segtrans.evaluate.forest_plot import forest_figure
+from segtrans.evaluate.label_plot import fractions_differ
 from segtrans.evaluate.reconstruction import flat_point, is_no_better_than_constant
 from segtrans.evaluate.run_data import check_data
 from segtrans.evaluate.run_facts import (
@@ -51,15 +52,15 @@ _CSS_DPI = 96
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _TOO_FEW = "too few seeds"
 _MOST_DRAWN = 30  # differences in one forest plot, and in a table that is open at once
-# The figures of a task that may be there: file, what it is.
+# The figures of a task: file, what it is.
 _FIGURES = {
     "samples.png": "Test images of both domains with their masks (the paper's figure 6).",
     "learning_curves.png": "Validation Dice and every term of the objective while training. A thin "
     "line for each seed, a bold one for their mean; a ring marks the weights that are kept.",
     "dice.png": "Test Dice: a dot for each seed, a bar at their mean; diamonds are the paper's.",
-    "labels.png": "Test Dice against the labelled share of the training data.",
 }
-_OPTIONAL_FIGURES = {"labels.png"}
+# Drawn where the runs of the task differ in it.
+_LABEL_FIGURE = {"labels.png": "Test Dice against the labelled share of the training data."}
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _task(
         "differences": [_shown(difference, runs) for difference in differences],
         "are_many": len(differences) > _MOST_DRAWN,
         "forest": _forest(runs, differences, scratch / "forest.png"),
-        "figures": list(_figures(title, figures)),
+        "figures": list(_figures(runs, figures)),
         "panels": list(_panels(runs)),
         "failures": _failures(runs, store, scratch / "failures.png"),
         "costs": cost_table(runs),
@@ -192,10 +193,9 @@ def _forest(
     )
 
 
-def _figures(title: str, folder: Path) -> Iterator[Picture]:
-    for name, text in _FIGURES.items():
-        if name in _OPTIONAL_FIGURES and not (folder / name).exists():
-            continue
+def _figures(runs: Sequence[Run], folder: Path) -> Iterator[Picture]:
+    title = runs[0].task_title
+    for name, text in (_FIGURES | (_LABEL_FIGURE if fractions_differ(runs) else {})).items():
         yield _picture(folder / name, alt=f"{title}: {text[0].lower()}{text[1:]}", caption=text)
 
 

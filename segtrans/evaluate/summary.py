@@ -5,6 +5,7 @@ from pathlib import Path
 from segtrans.errors import UserError
 from segtrans.tasks import TASKS
 from segtrans.tracking import comparison_links, untracked_line
+from segtrans.validation import parse_object
 
 
 def print_summary(results: Path) -> None:
@@ -14,22 +15,25 @@ def print_summary(results: Path) -> None:
         results: output folder of a scale, such as results/laptop.
 
     Raises:
-        UserError: the folder holds no table.
+        UserError: the folder holds no table, or a damaged one.
     """
-    table = results / "table.md"
+    table, dice = results / "table.md", results / "dice.json"
     try:
         text = table.read_text(encoding="utf-8")
+        chosen = parse_object(dice.read_text(encoding="utf-8"), origin=str(dice))
     except OSError as error:
         raise UserError(
-            f"{table}: no finished table here ({error.strerror}); run it first"
+            f"{error.filename}: no finished table here ({error.strerror}); run it first"
         ) from error
     print(text)
     print(f"Table:   {table}, {table.with_suffix('.csv')}")
     print(f"Report:  {results / 'report.html'}")
-    for picture in sorted(results.glob("figures/*/*.png")):
-        print(f"Figure:  {picture}")
+    # Of the tasks of this table: earlier runs may have left others.
+    tasks = [task for task in TASKS if task in chosen]
+    for task in tasks:
+        for picture in sorted((results / "figures" / task).glob("*.png")):
+            print(f"Figure:  {picture}")
     print(f"Panels:  {results}/<task>/<row>/seed<k>/panel.png")
-    tasks = [task for task in TASKS if (results / task).is_dir()]
     for line in comparison_links(f"segtrans/{results.name}/{task}" for task in tasks):
         print(line)
     if untracked := untracked_line(results / task / "tracked.json" for task in tasks):
