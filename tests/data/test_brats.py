@@ -3,6 +3,7 @@ one data set."""
 
 import gzip
 import json
+import shutil
 import tracemalloc
 import zlib
 
@@ -114,7 +115,7 @@ def test_of_several_folders_all_cases_are_read_and_none_beside_them(source, tmp_
     values = {"valid_fraction": 0.2, "test_fraction": 0.2, "rotation": 0, "data_seed": 0}
     write_split(jobs, tmp_path / "jobs.json", **values, plane=PLANE)
     assert (tmp_path / "jobs.json").read_bytes() == expected
-    with pytest.raises(UserError, match="lies in .*; keep one of them"):
+    with pytest.raises(UserError, match=r"lies in .*; keep one of them"):
         write_split([*jobs, source], tmp_path / "jobs.json", **values, plane=PLANE)
 
 
