@@ -26,7 +26,14 @@ from numpy.typing import NDArray
 from segtrans.atomic import atomic_path
 from segtrans.data.chunks import gather
 from segtrans.data.store_writer import StoreWriter
-from segtrans.data.values import BINARY, check_count, check_labels, check_masks, check_scale
+from segtrans.data.values import (
+    BINARY,
+    check_count,
+    check_labels,
+    check_masks,
+    check_name,
+    check_scale,
+)
 from segtrans.errors import UserError
 from segtrans.versions import STORE_VERSION
 
@@ -249,6 +256,7 @@ class Store:
     def _check_samples(self, fold: str, domain: str, mask_shape: tuple[int, ...]) -> None:
         names = {*self._file()[f"{fold}/{domain}"]} - {"image"}
         for name in names | ({"mask"} if domain == "present" else set()):
+            check_name(name, place=f"{self.path}: /{fold}/{domain}")
             dataset = self._dataset(fold, domain, name)
             shape = mask_shape if name == "mask" else mask_shape[:1]
             if dataset.shape != shape:
