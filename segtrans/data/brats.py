@@ -14,7 +14,7 @@ from tqdm import tqdm
 from segtrans.atomic import write_json, write_text
 from segtrans.data.case_names import SEQUENCES
 from segtrans.data.cases import PHANTOM, CaseFiles, describe, find_all_cases
-from segtrans.data.duplicates import check_distinct
+from segtrans.data.duplicates import check_distinct, check_fingerprints
 from segtrans.data.grids import PLANE, check_grids, describe_spacing
 from segtrans.data.half_slices import Z_SCORE_SCALE, HalfSliceRules
 from segtrans.data.parts import SIDE_TYPE, Patient, read_column, read_facts, save_part
@@ -139,14 +139,15 @@ def merge_parts(parts: Sequence[Path], split: Path, output: Path) -> list[Patien
         What is known of each patient, its fold included, by case id.
 
     Raises:
-        UserError: volumes differ in shape or spacing, a part is damaged or another one's, or a
-            fold has no half-slice of a domain.
+        UserError: volumes differ in shape or spacing, two cases hold one scan, a part is damaged or
+            another one's, or a fold has no half-slice of a domain.
     """
     read = read_split(split)
     patients, rules = read_facts(parts)
     _check_alike(patients)
     if sorted(read.folds.items()) != [(p["case_id"], p["fold"]) for p in patients]:
         raise UserError(f"{split}: not the patients of the parts; prepare them again")
+    check_fingerprints(patients)
     counts = _counts(patients)
     _check_folds(counts, read.folds)
     with write_store(output, _header(patients, read, rules)) as writer:

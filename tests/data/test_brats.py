@@ -301,6 +301,49 @@ def test_the_same_scan_under_two_ids_is_refused(source, tmp_path):
     split_of(source, tmp_path)
 
 
+def stored_otherwise(path, copy, way):
+    """The same intensities in another file: what other programs make of a scan on saving it."""
+    image = nib.load(path)
+    values = image.get_fdata()
+    if way == "float32, not packed":
+        nib.save(nib.Nifti1Image(values.astype(np.float32), image.affine), copy)
+    elif way == "another slope":  # written in tenths, so no value is exact
+        scaled = nib.Nifti1Image((values * 10).astype(np.int16), image.affine)
+        nib.save(scaled, copy)
+        content = bytearray(copy.read_bytes())
+        content[112:116] = np.float32(0.1).tobytes()
+        copy.write_bytes(content)
+    elif way == "another axis order":
+        turn = nib.orientations.axcodes2ornt("SRA")
+        turn = nib.orientations.ornt_transform(nib.io_orientation(image.affine), turn)
+        nib.save(image.as_reoriented(turn), copy)
+    else:  # "another header and unit"
+        scaled = nib.Nifti1Image((values / values.max()).astype(np.float32), image.affine)
+        scaled.header["descrip"] = b"anonymised"
+        nib.save(scaled, copy)
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["float32, not packed", "another slope", "another axis order", "another header and unit"],
+)
+def test_the_same_scan_stored_otherwise_is_refused_when_jobs_meet(source, tmp_path, way):
+    folds = json.loads(split_of(source, tmp_path).read_text())["folds"]
+    first = next(case for case in sorted(folds) if folds[case] == "test")
+    second = next(case for case in sorted(folds) if folds[case] == "train")
+    places = {path.name: path for path in source.rglob("Brats17_*") if path.is_dir()}
+    masks = ("seg",) if way == "another axis order" else ()
+    for suffix in ("t1", "t1ce", "t2", "flair", *masks):
+        copy = places[second] / f"{second}_{suffix}.nii.gz"
+        copy.unlink()  # .nii takes its place
+        stored_otherwise(places[first] / f"{first}_{suffix}.nii.gz", copy.with_suffix(""), way)
+    with pytest.raises(UserError, match="the same scan under two ids") as error:
+        made(source, tmp_path, n_jobs=6)
+    for words in (f"{first} (fold test)", f"{second} (fold train)"):
+        assert words in str(error.value)
+    assert not (tmp_path / "6.h5").exists()
+
+
 def test_all_scans_of_a_patient_are_in_one_fold(source, tmp_path):
     (source / "dataset.csv").write_text(
         "case_id,patient,age\n" + "".join(f"Brats17_{i:03d},p{i // 2},50\n" for i in range(6))
