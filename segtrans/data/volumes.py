@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segtrans.data.case_names import MSD, MSD_SEQUENCES, SEQUENCES
 from segtrans.data.cases import CaseFiles
+from segtrans.data.duplicates import fingerprints
 from segtrans.data.geometry import Geometry, geometry_of
 from segtrans.data.masks import classes_of
 from segtrans.data.nifti import Nifti, read_nifti
@@ -111,6 +112,12 @@ def read_case(
     voxel_mm3 = math.prod(geometries[SEQUENCES[0]].spacing_mm)
     _check_background(volumes, files.case_id, notes, voxel_mm3=voxel_mm3)
     sequences = {name: geometries[name].to_lps(volume) for name, volume in volumes.items()}
+    for pair in combinations(prints := fingerprints(sequences), 2):
+        if prints[pair[0]] == prints[pair[1]]:
+            note = (
+                "hold the same intensities; expected two sequences: was a file copied by mistake?"
+            )
+            notes.setdefault(note, []).extend(pair)
     mask, convention = None, None
     if with_mask:
         mask, convention = _read_mask(files, geometries[SEQUENCES[0]], label_classes, notes)

@@ -346,7 +346,8 @@ def test_the_same_scan_stored_otherwise_is_refused_when_jobs_meet(source, tmp_pa
 
 def test_all_scans_of_a_patient_are_in_one_fold(source, tmp_path):
     (source / "dataset.csv").write_text(
-        "case_id,patient,age\n" + "".join(f"Brats17_{i:03d},p{i // 2},50\n" for i in range(6))
+        "case_id,patient,age\n"
+        + "".join(f"Brats17_{i:03d},{'pP'[i % 2]}{i // 2},50\n" for i in range(6))
     )
     split = split_of(source, tmp_path, valid_fraction=0.3, test_fraction=0.3)
     content = json.loads(split.read_text())

@@ -580,6 +580,16 @@ def test_more_than_any_brain_is_a_whole_head(tmp_path):
             assert read(folder).notes == ()
 
 
+@pytest.mark.parametrize("with_mask", [True, False])
+def test_one_sequence_copied_over_another_is_said(tmp_path, capsys, with_mask):
+    volumes = scan()
+    folder = write(tmp_path, volumes)
+    change(folder, "t1c", volumes["t1"].astype(np.float32) / 7)
+    (note,) = read_case(find_case(folder), with_mask=with_mask).notes
+    assert note.startswith("t1, t1c: hold the same intensities; expected two sequences")
+    assert note in capsys.readouterr().err
+
+
 def test_headers_without_a_form_are_said(tmp_path, capsys):
     folder = write(tmp_path, scan())
     forms(names=tuple(SUFFIXES))(folder)
