@@ -90,7 +90,7 @@ def chain(source: Path, folder: Path) -> tuple[float, float, float]:
     """Seconds a patient of a part, of merging it, and of compressing what the store then holds."""
     split, part, store = (folder / name for name in ("split.json", "part.npz", "store.h5"))
     split_patients(source, split)
-    preparing = per_patient(lambda: write_part(source, split, part, rules=RULES, job=0, n_jobs=1))
+    preparing = per_patient(lambda: write_part([source], split, part, rules=RULES, job=0, n_jobs=1))
     merging = per_patient(lambda: merge_parts([part], split, store))
     return preparing, merging, deflating_seconds(stored_arrays(store)) / N_PATIENTS
 

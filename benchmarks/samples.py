@@ -25,7 +25,7 @@ def write_patients(folder: Path) -> None:
 
 def split_patients(source: Path, split: Path) -> None:
     """One patient for each fold."""
-    write_split(source, split, valid_fraction=0.2, test_fraction=0.2, rotation=0, data_seed=0)
+    write_split([source], split, valid_fraction=0.2, test_fraction=0.2, rotation=0, data_seed=0)
 
 
 def digit_store(path: Path, *, n_pairs: int) -> Store:
@@ -48,6 +48,6 @@ def half_slice_store(path: Path) -> Store:
     source, split, part = (path.with_suffix(suffix) for suffix in (".cases", ".json", ".npz"))
     write_patients(source)
     split_patients(source, split)
-    write_part(source, split, part, rules=RULES, job=0, n_jobs=1)
+    write_part([source], split, part, rules=RULES, job=0, n_jobs=1)
     merge_parts([part], split, path)
     return Store(path)

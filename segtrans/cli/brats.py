@@ -13,6 +13,13 @@ verbs = typer.Typer()
 Source = Annotated[
     Path, typer.Option(help="Folder of the cases: BraTS of any year, or the Decathlon's.")
 ]
+Sources = Annotated[
+    list[Path],
+    typer.Option(
+        "--source",
+        help="Folder of the cases: BraTS of any year, or the Decathlon's. Can be given repeatedly.",
+    ),
+]
 Split = Annotated[Path, typer.Option(help="Split file, written by `split`.")]
 _SHARE = "Share of the patients, between 0 and 1."
 ValidFraction = Annotated[
@@ -85,18 +92,18 @@ def decathlon(
 
 @verbs.command()
 def split(
-    source: Source,
+    sources: Sources,
     output: Output,
     valid_fraction: ValidFraction = 0.1,
     test_fraction: TestFraction = 0.1,
     rotation: Rotation = 0,
     data_seed: DataSeed = 0,
 ) -> None:
-    """Find the cases below a folder and share the patients out to train, valid and test."""
+    """Find the cases and share the patients out to train, valid and test."""
     from segtrans.sources.brats.data_set import write_split
 
     write_split(
-        source,
+        sources,
         output,
         valid_fraction=valid_fraction,
         test_fraction=test_fraction,
@@ -107,7 +114,7 @@ def split(
 
 @verbs.command()
 def half_slice_part(
-    source: Source,
+    sources: Sources,
     split: Split,
     output: Output,
     job: Job,
@@ -130,7 +137,7 @@ def half_slice_part(
         mirror_right=mirror_right,
         label_classes=parse_label_classes(label_classes),
     )
-    write_part(source, split, output, rules=rules, job=job, n_jobs=n_jobs)
+    write_part(sources, split, output, rules=rules, job=job, n_jobs=n_jobs)
 
 
 @verbs.command()

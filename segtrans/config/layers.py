@@ -3,6 +3,8 @@
 A layer is params.yaml, each file of --configfile, and all of --config together. Within one layer
 the particular wins over the general: `overrides` of a task over its block, the weights of a method
 over those of its file. Between layers the later one wins, so that what is typed last has its way.
+An empty mapping takes out what earlier layers have in `overrides` or `variants`; elsewhere, where
+nothing can be left out, it changes nothing.
 """
 
 import copy
@@ -37,15 +39,16 @@ def merge(layers: Iterable[tuple[str, Content]]) -> Content:
         general = {key: value for key, value in upper.items() if key not in PARTICULAR}
         for _, own in _blocks(merged, "overrides"):
             _forget(own, general)
+        _empty(merged, {key: upper[key] for key in PARTICULAR if key in upper})
         lay_over(merged, upper)
         _check_patients(name, upper, merged)
     return merged
 
 
 def lay_over(base: Content, upper: Content) -> None:
-    """Lay a mapping over another, in place, key by key; an empty one empties."""
+    """Lay a mapping over another, in place, key by key; an empty one changes nothing."""
     for key, value in upper.items():
-        if isinstance(value, dict) and value and isinstance(base.get(key), dict):
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
             lay_over(base[key], value)
         else:
             base[key] = copy.deepcopy(value)
@@ -67,6 +70,16 @@ def _blocks(content: Content, key: str) -> Iterator[tuple[str, Content]]:
     for name, block in blocks.items() if isinstance(blocks, dict) else ():
         if isinstance(block, dict):
             yield name, block
+
+
+def _empty(base: Content, upper: Content) -> None:
+    """Empty what an empty mapping stands for in `upper`."""
+    for key, value in upper.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            if value:
+                _empty(base[key], value)
+            else:
+                base[key].clear()
 
 
 def _forget(own: Content, general: Content) -> None:
@@ -96,11 +109,11 @@ def _by_method(name: str, content: Content) -> Content:
 
 def _spread(named: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     """What a file of methods is given, given to each of them, but for what it has of its own."""
-    weights = {
+    return {
         method: named.get(entry.module, {}) | named.get(method, {})
         for method, entry in METHODS.items()
+        if entry.module in named or method in named
     }
-    return {method: own for method, own in weights.items() if own}
 
 
 def _check_names(place: str, named: dict[str, dict[str, float]]) -> None:

@@ -25,7 +25,8 @@ block for all tasks, weights of a method over those of its file. So `training.le
 leaves those tasks alone that have a rate of their own further down in the same file:
 `-S overrides.brats.training.learning_rate=0.002` changes that. `snakemake --dry-run` says what
 tasks and variants have otherwise than the rest, and the table's caption where tasks differ. An
-empty mapping, `variants: {}`, takes away what earlier files say.
+empty mapping, such as `variants: {}` or `overrides: {brats: {training: {}}}`, takes away what
+earlier files say there; elsewhere it changes nothing.
 
 Files are YAML 1.2: `1e-05` is a number; `yes`, `010`, `1:30`, `1_000` and a key that stands there
 twice are refused, since not every reader means the same by them.

@@ -8,7 +8,7 @@ fail when it changed and its number did not.
 STORE_VERSION = 2  # layout of a data set's file; others are refused
 CLUTTER_VERSION = 1
 PHANTOM_VERSION = 1
-SPLIT_VERSION = 2
+SPLIT_VERSION = 3
 HALF_SLICES_VERSION = 1
 TRAINING_VERSION = 3
 EVALUATION_VERSION = 4

@@ -27,7 +27,14 @@ from segtrans.atomic import atomic_path
 from segtrans.config.versions import STORE_VERSION
 from segtrans.data.chunks import gather
 from segtrans.data.store_writer import StoreWriter
-from segtrans.data.values import BINARY, check_count, check_labels, check_masks, check_scale
+from segtrans.data.values import (
+    BINARY,
+    check_count,
+    check_labels,
+    check_masks,
+    check_name,
+    check_scale,
+)
 from segtrans.errors import UserError
 
 FOLDS = ("train", "valid", "test")
@@ -244,11 +251,13 @@ class Store:
                     raise ValueError(f"{image.name} is {image.shape}, expected {('N', *expected)}")
                 if image.dtype.kind not in "uif":
                     raise ValueError(f"{image.name} is {image.dtype}, expected numbers")
-            self._check_present(fold, (self.n(fold, "present"), *expected[1:]))
+                self._check_samples(fold, domain, (self.n(fold, domain), *expected[1:]))
 
-    def _check_present(self, fold: str, mask_shape: tuple[int, ...]) -> None:
-        for name in {"mask", *self._file()[f"{fold}/present"]} - {"image"}:
-            dataset = self._dataset(fold, "present", name)
+    def _check_samples(self, fold: str, domain: str, mask_shape: tuple[int, ...]) -> None:
+        names = {*self._file()[f"{fold}/{domain}"]} - {"image"}
+        for name in names | ({"mask"} if domain == "present" else set()):
+            check_name(name, place=f"{self.path}: /{fold}/{domain}")
+            dataset = self._dataset(fold, domain, name)
             shape = mask_shape if name == "mask" else mask_shape[:1]
             if dataset.shape != shape:
                 raise ValueError(f"{dataset.name} is {dataset.shape}, expected {shape}")

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from segtrans.data.chunks import ChunkWriter, chunk_shape
-from segtrans.data.values import check_count, check_images, check_masks, check_scale
+from segtrans.data.values import check_count, check_images, check_masks, check_name, check_scale
 
 
 class StoreWriter:
@@ -38,10 +38,12 @@ class StoreWriter:
             scale: intensity of one stored unit; for `image`.
 
         Raises:
-            UserError: there is no sample, or `image` has no scale above 0; from `append`: a mask
-                has a value without a meaning, or an image one that is no number.
+            UserError: the name is a column of scores, there is no sample, or `image` has no scale
+                above 0; from `append`: a mask has a value without a meaning, or an image one that
+                is no number.
         """
         place = f"{self._path}: /{fold}/{domain}/{name}"
+        check_name(name, place=place)
         check_count(shape[0], place=place)
         check = None
         if name == "image":

@@ -11,6 +11,11 @@ from segtrans.errors import UserError
 from segtrans.tasks.base import VOID
 
 BINARY = {0: "background", 1: "target"}
+# Columns of per_image.csv, in which provenance stands beside them.
+RESERVED = (
+    *("fold", "domain", "index", "dice_hard", "dice_soft"),
+    *("soft_overlap", "soft_size", "lesion_pixels", "predicted_pixels"),
+)
 _LARGEST = 255  # of uint8
 
 
@@ -94,3 +99,13 @@ def check_count(n: int, *, place: str) -> None:
             f"{place}: holds no sample; expected at least one in every fold and domain; give more "
             "data, or split them otherwise"
         )
+
+
+def check_name(name: str, *, place: str) -> None:
+    """Refuse a provenance that scores would take for something else.
+
+    Raises:
+        UserError: it is one of `RESERVED`.
+    """
+    if name in RESERVED:
+        raise UserError(f"{place}: per_image.csv has a column {name} of its own; rename it")

@@ -17,7 +17,8 @@ from segtrans.score.run_data import check_data
 def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) -> None:
     """Write samples.png, learning_curves.png (and .csv) and dice.png of one task into a folder.
 
-    Where the runs differ in their labelled fraction, labels.png too.
+    Where the runs differ in their labelled fraction, labels.png too; else one of earlier runs is
+    removed.
 
     Raises:
         UserError: a file is missing or damaged, the runs are of different tasks, or one was
@@ -36,6 +37,8 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
     dice_figure(run_folders, output / "dice.png")
     if fractions_differ(runs):
         labels_figure(run_folders, output / "labels.png")
+    else:
+        (output / "labels.png").unlink(missing_ok=True)
 
 
 def samples_figure(store: Store, output: Path, *, title: str) -> None:

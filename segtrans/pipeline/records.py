@@ -24,6 +24,7 @@ from segtrans.errors import UserError
 
 METADATA = Path(".snakemake/metadata")
 RECORDS = "records.json"
+_VERSION = 1
 _TIMESTAMP = ".snakemake_timestamp"  # Snakemake's, in a folder that a job makes
 _UNKNOWN = MetadataRecord(
     record_format_version=RECORD_FORMAT_VERSION,
@@ -50,7 +51,9 @@ class _Records(BaseModel):
     files: dict[str, _Entry]
 
 
-def check_records(folders: Iterable[Path], is_output: Callable[[str], bool]) -> list[list[str]]:
+def check_records(
+    folders: Iterable[Path], is_output: Callable[[str], bool]
+) -> list[tuple[list[str], str | None]]:
     """Give each output below some folders the record of its content, as Snakemake compares it.
 
     A file is believed that has not been touched since its job ended, or whose content is that of
@@ -63,7 +66,8 @@ def check_records(folders: Iterable[Path], is_output: Callable[[str], bool]) -> 
         is_output: whether a path is an output of the workflow.
 
     Returns:
-        By folder, the paths that are not believed, and what is wrong with its `records.json`.
+        By folder, the paths that are not believed, and what is wrong with its `records.json`, if
+        anything is.
     """
     snakemake = FilePersistence(nolock=True)
     _remove_damaged()
@@ -71,7 +75,8 @@ def check_records(folders: Iterable[Path], is_output: Callable[[str], bool]) -> 
     contents: dict[str, str] = {}
     problems = []
     for folder in folders:
-        entries, of_folder = _read(folder)
+        entries, problem = _read(folder)
+        of_folder = []
         for path in _outputs(folder, is_output):
             name, record = str(path), _record(snakemake, path)
             entry = entries.get(name)
@@ -88,7 +93,7 @@ def check_records(folders: Iterable[Path], is_output: Callable[[str], bool]) -> 
             if entry and entry.sha256 and record == made:
                 contents[name] = entry.sha256
         _restore_temporary(snakemake, entries)
-        problems.append(of_folder)
+        problems.append((of_folder, problem))
     _show_other_inputs(believed, contents)
     return problems
 
@@ -135,20 +140,23 @@ def save_records(folder: Path, is_output: Callable[[str], bool]) -> None:
         write_json(folder / RECORDS, records.model_dump())
 
 
-def _read(folder: Path) -> tuple[dict[str, _Entry], list[str]]:
+def _read(folder: Path) -> tuple[dict[str, _Entry], str | None]:
     """The entries of files below the folder, and what is wrong with the file that holds them."""
     file = folder / RECORDS
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.get("version") != _VERSION:
+            found = content.get("version", 0)  # the first had none
+            is_older = isinstance(found, int) and found < _VERSION
+            return {}, f"of {'an earlier' if is_older else 'another'} version of segtrans"
         entries = validate(_Records, content, origin=str(file)).files
         for entry in entries.values():
             MetadataRecord.model_validate(entry.record)
     except FileNotFoundError:
-        return {}, []
+        return {}, None
     except (OSError, ValueError, UserError, ValidationError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        return {}, [f"{file}: damaged or of another version ({reason})"]
-    return {name: entry for name, entry in entries.items() if _is_below(name, folder)}, []
+        return {}, f"damaged ({' '.join(str(error).split()):.120})"
+    return {name: entry for name, entry in entries.items() if _is_below(name, folder)}, None
 
 
 def _is_below(name: str, folder: Path) -> bool:

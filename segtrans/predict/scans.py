@@ -216,7 +216,7 @@ def _preparation(run: Run) -> _Preparation:
     try:
         return validate(_Preparation, run.record.data.parameters, origin=origin)
     except UserError as error:
-        raise UserError(f"{error}; train the run again") from None
+        raise UserError(f"{error}; make the data set with them and train again") from None
 
 
 def _file_names(case_id: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from segtrans.config.runs import Run, read_runs
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.figures.failures import failures_figure, find_failures, image_names
+from segtrans.figures.label_plot import fractions_differ
 from segtrans.figures.style import DPI
 from segtrans.report.answer import (
     answer_task,
@@ -50,15 +51,15 @@ _CSS_DPI = 96
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _TOO_FEW = "too few seeds"
 _MOST_DRAWN = 30  # differences in one forest plot, and in a table that is open at once
-# The figures of a task that may be there: file, what it is.
+# The figures of a task: file, what it is.
 _FIGURES = {
     "samples.png": "Test images of both domains with their masks (the paper's figure 6).",
     "learning_curves.png": "Validation Dice and every term of the objective while training. A thin "
     "line for each seed, a bold one for their mean; a ring marks the weights that are kept.",
     "dice.png": "Test Dice: a dot for each seed, a bar at their mean; diamonds are the paper's.",
-    "labels.png": "Test Dice against the labelled share of the training data.",
 }
-_OPTIONAL_FIGURES = {"labels.png"}
+# Drawn where the runs of the task differ in it.
+_LABEL_FIGURE = {"labels.png": "Test Dice against the labelled share of the training data."}
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _task(
         "differences": [_shown(difference, runs) for difference in differences],
         "are_many": len(differences) > _MOST_DRAWN,
         "forest": _forest(runs, differences, scratch / "forest.png"),
-        "figures": list(_figures(title, figures)),
+        "figures": list(_figures(runs, figures)),
         "panels": list(_panels(runs)),
         "failures": _failures(runs, store, scratch / "failures.png"),
         "costs": cost_table(runs),
@@ -191,10 +192,9 @@ def _forest(
     )
 
 
-def _figures(title: str, folder: Path) -> Iterator[Picture]:
-    for name, text in _FIGURES.items():
-        if name in _OPTIONAL_FIGURES and not (folder / name).exists():
-            continue
+def _figures(runs: Sequence[Run], folder: Path) -> Iterator[Picture]:
+    title = runs[0].task_title
+    for name, text in (_FIGURES | (_LABEL_FIGURE if fractions_differ(runs) else {})).items():
         yield _picture(folder / name, alt=f"{title}: {text[0].lower()}{text[1:]}", caption=text)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from segtrans.config.refusals import parse_object
 from segtrans.errors import UserError
 from segtrans.tasks.registry import PAPER_TASKS
 from segtrans.tracking import comparison_links, untracked_line
@@ -14,24 +15,26 @@ def print_summary(results: Path) -> None:
         results: output folder of a scale, such as results/laptop.
 
     Raises:
-        UserError: the folder holds no table.
+        UserError: the folder holds no table, or a damaged one.
     """
-    table = results / "table.md"
+    table, dice = results / "table.md", results / "dice.json"
     try:
         text = table.read_text(encoding="utf-8")
+        chosen = parse_object(dice.read_text(encoding="utf-8"), origin=str(dice))
     except OSError as error:
         raise UserError(
-            f"{table}: no finished table here ({error.strerror}); run it first"
+            f"{error.filename}: no finished table here ({error.strerror}); run it first"
         ) from error
     print(text)
     print(f"Table:   {table}, {table.with_suffix('.csv')}")
     print(f"Report:  {results / 'report.html'}")
-    for picture in sorted(results.glob("figures/*/*.png")):
-        print(f"Figure:  {picture}")
+    # Of the tasks of this table: earlier runs may have left others.
+    tasks = [task for task in PAPER_TASKS if task in chosen]
+    tasks += [task for task in chosen if task not in PAPER_TASKS]
+    for task in tasks:
+        for picture in sorted((results / "figures" / task).glob("*.png")):
+            print(f"Figure:  {picture}")
     print(f"Panels:  {results}/<task>/<row>/seed<k>/panel.png")
-    tracked = sorted(path.parent.name for path in results.glob("*/tracked.json"))
-    tasks = [task for task in PAPER_TASKS if task in tracked]
-    tasks += [task for task in tracked if task not in PAPER_TASKS]
     for line in comparison_links(f"segtrans/{results.name}/{task}" for task in tasks):
         print(line)
     if untracked := untracked_line(results / task / "tracked.json" for task in tasks):

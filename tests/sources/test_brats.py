@@ -3,6 +3,7 @@ one data set."""
 
 import gzip
 import json
+import shutil
 import tracemalloc
 import zlib
 
@@ -69,7 +70,7 @@ def source(tmp_path):
 def split_of(source, tmp_path, **changes):
     values = {"valid_fraction": 0.2, "test_fraction": 0.2, "rotation": 0, "data_seed": 0}
     values["plane"] = PLANE
-    write_split(source, tmp_path / "split.json", **(values | changes))
+    write_split([source], tmp_path / "split.json", **(values | changes))
     return tmp_path / "split.json"
 
 
@@ -77,7 +78,7 @@ def made(source, tmp_path, n_jobs, split=None):
     split = split or split_of(source, tmp_path)
     parts = [tmp_path / f"{n_jobs}_{job}.npz" for job in range(n_jobs)]
     for job, part in enumerate(parts):
-        write_part(source, split, part, rules=RULES, job=job, n_jobs=n_jobs)
+        write_part([source], split, part, rules=RULES, job=job, n_jobs=n_jobs)
     output = tmp_path / f"{n_jobs}.h5"
     return merge_parts(parts, split, output), Store(output)
 
@@ -101,6 +102,21 @@ def test_by_hand_gives_the_same_and_leaves_nothing_else(source, tmp_path):
     assert again == patients
     assert by_hand.read_bytes() == store.path.read_bytes()
     assert sorted(path.name for path in by_hand.parent.iterdir()) == ["brats.h5", "report"]
+
+
+def test_of_several_folders_all_cases_are_read_and_none_beside_them(source, tmp_path):
+    expected = split_of(source, tmp_path).read_bytes()
+    cases = sorted(source.glob("*/*"))
+    for number, case in enumerate(cases):
+        place = tmp_path / "jobs" / str(number % 2) / case.parent.name / case.name
+        shutil.copytree(case, place)
+    write_case(tmp_path / "jobs" / "stranger", 6)
+    jobs = [tmp_path / "jobs" / name for name in "01"]
+    values = {"valid_fraction": 0.2, "test_fraction": 0.2, "rotation": 0, "data_seed": 0}
+    write_split(jobs, tmp_path / "jobs.json", **values, plane=PLANE)
+    assert (tmp_path / "jobs.json").read_bytes() == expected
+    with pytest.raises(UserError, match=r"lies in .*; keep one of them"):
+        write_split([*jobs, source], tmp_path / "jobs.json", **values, plane=PLANE)
 
 
 def test_every_patient_is_whole_in_one_fold_and_its_images_are_its_own(source, tmp_path):
@@ -268,7 +284,7 @@ def test_another_spacing_than_brats_is_said_in_the_data(tmp_path):
 def test_more_jobs_than_patients_are_refused_by_name(source, tmp_path):
     split = split_of(source, tmp_path)
     with pytest.raises(UserError, match=r"n_jobs = 7: .* names 6 cases; .*brats.n_jobs to at most"):
-        write_part(source, split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=7)
+        write_part([source], split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=7)
 
 
 def test_the_same_scan_under_two_ids_is_refused(source, tmp_path):
@@ -285,9 +301,53 @@ def test_the_same_scan_under_two_ids_is_refused(source, tmp_path):
     split_of(source, tmp_path)
 
 
+def stored_otherwise(path, copy, way):
+    """The same intensities in another file: what other programs make of a scan on saving it."""
+    image = nib.load(path)
+    values = image.get_fdata()
+    if way == "float32, not packed":
+        nib.save(nib.Nifti1Image(values.astype(np.float32), image.affine), copy)
+    elif way == "another slope":  # written in tenths, so no value is exact
+        scaled = nib.Nifti1Image((values * 10).astype(np.int16), image.affine)
+        nib.save(scaled, copy)
+        content = bytearray(copy.read_bytes())
+        content[112:116] = np.float32(0.1).tobytes()
+        copy.write_bytes(content)
+    elif way == "another axis order":
+        turn = nib.orientations.axcodes2ornt("SRA")
+        turn = nib.orientations.ornt_transform(nib.io_orientation(image.affine), turn)
+        nib.save(image.as_reoriented(turn), copy)
+    else:  # "another header and unit"
+        scaled = nib.Nifti1Image((values / values.max()).astype(np.float32), image.affine)
+        scaled.header["descrip"] = b"anonymised"
+        nib.save(scaled, copy)
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["float32, not packed", "another slope", "another axis order", "another header and unit"],
+)
+def test_the_same_scan_stored_otherwise_is_refused_when_jobs_meet(source, tmp_path, way):
+    folds = json.loads(split_of(source, tmp_path).read_text())["folds"]
+    first = next(case for case in sorted(folds) if folds[case] == "test")
+    second = next(case for case in sorted(folds) if folds[case] == "train")
+    places = {path.name: path for path in source.rglob("Brats17_*") if path.is_dir()}
+    masks = ("seg",) if way == "another axis order" else ()
+    for suffix in ("t1", "t1ce", "t2", "flair", *masks):
+        copy = places[second] / f"{second}_{suffix}.nii.gz"
+        copy.unlink()  # .nii takes its place
+        stored_otherwise(places[first] / f"{first}_{suffix}.nii.gz", copy.with_suffix(""), way)
+    with pytest.raises(UserError, match="the same scan under two ids") as error:
+        made(source, tmp_path, n_jobs=6)
+    for words in (f"{first} (fold test)", f"{second} (fold train)"):
+        assert words in str(error.value)
+    assert not (tmp_path / "6.h5").exists()
+
+
 def test_all_scans_of_a_patient_are_in_one_fold(source, tmp_path):
     (source / "dataset.csv").write_text(
-        "case_id,patient,age\n" + "".join(f"Brats17_{i:03d},p{i // 2},50\n" for i in range(6))
+        "case_id,patient,age\n"
+        + "".join(f"Brats17_{i:03d},{'pP'[i % 2]}{i // 2},50\n" for i in range(6))
     )
     split = split_of(source, tmp_path, valid_fraction=0.3, test_fraction=0.3)
     content = json.loads(split.read_text())
@@ -301,7 +361,7 @@ def test_all_scans_of_a_patient_are_in_one_fold(source, tmp_path):
     content["folds"][tested] = "train"
     split.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"split\.json: patient p\d is in two folds: Brats17_"):
-        write_part(source, split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
+        write_part([source], split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
 
 
 def test_memory_does_not_grow_with_the_number_of_patients(tmp_path):
@@ -324,7 +384,7 @@ def test_parts_of_other_rules_or_patients_are_refused(source, tmp_path):
     split = split_of(source, tmp_path)
     joint = HalfSliceRules(**(vars(RULES) | {"normalisation": "joint"}))
     for job, rules in enumerate((RULES, joint)):
-        write_part(source, split, tmp_path / f"{job}.npz", rules=rules, job=job, n_jobs=2)
+        write_part([source], split, tmp_path / f"{job}.npz", rules=rules, job=job, n_jobs=2)
     parts = [tmp_path / "0.npz", tmp_path / "1.npz"]
     with pytest.raises(UserError, match="prepare both by the same rules"):
         merge_parts(parts, split, tmp_path / "out.h5")
@@ -364,7 +424,7 @@ def test_a_damaged_split_file_is_one_line(source, tmp_path, content, words):
     path = tmp_path / "split.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(UserError) as refusal:
-        write_part(source, path, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
+        write_part([source], path, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
     assert f"{path}: " in str(refusal.value)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -374,4 +434,4 @@ def test_a_split_that_names_another_patient_is_refused(source, tmp_path):
     split = split_of(source, tmp_path)
     (source / "HGG" / "Brats17_001").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"no case Brats17_001, which .*split\.json names"):
-        write_part(source, split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
+        write_part([source], split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)

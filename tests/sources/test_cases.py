@@ -239,6 +239,18 @@ def test_what_predict_wrote_is_no_case(tmp_path):
         ("TCGA-02-0006_1996.08.23", "TCGA-02-0006_1997.01.02"),
         ("sub-01_ses-1", "sub-01_ses-2"),
         ("W39_1998.09.19", "W39_1999.01.01"),
+        ("p7_2019-03-04", "p7_20200105"),
+        ("Brats18_CBICA_AAB_1", "Brats18_CBICA_AAB_2"),
+        ("BraTS19_2013_0_1", "BraTS19_2013_0_2"),
+        ("brats_tcia_pat117_0001", "brats_tcia_pat117_0009"),
+        ("BraTSReg_001_00_0000", "BraTSReg_001_01_0106"),
+        ("100101A", "100101B"),
+        ("OAS1_0061_MR1", "OAS1_0061_MR2"),
+        ("OAS30001_MR_d0129", "OAS30001_MR_d0757"),
+        ("RHUH-0001_0", "RHUH-0001_2"),
+        ("Patient-001_week-056", "Patient-001_week-000-1"),
+        ("100002_time1", "100002_time2"),
+        ("clinic-004_visit1", "clinic-004_visit-2"),
     ],
 )
 def test_scans_of_one_patient_are_known_by_their_names(first, second):
@@ -246,6 +258,43 @@ def test_scans_of_one_patient_are_known_by_their_names(first, second):
     for other in ("BraTS20_Training_001", "BraTS2021_00000", "phantom_0001", "BRATS_001", "clinic"):
         assert patient_of(other) == other.casefold() != patient_of(first)
         assert patient_of(first.upper()) == patient_of(second.lower())
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("BraTS2021_00001", "BraTS2021_00002", "BraTS-GoAT-00001", "BraTS-GoAT-00002"),
+        ("Brats17_TCIA_101_1", "Brats17_TCIA_105_1", "Brats17_CBICA_AAB_1", "Brats17_2013_0_1"),
+        ("BraTS-GLI-00005-000", "BraTS-MET-00005-000", "BraTS-MEN-RT-0005-1"),
+        ("UCSF-PDGM-0431_FU001d", "UCSF-PDGM-0432", "UPENN-GBM-00001_11", "UPENN-GBM-00002_11"),
+        (
+            "100101A",
+            "100102A",
+            "OAS1_0001_MR1",
+            "OAS1_0002_MR1",
+            "OAS30001_MR_d1",
+            "OAS30002_MR_d1",
+        ),
+        ("clinic_1", "clinic_2", "clinic_123456", "clinic_scan1", "clinic_scan2", "case-time"),
+        ("phantom_0001", "phantom_0002", "BRATS_001", "BRATS_002", "20200101", "IXI002-Guys-0828"),
+        (
+            "ward_2019_01_12",
+            "ward_2019_01_13",
+            "hospital_01_flu1",
+            "hospital_02_flu1",
+            "clinic_tp1",
+            "clinic_tp2",
+            "a_20190101",
+            "a_20190102",
+            "LGG-104",
+            "LGG-203",
+            "12345678a",
+            "12345678b",
+        ),
+    ],
+)
+def test_different_patients_stay_apart(ids):
+    assert len({patient_of(case_id) for case_id in ids}) == len(ids)
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,12 @@ AXES = [
 
 
 def scan(seed=0):
-    """LPS volumes of a case by sequence, with mask; the brain has a zero border in X."""
+    """LPS volumes of a case by sequence, with mask; one side of X and all corners are 0."""
     rng = np.random.default_rng(seed)
     volumes = {name: rng.integers(-20, 900, SHAPE).astype(np.int16) for name in SUFFIXES}
     for volume in volumes.values():
         volume[0] = 0
+        volume[-1, :: SHAPE[1] - 1, :: SHAPE[2] - 1] = 0
     volumes["mask"] = rng.choice(np.array([0, 1, 2, 4], np.uint8), SHAPE)
     return volumes
 
@@ -114,7 +115,8 @@ def test_what_is_saved_lies_where_the_scan_lies(tmp_path, codes, dtype):
 
 def test_slope_and_intercept_are_applied(tmp_path):
     volumes = scan()
-    volumes["t1"][0] = volumes["t2"][0] = -20  # 0 once scaled
+    for name in ("t1", "t2"):
+        volumes[name][volumes[name] == 0] = -20  # 0 once scaled
     folder = write(tmp_path, volumes)
     image = nib.Nifti1Image(volumes["t2"], AFFINE)
     image.header.set_slope_inter(0.5, 10)
@@ -504,8 +506,7 @@ def test_brain_of_one_step_in_one_sequence_keeps_its_value(tmp_path):
     for name in ("t1", "t2", "t1c", "flair"):
         rng = np.random.default_rng(0)
         brain = rng.integers(100, 900, volumes[name].shape)
-        volumes[name] = np.where(volumes[name] == 0, 0, brain).astype(np.int16)
-        volumes[name][0] = 20
+        volumes[name] = np.where(volumes[name] == 0, 20, brain).astype(np.int16)
         volumes[name][3, 3, 3] = 21 if name == "t1" else 50
         volumes[name][4, 4, 4] = 21
     folder = write(tmp_path, volumes)
@@ -531,12 +532,62 @@ def test_a_background_behind_a_frame_of_zeros_is_refused(tmp_path):
         read(write(tmp_path, volumes))
 
 
-def test_corners_that_are_not_0_are_said(tmp_path, capsys):
-    case = read(write(tmp_path, scan()))
-    assert case.notes == (
-        "its scan: 4 of 8 corners are not 0 and count as brain; expected a background of 0",
-    )
-    assert f"segtrans: warning: case: {case.notes[0]}" in capsys.readouterr().err
+def with_corners(n_filled, density):
+    """A brain (a ball) in scattered noise that fills some corners, in one sequence alone."""
+    rng, shape = np.random.default_rng(0), (64, 64, 48)
+    place = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
+    is_brain = np.square(place).sum(axis=0) < 0.7
+    names = ("t1", "t2", "t1c", "flair")
+    volumes = {
+        name: np.where(is_brain, rng.integers(100, 900, shape), 0).astype(np.int16)
+        for name in names
+    }
+    air = (rng.random(shape) < density) & ~is_brain
+    for number, corner in enumerate(
+        itertools.product(*((slice(0, n // 2), slice(n // 2, n)) for n in shape))
+    ):
+        if number < n_filled:
+            noise = rng.integers(1, 60, air[corner].sum())
+            volumes["flair"][corner][air[corner]] = noise
+    return volumes | {"mask": is_brain.astype(np.uint8)}
+
+
+@pytest.mark.parametrize("with_mask", [True, False])  # as half-slices and predict read
+def test_scattered_noise_of_the_air_is_refused_or_said(tmp_path, capsys, with_mask):
+    for density in (1, 0.2):
+        for n_filled in (0, 1, 3):
+            folder = write(tmp_path / f"{n_filled}_{density}", with_corners(n_filled, density))
+            notes = read_case(find_case(folder), with_mask=with_mask).notes
+            assert (f"{n_filled} of 8 corners are not 0" in "".join(notes)) == bool(n_filled)
+            assert capsys.readouterr().err.count("segtrans: warning: case: ") == len(notes)
+        for n_filled in (4, 7, 8):
+            folder = write(tmp_path / f"{n_filled}_{density}", with_corners(n_filled, density))
+            words = rf"^case: .*, {n_filled} of 8 corners .*{n_filled} of flair.*skull-strip"
+            with pytest.raises(UserError, match=words):
+                read_case(find_case(folder), with_mask=with_mask)
+
+
+def test_more_than_any_brain_is_a_whole_head(tmp_path):
+    volumes = with_corners(0, 0)
+    litres = np.count_nonzero(volumes["t1"]) / 1e6
+    for target, is_refused in ((2.2, False), (3.5, True)):
+        size = (target / litres) ** (1 / 3)
+        folder = write(tmp_path / str(target), volumes, affine=np.diag([-size, -size, size, 1]))
+        if is_refused:
+            with pytest.raises(UserError, match=r"^case: 3\.5 litres .*skull-strip"):
+                read(folder)
+        else:
+            assert read(folder).notes == ()
+
+
+@pytest.mark.parametrize("with_mask", [True, False])
+def test_one_sequence_copied_over_another_is_said(tmp_path, capsys, with_mask):
+    volumes = scan()
+    folder = write(tmp_path, volumes)
+    change(folder, "t1c", volumes["t1"].astype(np.float32) / 7)
+    (note,) = read_case(find_case(folder), with_mask=with_mask).notes
+    assert note.startswith("t1, t1c: hold the same intensities; expected two sequences")
+    assert note in capsys.readouterr().err
 
 
 def test_headers_without_a_form_are_said(tmp_path, capsys):

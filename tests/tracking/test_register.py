@@ -143,6 +143,7 @@ def test_what_a_dead_server_left_out_is_noted_said_and_completed(
 
     folder, results = write_run(valid_dice=0.4), tmp_path / "results/laptop"
     (results / "table.md").write_text("a table")
+    (results / "dice.json").write_text('{"mnist48_simple": {}}')
     tracked = results / "mnist48_simple/tracked.json"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="1 of 1 runs are not tracked; run this again later"):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
 from segtrans.data.feed import augment
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
+from segtrans.errors import UserError
 from segtrans.score.evaluate import score_run
 from segtrans.sources.brats.data_set import LABELS
 from segtrans.train import loop
@@ -114,3 +116,56 @@ def test_whole_patients_are_labelled_and_scored(data):
     assert scores["hd95_mm_patient"] >= 0
     lines = Path("run/per_patient.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [["valid", "c"], ["test", "d"]]
+
+
+def drop(*names):
+    def change(file):
+        facts = json.loads(file.attrs["parameters"])
+        kept = {name: value for name, value in facts.items() if name not in names}
+        file.attrs["parameters"] = json.dumps(kept)
+
+    return change
+
+
+def put(place, values):
+    def change(file):
+        file[place][...] = values
+
+    return change
+
+
+def rename(file):
+    file.attrs["channels"] = json.dumps(["t1", "t1c", "t2", "flair"])
+
+
+def shorten(file):
+    values = file["valid/absent/side"][:1]
+    del file["valid/absent/side"]
+    file["valid/absent/side"] = values
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            drop("volume_shape", "spacing_mm", "mirror_right"),
+            "parameters: volume_shape: missing; spacing_mm: missing; mirror_right: missing; .*docs",
+        ),
+        (lambda file: file["test/absent"].pop("side"), "/test/absent: has no side; .*docs"),
+        (shorten, r"/valid/absent/side is \(1,\), expected \(2,\)"),
+        (put("valid/present/side", b"Left"), "/valid/present/side: holds 'Left'; expected right"),
+        (put("valid/absent/slice_index", 9), "/valid/absent/slice_index: .* 0 to 8"),
+        (put("test/absent/slice_index", [0, 4]), "/test has the left half-slice 0 of case d twice"),
+        (put("test/present/case_id", b"a"), "case a is in train and in test"),
+        (rename, "channels are t1, t1c, t2, flair; those of brats are t1, t2, t1c, flair"),
+    ],
+)
+def test_what_scoring_needs_is_checked_before_training(data, tmp_path, change, words):
+    path = tmp_path / "own.h5"
+    path.write_bytes(data.read_bytes())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(UserError, match=words) as caught:
+        train(cell_of(), path)
+    assert str(caught.value).startswith(str(path))
+    assert not Path("run").exists()

@@ -4,6 +4,7 @@ The rules, profile and parameters are the real ones; only the command that the r
 stand-in that touches what its arguments name, so that the whole pipeline ends in seconds.
 """
 
+import struct
 import sys
 from pathlib import Path
 
@@ -115,10 +116,17 @@ def test_an_override_reruns_its_own_task(interpreter, project):
     assert planned(interpreter, project) == ONE_TASK
 
 
+def add_cases(folder, names):
+    """Cases by the names of their files, which the stand-in does not read."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        for role in ("t1", "t1ce", "t2", "flair", "seg"):
+            (folder / f"{name}_{role}.nii.gz").write_text("one")
+
+
 def test_changed_files_of_the_users_own_folder_are_seen(interpreter, project):
+    add_cases(project / "scans", "abcd")
     scan = project / "scans" / "a_t1.nii.gz"
-    scan.parent.mkdir()
-    scan.write_text("one")
     own = ("--config", "brats={source: directory, directory: scans}")
     assert snakemake(interpreter, project, *own).returncode == 0
     assert planned(interpreter, project, *own) == {}
@@ -131,11 +139,11 @@ def test_a_patient_behind_a_linked_folder_is_seen(interpreter, project, tmp_path
     store = tmp_path_factory.mktemp("store")
     (project / "scans").mkdir()
     (project / "scans" / "site").symlink_to(store)
-    (store / "a_t1.nii.gz").write_text("one")
+    add_cases(store, "abcd")
     own = ("--config", "brats={source: directory, directory: scans}")
     assert snakemake(interpreter, project, *own).returncode == 0
     assert planned(interpreter, project, *own) == {}
-    (store / "b_t1.nii.gz").write_text("added")
+    add_cases(store, "e")
     expected = {"split": 1, "half_slice_part": 4, "brats": 1} | ONE_TASK
     assert planned(interpreter, project, *own) == expected
 
@@ -192,12 +200,15 @@ def test_a_command_line_that_is_no_yaml_is_one_line(interpreter, project):
 
 
 def test_a_failed_jobs_own_line_is_shown(project):
-    """Here with the real command: the folder of digits holds none."""
-    (project / "empty").mkdir()
-    digits = "digits={source: directory, directory: empty}"
+    """Here with the real command: the images are cut off, the labels are not."""
+    for part in ("train", "t10k"):
+        labels = struct.pack(">2I", 0x801, 10_000) + bytes([9]) * 10_000
+        (project / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+        (project / f"{part}-images-idx3-ubyte").touch()
+    digits = "digits={source: directory, directory: .}"
     answer = snakemake(Path(sys.executable), project, "--config", digits, "--quiet", "rules")
     assert answer.returncode == 1
-    assert "digits.log: segtrans: error: empty: " in answer.stderr
+    assert "digits.log: segtrans: error: train-images-idx3-ubyte: truncated" in answer.stderr
 
 
 def test_one_key_on_the_command_line_is_laid_over_the_file(interpreter, project):

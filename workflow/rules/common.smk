@@ -8,16 +8,7 @@ from snakemake.resources import Resource
 
 from segtrans.config.catalogue import row_name
 from segtrans.config.cells import resolve_cell
-from segtrans.sources.scans.cases import source_files
-from segtrans.data.walk import walk
-from segtrans.errors import UserError
-from segtrans.pipeline.ownership import claim_directory, sign_lock
 from segtrans.config.params import params_of
-from segtrans.pipeline.preflight import read_scale
-from segtrans.pipeline.records import check_records, save_records
-from segtrans.tracking import is_whole, untracked_line
-from segtrans.train.hardware.device import visible_devices
-from segtrans.train.budget.memory import training_memory_mb
 from segtrans.config.versions import (
     CLUTTER_VERSION,
     EVALUATION_VERSION,
@@ -26,6 +17,16 @@ from segtrans.config.versions import (
     SPLIT_VERSION,
     STORE_VERSION,
 )
+from segtrans.data.walk import walk
+from segtrans.errors import UserError
+from segtrans.pipeline.ownership import claim_directory, sign_lock
+from segtrans.pipeline.preflight import read_scale
+from segtrans.pipeline.records import RECORDS, check_records, save_records
+from segtrans.sources.cluttered_mnist.preflight import MNIST_FOLDER
+from segtrans.sources.scans.cases import source_files
+from segtrans.tracking import is_whole, untracked_line
+from segtrans.train.budget.memory import training_memory_mb
+from segtrans.train.hardware.device import visible_devices
 
 # Jobs find the command line of this very environment, activated or not.
 os.environ["PATH"] = os.pathsep.join(
@@ -69,6 +70,7 @@ JOBS = range(PARAMS.brats.n_jobs)
 FOLDERS = [Path("data", SCALE), Path("results", SCALE)]
 # A folder for each number of patients and jobs: what an earlier run left is in another one.
 PATIENTS = f"{PARAMS.brats.n_patients}_in_{PARAMS.brats.n_jobs}"
+DECATHLON = "data/downloads/decathlon/Task01_BrainTumour"
 PHANTOMS = f"data/{SCALE}/phantom/{PATIENTS}"
 
 
@@ -101,13 +103,19 @@ def is_output(path):
 
 def check_folders():
     """Believe what stands in the scale's folders only with a record of its content."""
-    for folder, problems in zip(FOLDERS, check_records(FOLDERS, is_output)):
-        if problems:
+    for folder, (paths, problem) in zip(FOLDERS, check_records(FOLDERS, is_output)):
+        if problem:
             print(
-                f"segtrans: {folder}: no record says what made {problems[0]}"
-                + (f" and {len(problems) - 1} more" if len(problems) > 1 else "")
+                f"segtrans: {folder / RECORDS}: {problem}; it is written anew at the end, and what"
+                " it alone would vouch for is made again when it is asked for",
+                file=sys.stderr,
+            )
+        if paths:
+            print(
+                f"segtrans: {folder}: no record says what made {paths[0]}"
+                + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
                 + ", or it was changed since; what is asked for is made again"
-                f" (to take it as it is: snakemake --touch {problems[0]})",
+                f" (to take it as it is: snakemake --touch {paths[0]})",
                 file=sys.stderr,
             )
 
@@ -183,21 +191,23 @@ def get_definition(wildcards):
     return ["--definition", definition.model_dump_json()] if definition else []
 
 
-def get_case_folder(wildcards):
-    """Where the cases of brats lie."""
+def get_sources(wildcards):
+    """The options that name where the cases of brats lie: the folders that were made, no other."""
     folders = {
-        "phantom": PHANTOMS,
-        "msd": "data/downloads/decathlon/Task01_BrainTumour",
-        "directory": PARAMS.brats.directory,
+        "phantom": [f"{PHANTOMS}/{job}" for job in JOBS],
+        "msd": [DECATHLON],
+        "directory": [PARAMS.brats.directory],
     }
-    return folders[PARAMS.brats.source]
+    return [
+        part for folder in folders[PARAMS.brats.source] for part in ("--source", folder)
+    ]
 
 
 def get_cases(wildcards):
     """What stands for the cases that a rule makes; the user's own are no rule's output."""
     if PARAMS.brats.source == "phantom":
         return expand(f"{PHANTOMS}/{{job}}.sha256", job=JOBS)
-    return [get_case_folder(wildcards)] if PARAMS.brats.source == "msd" else []
+    return [DECATHLON] if PARAMS.brats.source == "msd" else []
 
 
 def get_half_slice_rules(wildcards):

@@ -18,7 +18,7 @@ rule digits:
     localrule: True
     params:
         source=get_digits_source,
-        downloads="data/downloads/mnist",
+        downloads=str(MNIST_FOLDER),
     shell:
         "segtrans digits --source {params.source:q} --downloads {params.downloads:q}"
         " --output {output:q} 2> {log:q}"
@@ -77,7 +77,7 @@ rule phantom:
 
 rule decathlon:
     output:
-        directory("data/downloads/decathlon/Task01_BrainTumour"),
+        directory(DECATHLON),
     log:
         "logs/decathlon.log",
     benchmark:
@@ -100,7 +100,7 @@ rule split:
     benchmark:
         "logs/{scale}/brats_split.benchmark.tsv"
     params:
-        source=get_case_folder,
+        sources=get_sources,
         files=get_own_files,
         valid_fraction=PARAMS.brats.valid_fraction,
         test_fraction=PARAMS.brats.test_fraction,
@@ -108,7 +108,7 @@ rule split:
         data_seed=PARAMS.data_seed,
         version=SPLIT_VERSION,
     shell:
-        "segtrans split --source {params.source:q} --valid-fraction {params.valid_fraction}"
+        "segtrans split {params.sources:q} --valid-fraction {params.valid_fraction}"
         " --test-fraction {params.test_fraction} --rotation {params.rotation}"
         " --data-seed {params.data_seed} --output {output:q} 2> {log:q}"
 
@@ -128,12 +128,12 @@ rule half_slice_part:
         mem_mb=lambda wildcards, attempt: get_grown(1500, attempt),
     params:
         rules=get_half_slice_rules,
-        source=get_case_folder,
+        sources=get_sources,
         files=get_own_files,
         n_jobs=PARAMS.brats.n_jobs,
         version=HALF_SLICES_VERSION,
     shell:
-        "segtrans half-slice-part --source {params.source:q} --split {input.split:q}"
+        "segtrans half-slice-part {params.sources:q} --split {input.split:q}"
         " --job {wildcards.job:q} --n-jobs {params.n_jobs}"
         " {params.rules:q} --output {output:q} 2> {log:q}"
 
@@ -157,7 +157,7 @@ rule brats:
         store_version=STORE_VERSION,
         # Of its parts, which are gone when it is done: what made them is to be known from it.
         rules=get_half_slice_rules,
-        source=get_case_folder,
+        sources=get_sources,
         files=get_own_files,
         version=HALF_SLICES_VERSION,
     shell:

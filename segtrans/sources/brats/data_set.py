@@ -21,8 +21,8 @@ from segtrans.sources.brats.half_slices import Z_SCORE_SCALE, HalfSliceRules
 from segtrans.sources.brats.parts import SIDE_TYPE, Patient, read_column, read_facts, save_part
 from segtrans.sources.brats.split_file import SplitFile, check_patients, read_split
 from segtrans.sources.scans.case_names import SEQUENCES
-from segtrans.sources.scans.cases import PHANTOM, CaseFiles, describe, find_cases
-from segtrans.sources.scans.duplicates import check_distinct
+from segtrans.sources.scans.cases import PHANTOM, CaseFiles, describe, find_all_cases
+from segtrans.sources.scans.duplicates import check_distinct, check_fingerprints
 from segtrans.sources.scans.grids import PLANE, check_grids, describe_spacing
 
 # What the classes of `segtrans.sources.scans.volumes` are.
@@ -35,7 +35,7 @@ LABELS = {
 
 
 def write_split(
-    source: Path,
+    sources: Sequence[Path],
     output: Path,
     *,
     valid_fraction: float,
@@ -44,13 +44,13 @@ def write_split(
     data_seed: int,
     plane: tuple[int, int] = PLANE,
 ) -> None:
-    """Find the cases below a folder and write which patient is in which fold.
+    """Find the cases below some folders and write which patient is in which fold.
 
     The file has the sentence on the source, the grades and the fold of each case id, and what
     the split was drawn with. It can be written by hand or changed.
 
     Args:
-        source: folder of the cases.
+        sources: folders of the cases.
         output: the JSON file.
         valid_fraction: share of the patients to validate on.
         test_fraction: share of the patients to test on.
@@ -62,7 +62,7 @@ def write_split(
         UserError: there is no case, one is incomplete, of another size or there under two ids, or
             there are too few for three folds.
     """
-    cases = find_cases(source)
+    cases = find_all_cases(sources)
     patients = {case.case_id: case.patient for case in cases}
     grades = {case.case_id: case.grade for case in cases}
     drawn = {
@@ -94,12 +94,18 @@ def write_split(
 
 
 def write_part(
-    source: Path, split: Path, output: Path, *, rules: HalfSliceRules, job: int, n_jobs: int
+    sources: Sequence[Path],
+    split: Path,
+    output: Path,
+    *,
+    rules: HalfSliceRules,
+    job: int,
+    n_jobs: int,
 ) -> None:
     """Prepare the patients of one of `n_jobs` jobs, neighbours in the order of case ids.
 
     Args:
-        source: folder of the cases.
+        sources: folders of the cases.
         split: the split file; its patients are prepared and no others.
         output: the .npz file; it appears whole or not at all.
         rules: what to keep.
@@ -111,7 +117,7 @@ def write_part(
             fewer patients than jobs.
     """
     folds = read_split(split).folds
-    cases = _cases_of(source, split, folds)
+    cases = _cases_of(sources, split, folds)
     if n_jobs > len(cases):
         raise UserError(
             f"n_jobs = {n_jobs}: {split} names {len(cases)} cases; expected at least one for each "
@@ -133,14 +139,15 @@ def merge_parts(parts: Sequence[Path], split: Path, output: Path) -> list[Patien
         What is known of each patient, its fold included, by case id.
 
     Raises:
-        UserError: volumes differ in shape or spacing, a part is damaged or another one's, or a
-            fold has no half-slice of a domain.
+        UserError: volumes differ in shape or spacing, two cases hold one scan, a part is damaged or
+            another one's, or a fold has no half-slice of a domain.
     """
     read = read_split(split)
     patients, rules = read_facts(parts)
     _check_alike(patients)
     if sorted(read.folds.items()) != [(p["case_id"], p["fold"]) for p in patients]:
         raise UserError(f"{split}: not the patients of the parts; prepare them again")
+    check_fingerprints(patients)
     counts = _counts(patients)
     _check_folds(counts, read.folds)
     with write_store(output, _header(patients, read, rules)) as writer:
@@ -184,9 +191,9 @@ def write_half_slices(
         used = split or folder / "split.json"
         if split is None:
             fractions = {"valid_fraction": 0.1, "test_fraction": 0.1}
-            write_split(source, used, **fractions, rotation=0, data_seed=data_seed, plane=plane)
+            write_split([source], used, **fractions, rotation=0, data_seed=data_seed, plane=plane)
         folds = read_split(used).folds
-        cases = _cases_of(source, used, folds)
+        cases = _cases_of([source], used, folds)
         if split is not None:
             check_grids(cases, plane)
             check_distinct(cases)
@@ -197,12 +204,13 @@ def write_half_slices(
     return patients
 
 
-def _cases_of(source: Path, split: Path, folds: Mapping[str, str]) -> list[CaseFiles]:
+def _cases_of(sources: Sequence[Path], split: Path, folds: Mapping[str, str]) -> list[CaseFiles]:
     """The cases that a split names, by id."""
-    by_id = {case.case_id: case for case in find_cases(source)}
+    by_id = {case.case_id: case for case in find_all_cases(sources)}
     for case_id in sorted(folds):
         if case_id not in by_id:
-            raise UserError(f"{source}: no case {case_id}, which {split} names; split again")
+            places = ", ".join(map(str, sources))
+            raise UserError(f"{places}: no case {case_id}, which {split} names; split again")
     cases = [by_id[case_id] for case_id in sorted(folds)]
     check_patients(split, folds, cases)
     return cases

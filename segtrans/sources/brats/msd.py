@@ -22,6 +22,7 @@ MSD_MIRRORS = (
 MSD_ARCHIVE = RemoteFile(
     "Task01_BrainTumour.tar", 7_608_266_240, "md5", "240a19d752f0d9e9101544901065d872"
 )
+N_MSD_CASES = 484  # with masks, each of a patient
 
 _ROOT = "Task01_BrainTumour"
 _LIST = "dataset.json"

@@ -18,6 +18,7 @@ from segtrans.data.store import DOMAINS
 from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import Domains, HalfSliceRules, make_half_slices
 from segtrans.sources.scans.cases import CaseFiles
+from segtrans.sources.scans.duplicates import fingerprints
 from segtrans.sources.scans.volumes import read_case
 
 SIDE_TYPE = "S5"
@@ -51,7 +52,8 @@ def read_facts(parts: Sequence[Path]) -> tuple[list[Patient], dict[str, Any]]:
     """The patients of all parts, and the rules that all were prepared by.
 
     Raises:
-        UserError: a part is damaged, or parts were prepared by different rules.
+        UserError: a part is damaged or of an earlier version, or parts were prepared by different
+            rules.
     """
     facts = [_facts(part) for part in parts]
     for part, of_part in zip(parts, facts, strict=True):
@@ -59,6 +61,11 @@ def read_facts(parts: Sequence[Path]) -> tuple[list[Patient], dict[str, Any]]:
             raise UserError(
                 f"{part}: prepared by {of_part['rules']}, {parts[0]} by {facts[0]['rules']}; "
                 "prepare both by the same rules"
+            )
+        if any("fingerprints" not in patient for patient in of_part["patients"]):
+            raise UserError(
+                f"{part}: prepared by an earlier version, which took no fingerprints of the scans; "
+                "delete it and prepare it again"
             )
     return [patient for of_part in facts for patient in of_part["patients"]], facts[0]["rules"]
 
@@ -125,6 +132,7 @@ def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -
         "labels": case.label_convention,
         "shape": list(shape),
         "spacing_mm": [round(mm, 4) for mm in case.geometry.spacing_mm],
+        "fingerprints": fingerprints(case.sequences),
         "sha256": _sha256({*files.sequences.values(), files.mask}),
         "lesion_voxels": int(np.count_nonzero(case.mask)),
         "n": domains.counts,

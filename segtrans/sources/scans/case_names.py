@@ -39,17 +39,30 @@ _SUFFIXES: dict[str, dict[str, tuple[str, ...]]] = {
 _OUTPUT = re.compile(rf".+_(translation|residual)_({'|'.join(SEQUENCES)})")
 _PICTURE = "_overview.png"
 
-# Patients that are scanned more than once, by the names of their cases.
+# Patients that are scanned more than once, by the names of their cases. Only what names a time
+# point is left out: a number alone is as often another patient's.
+_DATE = r"(?:19|20)\d\d(?:\.\d\d\.\d\d|-\d\d-\d\d)"
+_DAY = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_NUMBER = r"[-_]?\d+(?:[-_.]\d+)?"
 _PATIENT = re.compile(
     r"(brats[-_][a-z]+(?:[-_]rt)?[-_]\d+)[-_]\d+"  # BraTS-GLI-00000-001, of 2023 onward
     r"|(brats1[789]_[a-z0-9]+_[a-z0-9]+)_\d+"  # Brats17_TCIA_010_1
+    r"|(brats_[a-z0-9]+_pat\d+)_\d+"  # brats_tcia_pat117_0001, of 2013 to 2015
+    r"|(bratsreg_\d+)_.+"  # BraTSReg_001_01_0106
     r"|(upenn-gbm-\d+)_\d+"
     r"|(ucsf-pdgm-\d+)_.+"
+    r"|(1\d{5})[a-z]"  # 100101B: UCSF-BMSR
+    r"|(oas[12]_\d{4})_.+"  # OASIS: OAS1_0061_MR2
+    r"|(oas[34]\d{4})_.+"  # OAS30001_MR_d0129
+    r"|(rhuh-\d+)_\d+"
     r"|(tcga[-_][a-z0-9]{2}[-_][a-z0-9]{4})[\W_].+"
     r"|(sub-[a-z0-9]+)_.+"  # BIDS
-    r"|(patientid_\d+)_.+"
-    r"|(patient-\d+)_.+"
-    r"|(.+)_(?:19|20)\d\d\.\d\d\.\d\d",  # a date, as TCIA has them
+    r"|(patientid_\d+)_.+"  # MU-Glioma-Post
+    r"|(patient-\d+)[-_].+"  # LUMIERE: Patient-001_week-056
+    rf"|(.+?)_{_DATE}"  # as TCIA has them
+    rf"|(.+?)[-_](?:ses|session|visit|time|time-?point|week){_NUMBER}"  # 100002_time2: UCSF-ALPTDG
+    # Short for a time point only behind what numbers the patient.
+    rf"|(.*\d.*?)[-_](?:{_DAY}|(?:tp|fu){_NUMBER})",
     re.IGNORECASE,
 )
 

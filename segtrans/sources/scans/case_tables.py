@@ -35,7 +35,7 @@ def read_grades(path: Path) -> dict[str, str]:
 
 
 def read_patients(path: Path, case_ids: Collection[str]) -> dict[str, str]:
-    """Patients by case id, from a table with a row for every case.
+    """Patients by case id, in small letters, from a table with a row for every case.
 
     Args:
         path: a CSV file in UTF-8 with the columns case_id and patient, and any others.
@@ -72,7 +72,7 @@ def read_patients(path: Path, case_ids: Collection[str]) -> dict[str, str]:
         )
         if problem:
             raise UserError(f"{path}: row {number}: {problem}; expected one row for each case")
-        patients[case_id] = patient
+        patients[case_id] = patient.casefold()  # P7 and p7 are one, as by the names of cases
     if missing := sorted(set(case_ids) - set(patients)):
         raise UserError(
             f"{path}: has no row for case {missing[0]}"

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from segtrans.data.walk import walk
@@ -102,6 +102,18 @@ def find_cases(folder: Path) -> list[CaseFiles]:
     return cases
 
 
+def find_all_cases(folders: Sequence[Path]) -> list[CaseFiles]:
+    """The cases to train on of several folders, as `find_cases` finds those of each.
+
+    Raises:
+        UserError: as there.
+    """
+    cases = sorted(chain.from_iterable(map(find_cases, folders)), key=lambda case: case.case_id)
+    _check_one_layout(folders[0], {case.layout: case.sequences["t1"] for case in cases})
+    _check_once(cases)
+    return cases
+
+
 def find_case(path: Path) -> CaseFiles:
     """Find one case, with or without a mask.
 
@@ -175,7 +187,7 @@ def _find(folder: Path, paths: list[Path]) -> tuple[list[CaseFiles], list[NamedF
             f"{folder}: no case in it; expected NIfTI files (.nii or .nii.gz) of "
             f"{', or '.join(TITLES.values())}; {listed(folder)}"
         )
-    _check_one_layout(folder, [file for group in whole for file in group])
+    _check_one_layout(folder, {f.layout: f.path for group in reversed(whole) for f in group[::-1]})
     for images in {file.path.parent for file in files if file.layout == MSD}:
         check_channels(images.parent / CHANNEL_TABLE)
     grades: dict[str, str] = {}
@@ -188,8 +200,7 @@ def _find(folder: Path, paths: list[Path]) -> tuple[list[CaseFiles], list[NamedF
     return cases, masks
 
 
-def _check_one_layout(folder: Path, files: list[NamedFile]) -> None:
-    examples = {file.layout: file.path for file in reversed(files)}
+def _check_one_layout(folder: Path, examples: dict[str, Path]) -> None:
     if len(examples) > 1:
         listed = " and ".join(f"{path} ({TITLES[name]})" for name, path in examples.items())
         raise UserError(f"{folder}: mixes layouts: {listed}; keep each in a folder of its own")

@@ -1,19 +1,25 @@
 """The same scan under two names, which would train on what it is tested on."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segtrans.errors import UserError
 from segtrans.sources.scans.cases import CaseFiles
 
 _SAMPLE_BYTES = 2**16
+_SAMPLE_VOXELS = 2**17  # of a volume: some 20,000 are brain, no two scans agree in their order
 
 File = tuple[str, Path]  # of a case, by its id
 
 
 def check_distinct(cases: Sequence[CaseFiles]) -> None:
-    """Refuse cases that share the content of a sequence, byte for byte.
+    """Refuse cases that share the content of a sequence, byte for byte, before they are prepared.
 
     Only files of one size are read, and as a whole only those that agree in their middle: scans
     that are not packed have one size all, but differ there.
@@ -29,6 +35,56 @@ def check_distinct(cases: Sequence[CaseFiles]) -> None:
         raise UserError(
             f"{path} and {other}: the same scan under two ids, {first} and {second} (equal "
             "SHA-256); keep one of the two cases, or mend the file that was copied by mistake"
+        )
+
+
+def fingerprints(volumes: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+    """By sequence, what two copies of a scan have in common however each is stored.
+
+    It is the hash of the order of the brain's intensities, on a grid of voxels: another type,
+    packing, axis order, unit or slope, with its errors of rounding, leaves it as it is.
+
+    Args:
+        volumes: (X, Y, Z) in LPS orientation by sequence; the background is 0.
+    """
+    size = next(iter(volumes.values())).size
+    step = max(1, round((size / _SAMPLE_VOXELS) ** (1 / 3)))
+    samples = {name: volume[::step, ::step, ::step] for name, volume in volumes.items()}
+    brain = np.logical_or.reduce([sample != 0 for sample in samples.values()])
+    place = np.packbits(brain).tobytes()
+    prints = {}
+    for name, sample in samples.items():
+        order = np.unique(sample[brain], return_inverse=True)[1].astype("<u4")
+        prints[name] = hashlib.blake2b(place + order.tobytes(), digest_size=16).hexdigest()
+    return prints
+
+
+def check_fingerprints(patients: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse prepared cases that share a sequence, those of two folds before others.
+
+    Args:
+        patients: case_id, fold and `fingerprints` of each.
+
+    Raises:
+        UserError: one line that names both cases.
+    """
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for patient in patients:
+        for name, value in patient["fingerprints"].items():
+            groups.setdefault(value, []).append((patient["case_id"], patient["fold"], name))
+    pairs = [
+        pair
+        for group in groups.values()
+        for pair in combinations(group, 2)
+        if pair[0][0] != pair[1][0]
+    ]
+    for (first, fold, name), (second, other, name_2) in sorted(
+        pairs, key=lambda pair: pair[0][1] == pair[1][1]
+    )[:1]:
+        raise UserError(
+            f"{first} (fold {fold}) and {second} (fold {other}): the same scan under two ids (the "
+            f"intensities of {name} and of {name_2} are equal, however they are stored); keep one "
+            "of the two cases, or mend the file that was copied by mistake, and split again"
         )
 
 

@@ -5,10 +5,11 @@ left, Y to the back, Z to the top, as BraTS stores them. Axes are turned, never 
 oblique scan each takes the nearest direction.
 """
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from segtrans.errors import UserError
 from segtrans.sources.scans.case_names import MSD, MSD_SEQUENCES, SEQUENCES
 from segtrans.sources.scans.cases import CaseFiles
+from segtrans.sources.scans.duplicates import fingerprints
 from segtrans.sources.scans.geometry import Geometry, geometry_of
 from segtrans.sources.scans.masks import classes_of
 from segtrans.sources.scans.nifti import Nifti, read_nifti
@@ -28,6 +30,11 @@ _STEP_TOLERANCE = 1e-3  # of a step: float32 makes of one step a little more
 _LARGEST_BRAIN = 0.9
 _LARGEST_SHARE = 0.2  # of the brain's voxels that one value may have in every sequence
 _SAMPLE = 20_000  # voxels that are looked at for it
+# The corners of a volume are empty even where the box is tight around an extracted brain.
+_CORNER = 16  # part of each axis that makes a corner
+_FILLED_CORNER = 0.01  # of its voxels: scattered noise of the air is not in every voxel
+_MOST_FILLED = 3  # corners; more is a scan with its air
+_LARGEST_LITRES = 3.0  # a brain with all its fluid has 1 to 2, a whole head 3.5 to 5
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,8 @@ def read_case(
     Raises:
         UserError: a file is missing, truncated, no NIfTI, or not of three dimensions (four in the
             Decathlon's layout); nobody knows where it lies; shapes or affines disagree; a voxel is
-            NaN, infinite or beyond 1e30; there is no brain, or no background; a label is unknown.
+            NaN, infinite or beyond 1e30; there is no brain, no background or a whole head; a label
+            is unknown.
     """
     notes: dict[str, list[str]] = {}
     if files.layout == MSD:
@@ -101,8 +109,15 @@ def read_case(
         steps = {name: read[name].step for name in SEQUENCES}
         volumes = {name: read[name].voxels for name in SEQUENCES}
     volumes = _with_exact_background(volumes, steps)
-    _check_background(volumes, files.case_id, notes)
+    voxel_mm3 = math.prod(geometries[SEQUENCES[0]].spacing_mm)
+    _check_background(volumes, files.case_id, notes, voxel_mm3=voxel_mm3)
     sequences = {name: geometries[name].to_lps(volume) for name, volume in volumes.items()}
+    for pair in combinations(prints := fingerprints(sequences), 2):
+        if prints[pair[0]] == prints[pair[1]]:
+            note = (
+                "hold the same intensities; expected two sequences: was a file copied by mistake?"
+            )
+            notes.setdefault(note, []).extend(pair)
     mask, convention = None, None
     if with_mask:
         mask, convention = _read_mask(files, geometries[SEQUENCES[0]], label_classes, notes)
@@ -142,31 +157,50 @@ def _with_exact_background(
 
 
 def _check_background(
-    volumes: dict[str, NDArray[Any]], case_id: str, notes: dict[str, list[str]]
+    volumes: dict[str, NDArray[Any]],
+    case_id: str,
+    notes: dict[str, list[str]],
+    *,
+    voxel_mm3: float,
 ) -> None:
-    """What is not 0 counts as brain: refuse a case that has none, or no background."""
+    """What is not 0 counts as brain: refuse a case of none, a whole head or no background."""
     brain = np.logical_or.reduce([volume != 0 for volume in volumes.values()])
     if not brain.any():
         raise UserError(
             f"{case_id}: every voxel of every sequence is zero; expected a brain on a zero "
             "background; take the case out or mend its files"
         )
-    corners = list(product((0, -1), repeat=3))
-    n_filled = sum(bool(brain[corner]) for corner in corners)
-    share = np.count_nonzero(brain) / brain.size
-    if n_filled == len(corners) or share > _LARGEST_BRAIN:
+    filled = _filled_corners(brain)
+    share, litres = np.count_nonzero(brain) / brain.size, np.count_nonzero(brain) * voxel_mm3 / 1e6
+    expected = "expected an extracted brain on a background of 0; extract the brain (skull-strip)"
+    if filled > _MOST_FILLED or share > _LARGEST_BRAIN:
+        of_each = ", ".join(
+            f"{_filled_corners(volume != 0)} of {name}" for name, volume in volumes.items()
+        )
         values = ", ".join(
             f"{name} {float(volume[0, 0, 0]):.4g}" for name, volume in volumes.items()
         )
         raise UserError(
-            f"{case_id}: {share:.0%} of the voxels are not 0 and would count as brain (a corner "
-            f"has {values}); expected an extracted brain on a background of 0; extract the brain, "
-            "or set the background to 0"
+            f"{case_id}: {share:.0%} of the voxels are not 0 and would count as brain, {filled} of "
+            f"8 corners among them ({of_each}; the first voxel has {values}); {expected}, or set "
+            "the background to 0"
+        )
+    if litres > _LARGEST_LITRES:
+        raise UserError(
+            f"{case_id}: {litres:.2g} litres are not 0 and would count as brain, which has 1 to 2; "
+            f"{expected}, or mend the voxel size in the headers"
         )
     _check_varied(volumes, brain, case_id)
-    if n_filled:
-        note = f"{n_filled} of 8 corners are not 0 and count as brain; expected a background of 0"
+    if filled:
+        note = f"{filled} of 8 corners are not 0 and count as brain; expected a background of 0"
         notes.setdefault(note, []).append("its scan")
+
+
+def _filled_corners(is_set: NDArray[np.bool_]) -> int:
+    """How many of the 8 corners of (X, Y, Z) are not empty, a few stray voxels aside."""
+    sizes = [max(1, size // _CORNER) for size in is_set.shape]
+    corners = product(*((slice(None, size), slice(-size, None)) for size in sizes))
+    return sum(bool(is_set[corner].mean() > _FILLED_CORNER) for corner in corners)
 
 
 def _check_varied(volumes: dict[str, NDArray[Any]], brain: NDArray[np.bool_], case_id: str) -> None:
