@@ -15,7 +15,7 @@ OWN_KINDS = (ClutteredMnist,)
 
 
 def _read_paper_tasks() -> dict[str, AnyTask]:
-    content = yaml.safe_load((files("segtrans.tasks.base") / "paper.yaml").read_bytes())
+    content = yaml.safe_load((files("segtrans.tasks") / "paper.yaml").read_bytes())
     return TypeAdapter(dict[str, AnyTask]).validate_python(content, strict=False)
 
 
