@@ -5,9 +5,9 @@ Nothing outside of this room asks of what kind a task is: it asks the task.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segtrans.block import Block, Positive
 from segtrans.tasks.parameters import DataParams
@@ -35,8 +35,10 @@ class Task(Block, ABC):
     channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="names of the image channels, in stored order"
     )
-    n_classes: Positive = Field(
-        default=1, description="1 for a sigmoid; more for a softmax, background first"
+    classes: Annotated[dict[str, Annotated[int, Field(ge=1, le=254)]], Field(min_length=1)] = Field(
+        default={"target": 1},
+        description="what masks show, by name, and its value: 1, 2, 3...; of a single class all "
+        "that is not 0",
     )
     architecture: Literal["mnist48", "mnist128", "brats"] = Field(
         description="networks of tables 2 to 9; images have at least 29, 33 or 61 pixels a side"
@@ -49,6 +51,17 @@ class Task(Block, ABC):
     is_augmented: ClassVar[bool]
     has_patients: ClassVar[bool]
     paper_figure: ClassVar[int]
+
+    @model_validator(mode="after")
+    def _counts_classes(self) -> Self:
+        if sorted(self.classes.values()) != list(range(1, len(self.classes) + 1)):
+            raise ValueError(f"classes = {self.classes}: values are 1, 2, 3... without a gap")
+        return self
+
+    @property
+    def n_classes(self) -> int:
+        """1 for a sigmoid output; more for a softmax with the background first."""
+        return 1 if len(self.classes) == 1 else len(self.classes) + 1
 
     def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:
         """Refuse parameters that the task's data could not be made or trained with.

@@ -8,10 +8,11 @@ from pydantic import Field, TypeAdapter
 
 from segtrans.tasks.cluttered_mnist import ClutteredMnist
 from segtrans.tasks.half_slices import HalfSlices
+from segtrans.tasks.image_folder import ImageFolder
 
-AnyTask = Annotated[ClutteredMnist | HalfSlices, Field(discriminator="kind")]
+AnyTask = Annotated[ClutteredMnist | HalfSlices | ImageFolder, Field(discriminator="kind")]
 # The kinds that a task of the user's own may be of.
-OWN_KINDS = (ClutteredMnist,)
+OWN_KINDS = (ClutteredMnist, ImageFolder)
 
 
 def _read_paper_tasks() -> dict[str, AnyTask]:

@@ -268,7 +268,7 @@ def test_data_of_another_task_is_refused(tiny_data, make_cell):
 
 
 def test_data_of_other_classes_than_the_task_has_are_refused(tiny_data, make_cell, monkeypatch):
-    classes = PAPER_TASKS["mnist48_simple"].model_copy(update={"n_classes": 3})
+    classes = PAPER_TASKS["mnist48_simple"].model_copy(update={"classes": {"a": 1, "b": 2}})
     monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", classes)
     with pytest.raises(UserError, match="are 0, 1; task mnist48_simple has the classes 0 to 2"):
         train(make_cell("segmentation_only"), tiny_data)
