@@ -107,7 +107,9 @@ def resolve_cell(
     unused = {key: None for key in ("digits", "unit") if key not in definition.needs_labels}
     content = {
         "task": task,
-        "own_task": None if task in PAPER_TASKS else definition.model_dump(mode="json"),
+        "own_task": None
+        if task in PAPER_TASKS
+        else definition.as_trained(task).model_dump(mode="json"),
         "method": method,
         "init_seed": init_seed,
         "data_seed": params.data_seed,

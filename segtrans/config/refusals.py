@@ -62,22 +62,28 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
 
 
 def _fields(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields at a place below a model."""
+    models = [model]
     for part in place:
-        if isinstance(part, int):
-            continue  # which of a list's elements
-        field = model.model_fields.get(part)
-        inner = field and _model_in(field.annotation)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
+        fields = [of.model_fields[part] for of in models if part in of.model_fields]
+        if fields:
+            models = _models_in(fields[0].annotation)
+        else:  # the key of a mapping, the number in a list, or which of several models it is
+            models = [of for of in models if part in _kinds_of(of)] or models
+    return list(models[0].model_fields) if models else []
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds: itself, in a list, or null otherwise."""
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field holds: itself, in a list or mapping, one of several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """How a model is told from others of a union."""
+    kind = model.model_fields.get("kind")
+    return get_args(kind.annotation) if kind else ()
 
 
 def _is_number(text: str) -> bool:

@@ -75,6 +75,10 @@ class Task(Block, ABC):
             ValueError: names the keys, their values and what is allowed.
         """
 
+    def as_trained(self, name: str) -> Self:
+        """The task as a run configuration holds it, without what decides the data alone."""
+        return self
+
     @abstractmethod
     def data_mb(self, params: DataParams) -> float | None:
         """Megabytes that the training fold takes, as stored; None where nobody can know yet."""

@@ -1,7 +1,8 @@
 """Pictures of the user's own, in folders that say whether they show the target."""
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -97,6 +98,17 @@ class ImageFolder(Task):
                 "leaves nothing to train on"
             )
         return self
+
+    def as_trained(self, name: str) -> Self:
+        """Images as networks see them, and the networks: all else is at its default."""
+        kept = {"height", "width", "channels", "classes", "architecture", "segmentation_norm"}
+        return type(self)(
+            kind=self.kind, title=name, directory=name, **{key: getattr(self, key) for key in kept}
+        )
+
+    def title_of(self, data: Mapping[str, Any]) -> str:
+        """The title that the data were made with."""
+        return str(data.get("title", self.title))
 
     def data_mb(self, params: DataParams) -> float | None:
         """Nobody knows it before the folder was read."""
