@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from segtrans.atomic import atomic_path
 from segtrans.data.digit_doubts import doubts
 from segtrans.data.walk import walk
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 
 # SHA-256 of MNIST itself, as its mirrors offer it.
@@ -224,8 +225,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _is_mnist(path: Path, name: str) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == MNIST_SHA256.get(f"{name}.gz")
+    return file_sha256(path) == MNIST_SHA256.get(f"{name}.gz")
 
 
 def _read_idx(path: Path, magic: int) -> NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 Beside them lies a list of the SHA-256 of each, and of the scans that they were made from.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from segtrans.atomic import remove_leftovers, temporary_path, write_json
 from segtrans.data.cases import CaseFiles
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 
 _ANOTHER = "give another folder, or move the file away"
@@ -51,7 +51,7 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
             raise UserError(
                 f"{path}: is there already and was not written by `segtrans predict`; {_ANOTHER}"
             )
-        if path.is_symlink() or not path.is_file() or _sha256(path) != written[name]:
+        if path.is_symlink() or not path.is_file() or file_sha256(path) != written[name]:
             raise UserError(f"{path}: was changed since `segtrans predict` wrote it; {_ANOTHER}")
 
 
@@ -74,7 +74,7 @@ def all_or_none(output: Path, files: CaseFiles, names: Sequence[str]) -> Iterato
         is_ours = True
         yield temporary
         content = {
-            "files": {path.name: _sha256(path) for path in sorted(temporary.iterdir())},
+            "files": {path.name: file_sha256(path) for path in sorted(temporary.iterdir())},
             "scans": _hashes(files.sequences.values()),
         }
         write_json(temporary / list_name(files.case_id), content)
@@ -119,9 +119,4 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 
 def _hashes(paths: Iterable[Path]) -> list[str]:
-    return [_sha256(path) for path in paths]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [file_sha256(path) for path in paths]
