@@ -14,6 +14,7 @@ from segtrans.atomic import remove_leftovers, temporary_path, write_json
 from segtrans.data.cases import CaseFiles
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
+from segtrans.places import check_folder
 
 _ANOTHER = "give another folder, or move the file away"
 
@@ -23,8 +24,9 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
 
     Raises:
         UserError: it is the folder of the case's own files, whose names predictions would take, or
-            no folder, or holds a file of one of the names that `segtrans predict` did not write,
-            that was changed since, or that is of another scan with the same id.
+            no folder that can be written to, or holds a file of one of the names that `segtrans
+            predict` did not write, that was changed since, or that is of another scan with the same
+            id.
     """
     inputs = {*files.sequences.values()} | ({files.mask} if files.mask else set())
     if output.resolve() in {path.resolve().parent for path in inputs} | {
@@ -34,10 +36,11 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
             f"{output}: holds the files of case {files.case_id} itself, whose mask is named as a "
             "prediction is; expected another folder for the output"
         )
-    place = next(path for path in (output, *output.absolute().parents) if path.exists())
-    if not place.is_dir():
-        raise UserError(f"{place}: is a file; expected a folder to write to")
-    written, scans = _listed(output / list_name(files.case_id))
+    check_folder(output)
+    listed = output / list_name(files.case_id)
+    if listed.exists() and not listed.is_file():
+        raise UserError(f"{listed}: is no file, and a list of that name is written; {_ANOTHER}")
+    written, scans = _listed(listed)
     if scans and scans != _hashes(files.sequences.values()):
         raise UserError(
             f"{output}: holds the prediction of another scan with the id {files.case_id}; give "

@@ -16,6 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FOUNDATIONS = {
     "errors",
     "atomic",
+    "places",
     "digests",
     "tasks",
     "versions",
