@@ -1,11 +1,11 @@
 """What every verb checks of its paths before it begins."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from segtrans.errors import UserError
 from segtrans.places import check_file, check_folder
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _OUTPUTS = "segtrans.outputs"  # in `meta` of a context
 _MAY_BE_PATHS = ("source", "digits", "cell")  # parameters that take a path or a text
 
@@ -67,7 +68,7 @@ class Verb(TyperCommand):
 class Verbs(typer.Typer):
     """A part of the command line."""
 
-    def command(self, *args: Any, **options: Any) -> Any:
+    def command(self, *args: Any, **options: Any) -> Callable[[_Function], _Function]:
         """Register a function as a `Verb`."""
         return super().command(*args, cls=Verb, **options)
 
