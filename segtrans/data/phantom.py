@@ -5,7 +5,6 @@ kind. They look like scans, they are none: a score on them says nothing about pa
 """
 
 import gzip
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from segtrans.data.phantom_fields import Box
 from segtrans.data.phantom_grades import Grade, grade_of
 from segtrans.data.phantom_tissue import make_tissue
 from segtrans.data.phantom_tumour import draw_tumour, grow, push
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.versions import PHANTOM_VERSION
 
@@ -82,11 +82,8 @@ def write_phantoms(output: Path, *, first: int, last: int, n_patients: int, data
 
 def write_checksums(folder: Path, output: Path) -> None:
     """List the SHA-256 of every file below a folder, as `sha256sum` does."""
-    lines = []
-    for file in sorted(folder.rglob("*.nii.gz")):
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        lines.append(f"{digest}  {file.relative_to(folder)}\n")
+    files = sorted(folder.rglob("*.nii.gz"))
+    lines = [f"{file_sha256(file)}  {file.relative_to(folder)}\n" for file in files]
     write_text(output, "".join(lines))
 
 

@@ -16,6 +16,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FOUNDATIONS = {
     "errors",
     "atomic",
+    "places",
+    "digests",
     "tasks",
     "versions",
     "params",
