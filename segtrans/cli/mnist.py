@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from segtrans.cli.options import DataSeed, Output, Triple
+from segtrans.cli.verb import Verbs
+from segtrans.places import check_folder
 
-verbs = typer.Typer()
+verbs = Verbs()
 
 
 @verbs.command()
@@ -25,6 +27,7 @@ def digits(
     from segtrans.sources.cluttered_mnist.mnist_files import fetch_mnist
 
     if source == "download":
+        check_folder(downloads)
         fetch_mnist(downloads)
         source = str(downloads)
     save_digits(load_digits(source), output)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from segtrans.cli.places import file_to_write
+from segtrans.cli.verb import file_to_write
 from segtrans.errors import UserError
 
 

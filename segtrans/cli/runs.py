@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from segtrans.cli.options import Data, Output, ParamFiles, Runs, Threshold, Variant, finite
-from segtrans.cli.places import file_to_write, folder_to_write
+from segtrans.cli.verb import Verbs, file_to_write, folder_to_write
+from segtrans.places import check_folder
 
-verbs = typer.Typer()
+verbs = Verbs()
 
 
 @verbs.command()
@@ -111,6 +112,8 @@ def evaluate(
     threshold: Threshold = 0.5,
 ) -> None:
     """Score a run on the validation and test folds, and draw examples of it."""
+    if run.is_dir():  # else it is no run, which is said when it is read
+        check_folder(run)
     from segtrans.figures.panels import write_panel
     from segtrans.score.evaluate import score_run
 

@@ -86,44 +86,44 @@ class _Untyped(yaml.BaseLoader):
 
 class _Reader:
     def __init__(self, origin: str, has_lines: bool) -> None:
-        self.origin, self.has_lines = origin, has_lines
-        self.n_nodes = 0
+        self._origin, self._has_lines = origin, has_lines
+        self._n_nodes = 0
 
     def value(self, node: yaml.Node) -> Any:
-        self.n_nodes += 1
-        if self.n_nodes > _MAX_NODES:
-            self.refuse(node, f"more than {_MAX_NODES:,} values; parameters are a few hundred")
+        self._n_nodes += 1
+        if self._n_nodes > _MAX_NODES:
+            self._refuse(node, f"more than {_MAX_NODES:,} values; parameters are a few hundred")
         if node.tag != _Untyped.DEFAULT_SCALAR_TAG:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            self.refuse(node, f"the tag {tag}: leave it out")
+            self._refuse(node, f"the tag {tag}: leave it out")
         if isinstance(node, yaml.MappingNode):
-            return self.mapping(node)
+            return self._mapping(node)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(element) for element in node.value]
-        return node.value if getattr(node, "style", None) else self.plain(node)
+        return node.value if getattr(node, "style", None) else self._plain(node)
 
-    def mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         content: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
             key = self.value(key_node)
             if not isinstance(key, str):
                 shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else key
-                self.refuse(key_node, f"the key {shown!s:.40}: a key is text; put it in quotes")
+                self._refuse(key_node, f"the key {shown!s:.40}: a key is text; put it in quotes")
             if key in content:
-                place = f" (first in line {lines[key]})" if self.has_lines else ""
-                self.refuse(key_node, f"the key {key} stands there twice{place}; keep one")
+                place = f" (first in line {lines[key]})" if self._has_lines else ""
+                self._refuse(key_node, f"the key {key} stands there twice{place}; keep one")
             lines[key] = key_node.start_mark.line + 1
             content[key] = self.value(value_node)
         return content
 
-    def plain(self, node: yaml.Node) -> str | int | float | bool | None:
+    def _plain(self, node: yaml.Node) -> str | int | float | bool | None:
         """A value without quotes, by the core schema of YAML 1.2."""
         text: str = node.value
         for what, pattern in _AMBIGUOUS.items():
             if pattern.fullmatch(text):
                 advice = "true or false" if what == "a boolean" else "a plain number"
-                self.refuse(
+                self._refuse(
                     node, f"{text} is {what} to some readers; write {advice}, or text in quotes"
                 )
         if text in _NULLS:
@@ -135,11 +135,11 @@ class _Reader:
                 return int(text, 0)
             value = float(text) if _FLOAT.fullmatch(text) else None
         except ValueError:
-            self.refuse(node, f"{text:.20}...: {len(text):,} digits are no number to compute with")
+            self._refuse(node, f"{text:.20}...: {len(text):,} digits are no number to compute with")
         if _NOT_FINITE.fullmatch(text) or (value is not None and not math.isfinite(value)):
-            self.refuse(node, f"{text}: expected a finite number")
+            self._refuse(node, f"{text}: expected a finite number")
         return text if value is None else value
 
-    def refuse(self, node: yaml.Node, problem: str) -> NoReturn:
-        line = f", line {node.start_mark.line + 1}" if self.has_lines else ""
-        raise UserError(f"{self.origin}{line}: {problem}")
+    def _refuse(self, node: yaml.Node, problem: str) -> NoReturn:
+        line = f", line {node.start_mark.line + 1}" if self._has_lines else ""
+        raise UserError(f"{self._origin}{line}: {problem}")

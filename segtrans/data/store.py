@@ -9,7 +9,6 @@ value a sample, (N,); text is stored as bytes of a fixed length and read as text
 file: schema_version, task, channels, labels, parameters, source, source_sha256, data_seed.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -35,6 +34,7 @@ from segtrans.data.values import (
     check_name,
     check_scale,
 )
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 
 FOLDS = ("train", "valid", "test")
@@ -187,8 +187,7 @@ class Store:
     def sha256(self) -> str:
         """SHA-256 of the file, in hexadecimal."""
         if self._sha256 is None:
-            with self.path.open("rb") as file:
-                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            self._sha256 = file_sha256(self.path)
         return self._sha256
 
     def _read(

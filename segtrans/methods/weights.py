@@ -1,6 +1,5 @@
 """Build a method from its cell, and its weights on disk."""
 
-import hashlib
 import importlib
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from segtrans.atomic import atomic_path
 from segtrans.config.catalogue import METHODS
 from segtrans.config.cells import Cell
 from segtrans.config.runs import Run
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
 
@@ -41,7 +41,7 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> str:
     try:
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, metadata={"cell": cell.to_json()})
-            return _sha256(temporary)
+            return file_sha256(temporary)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{path}: cannot be written ({error}); nothing was left half-written; free space there "
@@ -68,7 +68,7 @@ def load_method(run: Run, *, which: Literal["best", "last"]) -> Method:
             f"proves that {path.name} is undamaged; train again to be sure",
             file=sys.stderr,
         )
-    elif (found := _sha256(path)) != expected[which]:
+    elif (found := file_sha256(path)) != expected[which]:
         raise UserError(
             f"{path}: damaged, or of another training: its SHA-256 is {found:.12}..., that in "
             f"run.json is {expected[which]:.12}...; train the run again (from its checkpoint that "
@@ -98,8 +98,3 @@ def load_weights(path: Path, method: Method) -> None:
                 f"{tuple(tensors[name].shape)}, expected {tuple(tensor.shape)}"
             )
     method.load_state_dict(tensors)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

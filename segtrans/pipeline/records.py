@@ -20,6 +20,7 @@ from snakemake.persistence.file import FilePersistence
 
 from segtrans.atomic import write_json
 from segtrans.config.refusals import validate
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 
 METADATA = Path(".snakemake/metadata")
@@ -82,7 +83,7 @@ def check_records(
             entry = entries.get(name)
             made = MetadataRecord.model_validate(entry.record) if entry else None
             if record is None or not _is_untouched(path, record):
-                if entry is None or _sha256(path) != entry.sha256:
+                if entry is None or _content(path) != entry.sha256:
                     of_folder.append(name)
                     snakemake._write_record(name, _UNKNOWN)
                     continue
@@ -129,7 +130,7 @@ def save_records(folder: Path, is_output: Callable[[str], bool]) -> None:
             continue
         content = record.model_dump()
         if str(path) not in entries or entries[str(path)].record != content:
-            entries[str(path)] = _Entry(sha256=_sha256(path), record=content)
+            entries[str(path)] = _Entry(sha256=_content(path), record=content)
     for name in _recorded():
         if _is_below(name, folder) and not _exists(name) and is_output(name):
             record = _record(snakemake, Path(name))
@@ -225,11 +226,10 @@ def _mtime(path: Path) -> float:
     return _time_file(path).stat().st_mtime
 
 
-def _sha256(path: Path) -> str:
-    """Of a file's bytes, or of the names and bytes of a folder's files."""
+def _content(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and bytes of a folder's files."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != _TIMESTAMP)
-    facts = [(str(file.relative_to(path)), _sha256(file)) for file in files]
+    facts = [(str(file.relative_to(path)), file_sha256(file)) for file in files]
     return hashlib.sha256(repr(facts).encode()).hexdigest()

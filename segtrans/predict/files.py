@@ -3,7 +3,6 @@
 Beside them lies a list of the SHA-256 of each, and of the scans that they were made from.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segtrans.atomic import remove_leftovers, temporary_path, write_json
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
+from segtrans.places import check_folder
 from segtrans.sources.scans.cases import CaseFiles
 
 _ANOTHER = "give another folder, or move the file away"
@@ -23,8 +24,9 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
 
     Raises:
         UserError: it is the folder of the case's own files, whose names predictions would take, or
-            no folder, or holds a file of one of the names that `segtrans predict` did not write,
-            that was changed since, or that is of another scan with the same id.
+            no folder that can be written to, or holds a file of one of the names that `segtrans
+            predict` did not write, that was changed since, or that is of another scan with the same
+            id.
     """
     inputs = {*files.sequences.values()} | ({files.mask} if files.mask else set())
     if output.resolve() in {path.resolve().parent for path in inputs} | {
@@ -34,10 +36,11 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
             f"{output}: holds the files of case {files.case_id} itself, whose mask is named as a "
             "prediction is; expected another folder for the output"
         )
-    place = next(path for path in (output, *output.absolute().parents) if path.exists())
-    if not place.is_dir():
-        raise UserError(f"{place}: is a file; expected a folder to write to")
-    written, scans = _listed(output / list_name(files.case_id))
+    check_folder(output)
+    listed = output / list_name(files.case_id)
+    if listed.exists() and not listed.is_file():
+        raise UserError(f"{listed}: is no file, and a list of that name is written; {_ANOTHER}")
+    written, scans = _listed(listed)
     if scans and scans != _hashes(files.sequences.values()):
         raise UserError(
             f"{output}: holds the prediction of another scan with the id {files.case_id}; give "
@@ -51,7 +54,7 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
             raise UserError(
                 f"{path}: is there already and was not written by `segtrans predict`; {_ANOTHER}"
             )
-        if path.is_symlink() or not path.is_file() or _sha256(path) != written[name]:
+        if path.is_symlink() or not path.is_file() or file_sha256(path) != written[name]:
             raise UserError(f"{path}: was changed since `segtrans predict` wrote it; {_ANOTHER}")
 
 
@@ -74,7 +77,7 @@ def all_or_none(output: Path, files: CaseFiles, names: Sequence[str]) -> Iterato
         is_ours = True
         yield temporary
         content = {
-            "files": {path.name: _sha256(path) for path in sorted(temporary.iterdir())},
+            "files": {path.name: file_sha256(path) for path in sorted(temporary.iterdir())},
             "scans": _hashes(files.sequences.values()),
         }
         write_json(temporary / list_name(files.case_id), content)
@@ -119,9 +122,4 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 
 def _hashes(paths: Iterable[Path]) -> list[str]:
-    return [_sha256(path) for path in paths]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [file_sha256(path) for path in paths]

@@ -74,15 +74,11 @@ def predict_case(
         The files written; beside them lies the list of `segtrans.predict.files`.
 
     Raises:
-        UserError: the run is of another task or damaged, the case is bad, or the output is the
-            case's own folder or holds files of these names that this command did not write;
-            nothing is left in the output then.
+        UserError: the run is of another task or damaged, the case is bad, or the output lies in the
+            run folder, is the case's own folder or holds files of these names that this command did
+            not write; nothing is left in the output then.
     """
-    run = read_run(run_folder)
-    if not run.cell.definition.has_patients:
-        raise UserError(
-            f"{run_folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
-        )
+    run = _run_of_patients(run_folder, output)
     prepared = _preparation(run)
     found = find_case(case_path)
     names = _file_names(found.case_id)
@@ -209,6 +205,19 @@ class _Preparation(BaseModel):
     mirror_right: bool
     spacing_mm: tuple[_Size, _Size, _Size] | None = None
     volume_shape: tuple[_Size, _Size, _Size] | None = None
+
+
+def _run_of_patients(folder: Path, output: Path) -> Run:
+    run = read_run(folder)
+    if not run.cell.definition.has_patients:
+        raise UserError(
+            f"{folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
+        )
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{output}: lies in the run folder {folder}; expected another folder for the output"
+        )
+    return run
 
 
 def _preparation(run: Run) -> _Preparation:

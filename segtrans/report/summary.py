@@ -15,15 +15,17 @@ def print_summary(results: Path) -> None:
         results: output folder of a scale, such as results/laptop.
 
     Raises:
-        UserError: the folder holds no table, or a damaged one.
+        UserError: the folder holds no table, or a damaged one; the error says what the path is
+            instead, and where tables are.
     """
     table, dice = results / "table.md", results / "dice.json"
     try:
         text = table.read_text(encoding="utf-8")
         chosen = parse_object(dice.read_text(encoding="utf-8"), origin=str(dice))
     except OSError as error:
+        found = _what_is_there(results)
         raise UserError(
-            f"{error.filename}: no finished table here ({error.strerror}); run it first"
+            f"{error.filename}: no finished table here ({error.strerror}); {found}"
         ) from error
     print(text)
     print(f"Table:   {table}, {table.with_suffix('.csv')}")
@@ -39,3 +41,22 @@ def print_summary(results: Path) -> None:
         print(line)
     if untracked := untracked_line(results / task / "tracked.json" for task in tasks):
         print(untracked)
+
+
+def _what_is_there(results: Path) -> str:
+    """What a path is that is no finished scale, and what to give instead."""
+    above = (*results.parents, *results.absolute().parents)
+    if scale := next(filter(_is_finished, above), None):
+        return f"{results} lies in the finished scale {scale}: give {scale}"
+    is_folder = results.is_dir()
+    folder = results if is_folder else results.parent
+    if scales := sorted(filter(_is_finished, (*folder.glob("*"), *folder.glob("*/*")))):
+        one = "give it" if len(scales) == 1 else "give one of them"
+        return f"{'it' if is_folder else folder} holds {', '.join(map(str, scales))}: {one}"
+    if n_runs := len(list(results.glob("*/*/seed*/run.json"))):
+        return f"it holds {n_runs} trained runs of a scale that is not finished; run it to its end"
+    return "nor is one below or above; run a scale first, and give its results"
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "table.md").is_file() and (folder / "dice.json").is_file()

@@ -3,13 +3,13 @@
 Everything here may raise what MLflow raises; callers wrap it in `failures_warn`.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from segtrans.digests import file_sha256
 from segtrans.tracking.store import artifact_location, mlflow_command, patient_requests
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class MlflowRun:
     def log_files(self, files: Iterable[Path]) -> None:
         """Upload the files whose bytes are not there yet."""
         held = json.loads(self._run.data.tags.get(_ARTEFACTS_TAG, "{}"))
-        hashes = {file.name: _sha256(file) for file in files}
+        hashes = {file.name: file_sha256(file) for file in files}
         changed = [file for file in files if held.get(file.name) != hashes[file.name]]
         if not changed:
             return
@@ -210,8 +210,3 @@ def _points(record: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
 
 def _is_curve(key: str) -> bool:
     return key.partition("/")[0] in _CURVES
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

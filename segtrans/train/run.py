@@ -1,6 +1,5 @@
 """Train one cell from its data file to its run folder."""
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ from segtrans.data.patients import check_patients
 from segtrans.data.store import Store
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
+from segtrans.places import check_folder
 from segtrans.tracking import RunDescription, RunTracker, describe_run
 from segtrans.train.commit import checked_out_commit
 from segtrans.train.hardware.arena import keep_freed_memory
@@ -65,7 +65,7 @@ def train_cell(
             shared among the devices, or a term of the objective became NaN.
     """
     for folder in (folders := (output, checkpoints)):
-        _check_writable(folder)
+        check_folder(folder)
     torch.set_num_threads(n_threads)
     keep_freed_memory()
     with claimed_world(checkpoints, n_gpus) as devices:
@@ -231,13 +231,6 @@ def _session(device: str, iteration: int) -> dict[str, Any]:
             **{name: version(name) for name in _PACKAGES},
         },
     }
-
-
-def _check_writable(folder: Path) -> None:
-    """Before hours of training, not after."""
-    ancestor = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
-        raise UserError(f"{folder}: cannot be written below {ancestor}; choose another folder")
 
 
 def _write_outputs(

@@ -183,8 +183,14 @@ def test_the_folder_of_the_case_is_no_output_and_an_experts_mask_is_kept(tmp_pat
             predict_case(run, scan, output, threshold=0.5)
     with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: is there already and was not written"):
         predict_case(run, scan, elsewhere, threshold=0.5)
-    with pytest.raises(UserError, match=r"scan_t1\.nii\.gz: is a file; expected a folder"):
+    with pytest.raises(UserError, match=r"scan_t1\.nii\.gz is a file, not a folder"):
         predict_case(run, scan, scan / "scan_t1.nii.gz", threshold=0.5)
+    for output in (run, run / "predictions"):
+        with pytest.raises(UserError, match=f"{output}: lies in the run folder {run}"):
+            predict_case(run, scan, output, threshold=0.5)
+    (tmp_path / "out/scan_prediction.json").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"scan_prediction\.json: is no file"):
+        predict_case(run, scan, tmp_path / "out", threshold=0.5)
     assert (contents(scan), contents(elsewhere)) == before
 
 

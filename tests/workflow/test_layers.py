@@ -1,13 +1,12 @@
 """Parameters as Snakemake's command line gives them, by the real rules and a stand-in command."""
 
 import json
-import os
 import re
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import pytest
+
+from tests.workflow import plans
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["scale=mine", "methods=[autoencoder]", "init_seeds=[0]"]
@@ -17,20 +16,9 @@ SMALL = ["scale=mine", "methods=[autoencoder]", "init_seeds=[0]"]
 def snakemake(tmp_path, copy_project, interpreter):
     """A function that runs Snakemake in a project of its own."""
     folder = copy_project(tmp_path / "project")
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]]),
-        "SEGTRANS_GPUS": "",
-    }
 
     def snakemake(*arguments):
-        return subprocess.run(
-            [interpreter, "-m", "snakemake", "--cores", "2", *arguments],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return plans.snakemake(interpreter, folder, *arguments)
 
     snakemake.folder = folder
     return snakemake

@@ -1,11 +1,11 @@
 """A tracking server that is down while the pipeline runs: no failure, and tried again later."""
 
 import json
-import os
 import re
-import subprocess
 
 import pytest
+
+from tests.workflow import plans
 
 LOST = """
 if verb == "track" and pathlib.Path("server_is_down").exists():
@@ -14,21 +14,14 @@ if verb == "track" and pathlib.Path("server_is_down").exists():
 
 
 @pytest.fixture
-def snakemake(tmp_path, copy_project, interpreter_with, search_path):
+def snakemake(tmp_path, copy_project, interpreter_with):
     """A function that runs Snakemake, with or without a server, in a project of its own."""
     project, interpreter = copy_project(tmp_path / "project"), interpreter_with(after=LOST)
 
     def snakemake(*arguments, server):
         marker = project / "server_is_down"
         marker.unlink(missing_ok=True) if server else marker.touch()
-        answer = subprocess.run(
-            [interpreter, "-m", "snakemake", "--cores", "2", *arguments],
-            cwd=project,
-            env=os.environ | {"PYTHONPATH": search_path, "SEGTRANS_GPUS": ""},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        answer = plans.snakemake(interpreter, project, *arguments)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout + answer.stderr
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
 from segtrans.data.store import DOMAINS
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import Domains, HalfSliceRules, make_half_slices
 from segtrans.sources.scans.cases import CaseFiles
@@ -142,10 +143,7 @@ def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -
 
 
 def _sha256(files: Iterable[Path | None]) -> str:
-    hashes = []
-    for path in sorted(file for file in files if file is not None):
-        with path.open("rb") as file:
-            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    hashes = [file_sha256(path) for path in sorted(file for file in files if file is not None)]
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 

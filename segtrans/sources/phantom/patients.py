@@ -5,7 +5,6 @@ kind. They look like scans, they are none: a score on them says nothing about pa
 """
 
 import gzip
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from segtrans.atomic import atomic_path, write_text
 from segtrans.config.versions import PHANTOM_VERSION
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.phantom.anatomy import (
     GRID,
@@ -82,11 +82,8 @@ def write_phantoms(output: Path, *, first: int, last: int, n_patients: int, data
 
 def write_checksums(folder: Path, output: Path) -> None:
     """List the SHA-256 of every file below a folder, as `sha256sum` does."""
-    lines = []
-    for file in sorted(folder.rglob("*.nii.gz")):
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        lines.append(f"{digest}  {file.relative_to(folder)}\n")
+    files = sorted(folder.rglob("*.nii.gz"))
+    lines = [f"{file_sha256(file)}  {file.relative_to(folder)}\n" for file in files]
     write_text(output, "".join(lines))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.scans.cases import CaseFiles
 
@@ -28,9 +29,9 @@ def check_distinct(cases: Sequence[CaseFiles]) -> None:
         UserError: one line that names both files, or a file cannot be read.
     """
     files = [(case.case_id, path) for case in cases for path in set(case.sequences.values())]
-    for step in (_size, _middle, _sha256):
+    for step in (_size, _middle, file_sha256):
         files = [file for group in _alike(files, step) for file in group]
-    for group in _alike(files, _sha256):
+    for group in _alike(files, file_sha256):
         (first, path), (second, other) = sorted({case: (case, p) for case, p in group}.values())[:2]
         raise UserError(
             f"{path} and {other}: the same scan under two ids, {first} and {second} (equal "
@@ -111,8 +112,3 @@ def _middle(path: Path) -> object:
     with path.open("rb") as file:
         file.seek(max(0, (size - _SAMPLE_BYTES) // 2))
         return size, hashlib.sha256(file.read(_SAMPLE_BYTES)).digest()
-
-
-def _sha256(path: Path) -> object:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

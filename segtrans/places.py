@@ -1,38 +1,44 @@
-"""Where a verb may write: checked before it begins, not after its work is done."""
+"""Where something can be written: asked before the work begins, not after it is done."""
 
 import os
+import tempfile
 from pathlib import Path
 
+from segtrans.atomic import temporary_path
 from segtrans.errors import UserError
 
 
-def file_to_write(path: Path | None) -> Path | None:
-    """Check that a file can be written: for an option, which it is returned to unchanged.
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be written.
 
     Raises:
         UserError: it has no name, is a folder, or is no plain file, which a rename would replace;
-            or its folder can neither be written to nor made.
+            its name is too long; or its folder can neither be written to nor made.
     """
-    if path is None:
-        return None
     if not path.name:
         raise UserError(f"{path}: a folder; give the name of the file to write in it")
     _check_folder(path.parent, of=path)
     if path.is_dir():
         raise UserError(f"{path}: a folder; give the name of the file to write in it")
+    try:
+        temporary_path(path, os.getpid()).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # its name is longer than that of the file
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); choose another name"
+        ) from error
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: a device or pipe, not a file; choose another place")
-    return path
 
 
-def folder_to_write(path: Path) -> Path:
-    """The same of a folder, which may be there or be made.
+def check_folder(path: Path) -> None:
+    """Refuse a folder that cannot be written to; it may be there or be made.
 
     Raises:
         UserError: it is a file, or can neither be written to nor made.
     """
     _check_folder(path, of=path)
-    return path
 
 
 def _check_folder(folder: Path, *, of: Path) -> None:
@@ -51,6 +57,16 @@ def _check_folder(folder: Path, *, of: Path) -> None:
             ) from error
         if not place.is_dir():
             raise UserError(f"{of}: {place} is a file, not a folder; choose another place")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise UserError(f"{of}: no permission to write in {place}; choose another place")
+        _check_takes_files(place, of=of)
         return
+
+
+def _check_takes_files(folder: Path, *, of: Path) -> None:
+    """By writing one that has no name: its rights alone do not tell, nor to whom they apply."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{of}: nothing can be written in {folder} ({error.strerror}); choose another place"
+        ) from error
