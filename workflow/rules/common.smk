@@ -17,11 +17,11 @@ from segtrans.config.versions import (
     SPLIT_VERSION,
     STORE_VERSION,
 )
-from segtrans.data.walk import walk
 from segtrans.errors import UserError
 from segtrans.pipeline.ownership import claim_directory, sign_lock
 from segtrans.pipeline.preflight import read_scale
 from segtrans.pipeline.records import RECORDS, check_records, save_records
+from segtrans.sources.cluttered_mnist.idx import idx_files
 from segtrans.sources.cluttered_mnist.preflight import MNIST_FOLDER
 from segtrans.sources.scans.cases import source_files
 from segtrans.tracking import is_whole, untracked_line
@@ -170,11 +170,7 @@ def get_idx_files(wildcards):
     """The user's own IDX files: other digits make other data."""
     folder = PARAMS.digits.directory if PARAMS.digits.source == "directory" else None
     try:
-        return (
-            [str(path) for path in walk(Path(folder)) if "ubyte" in path.name]
-            if folder
-            else []
-        )
+        return [str(path) for path in idx_files(Path(folder))] if folder else []
     except UserError:
         return []  # the job says it in one line
 
