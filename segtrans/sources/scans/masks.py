@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.sources.scans.case_names import BRATS_2023, MSD
+from segtrans.sources.scans.case_names import BRATS_2023, MSD, MSD_LABELS
 
 CLASSES = (0, 1, 2, 3)
 _BRATS_LABELS = {1: 1, 2: 2, 3: 3, 4: 3}
-_MSD_LABELS = {1: 2, 2: 1, 3: 3}
 _ROUNDING = 1e-3
 _N_LABELS = 256
 _EXPECTED = (
@@ -71,7 +70,7 @@ def classes_of(
         UserError: a label is unknown, or it may mean several things.
     """
     found = _labels(stored)
-    known = _MSD_LABELS if layout == MSD else _BRATS_LABELS
+    known = MSD_LABELS if layout == MSD else _BRATS_LABELS
     if label_classes is not None:
         known = dict(enumerate(label_classes, start=1))
     labels = sorted({round(value) for value in found if abs(value - round(value)) <= _ROUNDING})
