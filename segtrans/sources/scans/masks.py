@@ -3,7 +3,7 @@
 Classes are 1 necrotic or non-enhancing core, 2 oedema, 3 enhancing; 0 is no lesion.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,27 @@ def classes_of(
     if label_classes is not None:
         return mask, f"1 to {len(known)} as classes {','.join(map(str, label_classes))}"
     return mask, _convention(layout, labels)
+
+
+def describe_labels(of_case: Mapping[str, str | None]) -> str:
+    """A clause on which labels the masks had, and which case had which where they differ.
+
+    Args:
+        of_case: what `classes_of` says, by case id.
+    """
+    cases: dict[str, list[str]] = {}
+    for case_id, labels in of_case.items():
+        if labels is not None:
+            cases.setdefault(labels, []).append(case_id)
+    if not cases:
+        return "no label above 2 in any mask"
+    if len(cases) == 1:
+        return f"labels {next(iter(cases))}"
+    named = (
+        f"{labels} ({ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''})"
+        for labels, ids in sorted(cases.items())
+    )
+    return f"labels {' and '.join(named)}"
 
 
 def _labels(stored: NDArray[Any]) -> list[float]:
