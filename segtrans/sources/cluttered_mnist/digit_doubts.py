@@ -49,11 +49,13 @@ def doubts(
 
 def _border(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
-    return np.mean([edge.mean(axis=1) for edge in edges], axis=0)
+    mean: NDArray[np.float64] = np.mean([edge.mean(axis=1) for edge in edges], axis=0)
+    return mean
 
 
 def _centre(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return np.mean(images[:, 7:21, 7:21], axis=(1, 2))
+    mean: NDArray[np.float64] = np.mean(images[:, 7:21, 7:21], axis=(1, 2))
+    return mean
 
 
 def _turn(

@@ -108,10 +108,10 @@ def check_fingerprints(patients: Sequence[Mapping[str, Any]]) -> None:
         value = patient.get("mask_fingerprint")
         if value is None:
             continue
-        other = masks.setdefault(value, patient)
-        if other["patient"] != patient["patient"]:
+        owner = masks.setdefault(value, patient)
+        if owner["patient"] != patient["patient"]:
             raise UserError(
-                f"{other['case_id']} (fold {other['fold']}) and {patient['case_id']} (fold "
+                f"{owner['case_id']} (fold {owner['fold']}) and {patient['case_id']} (fold "
                 f"{patient['fold']}): the same mask, voxel by voxel, of two patients; mend the one "
                 "that was copied by mistake, or name them one patient's in dataset.csv"
             )

@@ -117,12 +117,7 @@ def read_case(
     voxel_mm3 = math.prod(geometries[SEQUENCES[0]].spacing_mm)
     _check_background(volumes, files.case_id, notes, voxel_mm3=voxel_mm3)
     sequences = {name: geometries[name].to_lps(volume) for name, volume in volumes.items()}
-    for pair in combinations(prints := fingerprints(sequences), 2):
-        if prints[pair[0]] == prints[pair[1]]:
-            note = (
-                "hold the same intensities; expected two sequences: was a file copied by mistake?"
-            )
-            notes.setdefault(note, []).extend(pair)
+    _note_copies(sequences, notes)
     mask, convention = None, None
     if with_mask:
         mask, convention = _read_mask(files, geometries[SEQUENCES[0]], label_classes, notes)
@@ -131,6 +126,13 @@ def read_case(
     for note in said:
         print(f"segtrans: warning: {files.case_id}: {note}", file=sys.stderr)
     return Case(files, sequences, mask, convention, geometries, said)
+
+
+def _note_copies(sequences: Mapping[str, NDArray[Any]], notes: dict[str, list[str]]) -> None:
+    note = "hold the same intensities; expected two sequences: was a file copied by mistake?"
+    for pair in combinations(prints := fingerprints(sequences), 2):
+        if prints[pair[0]] == prints[pair[1]]:
+            notes.setdefault(note, []).extend(pair)
 
 
 def _geometry(read: Nifti, name: str, path: Path, notes: dict[str, list[str]]) -> Geometry:
@@ -269,8 +271,8 @@ def _check_lesion(
 ) -> None:
     """Refuse a lesion that lies elsewhere than in the brain, or is the brain itself."""
     brain = np.logical_or.reduce([volume != 0 for volume in sequences.values()])
-    n_lesion, n_inside = np.count_nonzero(lesion), np.count_nonzero(lesion & brain)
-    share = (n_lesion - n_inside) / max(1, n_lesion)
+    n_lesion, n_inside = int(np.count_nonzero(lesion)), int(np.count_nonzero(lesion & brain))
+    share = (n_lesion - n_inside) / n_lesion if n_lesion else 0.0
     said = f"{share:.0%} of the lesion of case {files.case_id} lies outside the brain"
     remedy = "expected the labels of a lesion on the grid of the scan; mend the mask"
     if share > _MOST_OUTSIDE:
