@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.patients import SIDES
 from segtrans.errors import UserError
 from segtrans.sources.scans.masks import check_label_classes
 
-SIDES = ("right", "left")
 # Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
 Z_SCORE_SCALE = 0.2
 _LEAST_SD = 1e-30  # one over it is a number in float32
