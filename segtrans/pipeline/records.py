@@ -71,7 +71,8 @@ def check_records(
         anything is.
     """
     snakemake = FilePersistence(nolock=True)
-    _remove_damaged()
+    folders = list(folders)
+    _remove_damaged(folders, is_output)
     believed: dict[str, MetadataRecord] = {}
     contents: dict[str, str] = {}
     problems = []
@@ -131,7 +132,7 @@ def save_records(folder: Path, is_output: Callable[[str], bool]) -> None:
         content = record.model_dump()
         if str(path) not in entries or entries[str(path)].record != content:
             entries[str(path)] = _Entry(sha256=_content(path), record=content)
-    for name in _recorded():
+    for name, _ in _recorded():
         if _is_below(name, folder) and not _exists(name) and is_output(name):
             record = _record(snakemake, Path(name))
             if record is not None:
@@ -172,19 +173,22 @@ def _exists(name: str) -> bool:
         return False
 
 
-def _recorded() -> Iterator[str]:
-    """Names of all files that Snakemake has a record of; it shares long ones out to folders."""
+def _recorded() -> Iterator[tuple[str, Path]]:
+    """All files that Snakemake has a record of, and where; it shares long names out to folders."""
     for path in sorted(METADATA.rglob("*")):
         if path.is_file():
             parts = path.relative_to(METADATA).parts
             with suppress(ValueError):  # no record's name
-                yield urlsafe_b64decode("".join(part.lstrip("@") for part in parts)).decode()
+                yield urlsafe_b64decode("".join(part.lstrip("@") for part in parts)).decode(), path
 
 
-def _remove_damaged() -> None:
-    """Remove what a kill or a full disk left of a record: Snakemake cannot read all of that."""
-    for path in METADATA.rglob("*"):
-        if path.is_file():
+def _remove_damaged(folders: list[Path], is_output: Callable[[str], bool]) -> None:
+    """Remove what a kill or a full disk left of a record: Snakemake cannot read all of that.
+
+    Of other scales' files none: a living Snakemake may be writing there.
+    """
+    for name, path in _recorded():
+        if is_output(name) or any(_is_below(name, folder) for folder in folders):
             try:
                 MetadataRecord.model_validate(json.loads(path.read_bytes()))
             except (ValueError, RecursionError):  # ValidationError and UnicodeDecodeError are such

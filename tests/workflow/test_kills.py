@@ -88,7 +88,7 @@ def test_a_lock_of_another_machine_is_left_to_its_user(start, tmp_path):
     wait_for_trainings(tmp_path, process, 1)
     process.kill()
     process.communicate()
-    (tmp_path / ".snakemake/owner").write_text("another-machine")
+    (tmp_path / ".snakemake/owners/laptop").write_text("another-machine")
     refused = start()
     text, _ = refused.communicate(timeout=WAIT_S)
     assert refused.returncode != 0

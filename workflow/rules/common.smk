@@ -19,7 +19,7 @@ from segtrans.config.versions import (
 )
 from segtrans.data.walk import walk
 from segtrans.errors import UserError
-from segtrans.pipeline.ownership import claim_directory, sign_lock
+from segtrans.pipeline.ownership import claim_scale, sign_lock
 from segtrans.pipeline.preflight import read_scale
 from segtrans.pipeline.records import RECORDS, check_records, save_records
 from segtrans.sources.cluttered_mnist.preflight import MNIST_FOLDER
