@@ -87,6 +87,14 @@ def read_run(folder: Path) -> Run:
     return Run(folder=folder, record=record)
 
 
+def is_run_of_another(folder: Path, cell: Cell) -> bool:
+    """Whether a folder holds the run of another cell; of a damaged one that is not known."""
+    try:
+        return read_run(folder).cell != cell
+    except UserError:
+        return False
+
+
 def _run_below(folder: Path) -> Path | None:
     """A run folder below this one, which may be that of a row, a task or a scale."""
     patterns = ("*/run.json", "*/*/run.json", "*/*/*/run.json")

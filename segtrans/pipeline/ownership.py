@@ -48,8 +48,8 @@ def claim_scale(scale: str, folders: Sequence[Path]) -> str | None:
         return "another Snakemake is at work on it"
     except OSError:  # no kernel locks on this file system
         pass
-    if lock := next(_locks(folders), None):
-        return f"{lock} says that another Snakemake is at work on it"
+    if left := next(_locks(folders), None):
+        return f"{left} says that another Snakemake is at work on it"
     return None
 
 

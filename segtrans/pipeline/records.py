@@ -9,7 +9,7 @@ and the SHA-256 of its content, which goes where the files go.
 import hashlib
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -53,7 +53,7 @@ class _Records(BaseModel):
 
 
 def check_records(
-    folders: Iterable[Path], is_output: Callable[[str], bool]
+    folders: Iterable[Path], is_output: Callable[[str], bool], false_params: Mapping[str, str]
 ) -> list[tuple[list[str], str | None]]:
     """Give each output below some folders the record of its content, as Snakemake compares it.
 
@@ -65,6 +65,8 @@ def check_records(
     Args:
         folders: such as results/laptop, relative to the working directory.
         is_output: whether a path is an output of the workflow.
+        false_params: by path, a parameter that the file was not made with, as its content says:
+            a record that has it is none of this file, such as one by `snakemake --touch`.
 
     Returns:
         By folder, the paths that are not believed, and what is wrong with its `records.json`, if
@@ -91,6 +93,10 @@ def check_records(
                 if record != made:
                     record = made
                     snakemake._write_record(name, made)
+            if record and repr(false_params.get(name)) in (record.params or ()):
+                of_folder.append(name)
+                snakemake._write_record(name, _UNKNOWN)
+                continue
             believed[name] = record
             if entry and entry.sha256 and record == made:
                 contents[name] = entry.sha256

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ALIAS = "best"
 _DICE_TAG = "segtrans.valid_dice_soft_pooled"
+_ADVICE = "type hint|input example"
 _PLACE = "model"  # of the model among the run's artefacts
 _PACKAGE = Path(__file__).resolve().parents[1]
 _NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
@@ -166,12 +167,13 @@ def _save_model(run: Run, path: Path) -> None:
 def _without_advice() -> Iterator[None]:
     """Pass over that MLflow would like types or an example of the input: the signature says all.
 
-    MLflow puts a filter of its own before any of ours, so warnings are caught.
+    MLflow puts a filter of its own before ours in places: what comes through is caught.
     """
     with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("ignore", f".*({_ADVICE})", UserWarning)
         yield
     for warning in caught:
-        if not re.search("type hint|input example", str(warning.message)):
+        if not re.search(_ADVICE, str(warning.message)):
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from segtrans.config.runs import read_run
-from segtrans.errors import UserError
 from segtrans.score.significance import FEWEST_SEEDS, paired_differences, t_interval
 
 
