@@ -56,6 +56,9 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
     for which, name in WEIGHTS.items():
         content = Path("run", name).read_bytes()
         assert facts["weights_sha256"][which] == hashlib.sha256(content).hexdigest()
+    for name in ("history.jsonl", "labelled_ids.json"):
+        content = Path("run", name).read_bytes()
+        assert facts["files_sha256"][name] == hashlib.sha256(content).hexdigest()
     assert [session["from_iteration"] for session in facts["sessions"]] == [0]
     assert facts["usage"] == facts["sessions"][0]["usage"]
     assert 100 < facts["usage"]["peak_memory_mb"] < 8000

@@ -249,11 +249,12 @@ def _from_saved(path: Path) -> Digits:
     ) as error:
         raise UserError(
             f"{path}: no file of digits, or a damaged one ({' '.join(str(error).split()):.100}); "
-            "make it again with `segtrans digits`"
+            "delete it and make it again with `segtrans digits`"
         ) from error
     if not is_whole:
         raise UserError(
-            f"{path}: does not match its own hash; make it again with `segtrans digits`"
+            f"{path}: does not match its own hash; delete it and make it again with "
+            "`segtrans digits`"
         )
     return digits
 
