@@ -221,7 +221,7 @@ def test_a_device_that_torch_cannot_use_leaves_the_cpu(tiny_data, make_cell, mon
 @pytest.mark.parametrize("place", ["run", "checkpoints-run"])
 def test_a_folder_that_cannot_be_made_is_refused_before_training(tiny_data, make_cell, place):
     Path(place).write_text("a file")
-    with pytest.raises(UserError, match=f"{place}: cannot be written"):
+    with pytest.raises(UserError, match=f"{place} is a file, not a folder"):
         train(make_cell("autoencoder"), tiny_data)
     assert Path(place).read_text() == "a file"
 
