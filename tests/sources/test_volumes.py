@@ -449,7 +449,7 @@ def test_a_lesion_outside_the_brain_is_refused_or_said(tmp_path, capsys):
         ({"background": 0, "tumour": 1}, None),
         (
             {"background": 0, "necrotic core": 1, "edema": 2, "enhancing": 3},
-            r"names the labels 1 necrotic core, 2 edema; .*label_classes, in .* --rules: \[1, 2, 3\]$",
+            r"names the labels 1 necrotic core, 2 edema; .*label_classes.* --rules: \[1, 2, 3\]$",
         ),
         ({"0": "background", "3": "resection cavity"}, r"labels 3 resection cavity;.*--rules$"),
         ({"1": []}, None),
