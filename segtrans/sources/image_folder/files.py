@@ -25,7 +25,7 @@ _BITS_AT = 24  # of a PNG: bits of each channel
 _EXIF = (b"eXIf", b"Raw profile type")  # chunks of a PNG
 _ORIENTATION = 0x0112
 _LOSSY = ("JPEG", "MPO", "WEBP")
-_FORMATS = ("PNG", "BMP", "DIB", *_LOSSY)
+_FORMATS = ("PNG", "BMP", "JPEG", "WEBP")
 _FOREIGN = ("CMYK", "LAB", "YCbCr", "HSV")
 _MAX_CHANNELS = 64  # of an array; more is a stack of images
 

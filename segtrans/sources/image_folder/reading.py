@@ -134,8 +134,8 @@ def _channels_of(picture: Picture) -> NDArray[Any]:
     pixels = picture.pixels
     if picture.palette is not None:
         used = picture.palette[: int(pixels.max()) + 1]
-        pixels = picture.palette[pixels]
-        pixels = pixels[..., 0] if bool((used == used[:, :1]).all()) else pixels
+        is_grey = bool((used == used[:, :1]).all())
+        pixels = (picture.palette[:, 0] if is_grey else picture.palette)[pixels]
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
     return pixels[..., None] if pixels.ndim == 2 else pixels
