@@ -56,4 +56,5 @@ def check(
 
         contact_sheet(some_pictures(checked.facts, task), sheet)
     if checked.faults:
-        raise UserErrors([*checked.faults, f"{folder}: faults as above: {len(checked.faults)}"])
+        n = len(checked.faults)
+        raise UserErrors([*checked.faults, f"{folder}: {n} fault{'s' * (n > 1)}"])
