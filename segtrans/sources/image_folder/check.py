@@ -1,6 +1,7 @@
 """Check a folder of pictures as a whole: read every file, and say all that is wrong at once."""
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,8 @@ def check_folder(folder: Path, task: ImageFolder) -> Checked:
 
 def examine_all(items: Sequence[Item], task: ImageFolder) -> list[Facts]:
     """Facts of images, in their order."""
-    with ThreadPoolExecutor(n_processors()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(n_processors()) as pool:
+        warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
         facts = pool.map(lambda item: examine(item, task).facts, items)
         return list(tqdm(facts, total=len(items), unit="picture", disable=None))
 

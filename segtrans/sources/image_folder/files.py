@@ -6,7 +6,6 @@ scikit-image itself reads with.
 """
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,7 @@ def read_picture(path: Path, *, n_channels: int | None = None) -> Picture:
         data = path.read_bytes()
         if not data:
             raise UserError(f"{path}: an empty file; put the picture there again, or remove it")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
-            picture = _read(path, data, n_channels)
+        picture = _read(path, data, n_channels)
     except UserError:
         raise
     except UnidentifiedImageError:

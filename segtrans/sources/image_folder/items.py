@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from segtrans.data.walk import walk_all
@@ -72,7 +73,7 @@ def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey
         UserError: there is no such folder.
     """
     found = walk_all(folder)
-    faults = found.faults + list(_links_out(folder, found.files))
+    faults = found.faults + list(_links_astray(folder, found.files))
     files = [path for path in found.files if path != folder / DEFINITION]
     find = items_by_table if folder / TABLE in files else items_by_folders
     by_names = find(folder, files, n_channels)
@@ -83,12 +84,25 @@ def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey
     return Survey(items, Skipped(tuple(found.hidden), tuple(by_names.others)), faults)
 
 
-def _links_out(folder: Path, files: Sequence[Path]) -> Iterator[str]:
+def _links_astray(folder: Path, files: Sequence[Path]) -> Iterator[str]:
+    """Links out of the folder, and links of folders to others in it; each is named once."""
     inside = os.path.realpath(folder)
+    real_folder = cache(os.path.realpath)
+    said = set()
     for path in files:
-        real = os.path.realpath(path)
+        real = real_folder(path.parent)
+        link, problem = path, None
+        if real != os.path.normpath(Path(inside, path.parent.relative_to(folder))):
+            above = [place for place in path.parents if place.is_relative_to(folder)]
+            link = next(place for place in above if place.is_symlink())
+            problem = "a link to another folder of the data set; remove it"
+        elif path.is_symlink():
+            real = os.path.realpath(path)
         if os.path.commonpath([inside, real]) != inside:
-            yield f"{shown(path, folder)}: a link out of the folder, to {real}; put a copy there"
+            problem = f"a link out of the folder, to {real}; put a copy there"
+        if problem and link not in said:
+            said.add(link)
+            yield f"{shown(link, folder)}: {problem}"
 
 
 def _with_groups(found: Sequence[Item], pattern: str | None) -> tuple[list[Item], list[str]]:

@@ -89,8 +89,10 @@ def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: 
 def _take_masks_beside(part: _Part) -> None:
     """Masks that lie beside their images, told by the ending of their names."""
     for images in part.images.values():
-        for name in [name for name in images if unmasked(name) in images]:
-            part.masks[name] += images.pop(name)
+        stems = {channel[0] for name in images if (channel := channel_of(name))}
+        for name in list(images):
+            if (bare := unmasked(name)) is not None and (bare in images or bare in stems):
+                part.masks[name] += images.pop(name)
 
 
 def _spoken_of(mask: str) -> Iterator[str]:

@@ -53,6 +53,7 @@ def test_folders_say_domain_mask_and_fold(tmp_path):
         (("pos/x.png", "neg/y.png", "labels/x_label.png"), "pos/x"),
         (("abnormal/k/x.png", "normal/y.png", "mask/k/x-SEG.png"), "abnormal/k/x"),
         (("sick/x.png", "healthy/y.png", "sick/x_mask.png"), "sick/x"),  # beside its image
+        (("pos/x_0000.png", "neg/y_0000.png", "pos/x_seg.png"), "pos/x"),
         (("present/x.png", "absent/x.png", "masks/present/x.png"), "present/x"),
         (("present/w_mask.png", "absent/x.png", "masks/w_mask.png"), "present/w_mask"),
     ],
@@ -74,6 +75,21 @@ def test_several_files_are_the_channels_of_an_image(tmp_path):
     assert faults_of(tmp_path, channels=("t1", "flair")) == (
         "absent/x: has no file _0001; expected one for each channel",
     )
+
+
+def test_a_folder_that_lies_elsewhere_is_named_once(tmp_path):
+    elsewhere = fill(tmp_path / "elsewhere", "x.png", "y.png")
+    folder = fill(tmp_path / "photos", *LEAST)
+    (folder / "absent/more").symlink_to(elsewhere)
+    (line,) = faults_of(folder)
+    assert line.startswith("absent/more: a link out of the folder, to ")
+    (folder / "absent/more").unlink()
+    (folder / "absent/more").symlink_to("../present/more")
+    fill(folder, "present/more/q.png")
+    assert "absent/more: a link to another folder of the data set; remove it" in faults_of(folder)
+    (folder / "absent/more").unlink()
+    (folder / "absent/b.png").symlink_to("a.png")  # what it holds is compared when it is read
+    assert len(found(folder)[0]) == 4
 
 
 def test_frames_of_a_video_are_no_channels(tmp_path):
@@ -210,6 +226,7 @@ def test_all_faults_of_a_table_are_named_at_once(tmp_path):
         ("", "has the columns of no name; expected a CSV file"),
         ("image;domain\na;b\n", "has the columns image;domain; expected"),
         (HEAD, "has no row"),
+        (HEAD + "\nimg/a, b.png,absent,,,,\n", "row 3: has more values than columns"),
         ("image,domain,patient\n", "unknown column patient; allowed: image, domain, mask"),
     ],
 )
