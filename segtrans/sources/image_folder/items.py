@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from segtrans.data.walk import walk_all
@@ -87,22 +86,16 @@ def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey
 def _links_astray(folder: Path, files: Sequence[Path]) -> Iterator[str]:
     """Links out of the folder, and links of folders to others in it; each is named once."""
     inside = os.path.realpath(folder)
-    real_folder = cache(os.path.realpath)
-    said = set()
-    for path in files:
-        real = real_folder(path.parent)
-        link, problem = path, None
-        if real != os.path.normpath(Path(inside, path.parent.relative_to(folder))):
-            above = [place for place in path.parents if place.is_relative_to(folder)]
-            link = next(place for place in above if place.is_symlink())
-            problem = "a link to another folder of the data set; remove it"
-        elif path.is_symlink():
-            real = os.path.realpath(path)
+    links = dict.fromkeys(path for path in files if path.is_symlink())
+    for place in dict.fromkeys(path.parent for path in files):
+        if os.path.realpath(place) != os.path.normpath(Path(inside, shown(place, folder))):
+            links[next(of for of in (place, *place.parents) if of.is_symlink())] = None
+    for link in links:
+        real = os.path.realpath(link)
         if os.path.commonpath([inside, real]) != inside:
-            problem = f"a link out of the folder, to {real}; put a copy there"
-        if problem and link not in said:
-            said.add(link)
-            yield f"{shown(link, folder)}: {problem}"
+            yield f"{shown(link, folder)}: a link out of the folder, to {real}; put a copy there"
+        elif link.is_dir():
+            yield f"{shown(link, folder)}: a link to another folder of the data set; remove it"
 
 
 def _with_groups(found: Sequence[Item], pattern: str | None) -> tuple[list[Item], list[str]]:
