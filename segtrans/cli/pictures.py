@@ -48,9 +48,9 @@ def check(
     print(f"{folder}: channels {', '.join(task.channels)}; classes {', '.join(task.classes)}")
     for line in (*counts(checked.facts), *notes(checked, folder, task)):
         print(line)
-    for line in describe(find_shortcuts(checked.facts)):
+    for line in describe(find_shortcuts(checked.facts)) if checked.facts else ():
         print(line)
-    if sheet is not None:
+    if sheet is not None and checked.facts:
         from segtrans.figures.contact_sheet import contact_sheet
         from segtrans.sources.image_folder.sheet import some_pictures
 

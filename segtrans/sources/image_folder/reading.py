@@ -183,6 +183,8 @@ def _about(unknown: Sequence[int], found: set[int], task: ImageFolder) -> str:
     expected = ", ".join(f"{value} {name}" for name, value in task.classes.items())
     if len(task.classes) == 1:
         expected = "0 and 1, or 0 and 255"
+        if found - {0, 1, task.ignore} == {_WHITE}:
+            return "values 1 and 255; say ignore: 255 if that is what is not to count, else mend it"
         if len(found - {0}) > _MANY:
             return (
                 f"soft edges, {len(found)} values from {min(found)} to {max(found)}; expected "

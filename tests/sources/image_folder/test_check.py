@@ -122,7 +122,10 @@ def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
     assert (code, errors) == (0, [])
     for words in (
         *("channels grey; classes target", "to be split: 3 present, 1 of them with a mask; 2 abs"),
-        *("test: 1 present, 1 of them with a mask; 1 absent", "24 to 24 rows, 32 to 32 columns"),
+        *(
+            "test: 1 present, 1 of them with a mask; 1 absent",
+            "24 rows, 32 columns, of uint8; each by",
+        ),
         *("passed over: 1 hidden, 1 of .png", "extra/: 1 pictures that are no part"),
         *("alpha was dropped in 1 pictures", "too few images to tell"),
     ):

@@ -211,7 +211,7 @@ BAD_MASKS = {
     "soft.png": (by_pillow(SOFT), {}, "soft edges, 256 values from 0 to 255"),
     "soft.npy": (lambda p: np.save(p, SOFT / 255), {}, "fractions or NaN"),
     "unknown.png": (by_pillow(square(7)), {}, "unknown value 7; expected 0 and 1, or 0 and 255"),
-    "both.png": (by_pillow(np.where(THREE == 2, 255, THREE)), {}, "unknown value 255"),
+    "both.png": (by_pillow(np.where(THREE == 2, 255, THREE)), {}, "values 1 and 255; say ignore"),
     "class.png": (by_pillow(square(3)), {"classes": TWO},
                   "unknown value 3; expected 0 and 1 crack, 2 rust; say ignore: VALUE"),
     "white.png": (by_pillow(square()), {"classes": TWO}, "unknown value 255"),
