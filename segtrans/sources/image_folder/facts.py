@@ -138,5 +138,6 @@ def _classes_in(mask: NDArray[np.uint8] | None) -> tuple[int, ...] | None:
 
 
 def _digest(image: NDArray[Any]) -> str:
-    start = f"{image.dtype.name} {image.shape}".encode()
-    return hashlib.sha256(start + np.ascontiguousarray(image).tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{image.dtype.name} {image.shape}".encode())
+    digest.update(np.ascontiguousarray(image))
+    return digest.hexdigest()
