@@ -139,5 +139,5 @@ def _classes_in(mask: NDArray[np.uint8] | None) -> tuple[int, ...] | None:
 
 def _digest(image: NDArray[Any]) -> str:
     digest = hashlib.sha256(f"{image.dtype.name} {image.shape}".encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
