@@ -21,7 +21,7 @@ from tests.test_cli import segtrans
 
 COMMANDS = typer.main.get_command(cli.app).commands
 WRITES_TO = ("output", "output_csv", "output_md", "output_json", "report", "checkpoints")
-WRITES_TO += ("checksums",)
+WRITES_TO += ("checksums", "sheet")
 FOLDERS = {
     *(("train", "output"), ("train", "checkpoints"), ("predict", "output"), ("figures", "output")),
     *(("phantom", "output"), ("decathlon", "output")),
