@@ -146,7 +146,7 @@ def write_patients(folder, n=4):
             volume[:15] = volume[-15:] = 0
             nib.save(nib.Nifti1Image(volume, AFFINE), case / f"{case.name}_{suffix}.nii.gz")
         mask = np.zeros((240, 240, 6), np.uint8)
-        mask[20:60, 80:120, :3] = 1
+        mask[20:60, 80 : 120 + number, :3] = 1  # of two patients never the same
         nib.save(nib.Nifti1Image(mask, AFFINE), case / f"{case.name}_seg.nii.gz")
     return folder
 
