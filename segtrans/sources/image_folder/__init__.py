@@ -1,0 +1,1 @@
+"""Pictures of the user's own: from a folder to a data set, and back to each picture's own size."""
