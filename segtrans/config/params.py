@@ -36,6 +36,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # without the "-" of "<method>-<
 # Names of other files and folders where those of tasks stand.
 _RESERVED = {"brats_report", "brats_split", "digits", "figures", "half_slices", "phantom"}
 _LABELS_OF_SOME = ("digits", "unit")
+_LABELS_TO_CHOOSE = ("fraction", "per_seed")
 
 
 class Params(Block):
@@ -151,6 +152,8 @@ class Params(Block):
             unused = block == "augmentation" and not any(of.is_augmented for of in definitions)
             if block == "labels" and name in _LABELS_OF_SOME:
                 unused = not any(name in of.needs_labels for of in definitions)
+            if block == "labels" and name in _LABELS_TO_CHOOSE:
+                unused = all(of.has_own_labels for of in definitions)
             if unused:
                 raise ValueError(f"{place}.{key}: of no use to {', '.join(tasks)}; leave it out")
 

@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Unit = Literal["digit", "volume", "half_slice"]
+Unit = Literal["digit", "volume", "half_slice", "image"]
 Fold = Literal["valid", "test"]
 # By the name of the figure; null where a task does not have it.
 Scores = dict[str, Annotated[float, Field(allow_inf_nan=False)] | int | None]

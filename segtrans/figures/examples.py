@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from segtrans.data.images import read_images
 from segtrans.data.store import Store
+from segtrans.data.values import is_target
 from segtrans.figures.image_rows import Row
 
 FOLD = "test"
@@ -68,7 +69,7 @@ def choose_examples(store: Store) -> Examples:
     present = present[: len(absent)].astype(np.int64)
     return Examples(
         x_P=read_images(store, FOLD, "present", present),
-        y=(store.masks(FOLD, present) > 0).astype(np.float32),
+        y=is_target(store.masks(FOLD, present)).astype(np.float32),
         x_A=read_images(store, FOLD, "absent", absent),
         channels=store.header.channels,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segtrans.config.runs import Run
 from segtrans.data.images import read_images
 from segtrans.data.store import Store
+from segtrans.data.values import is_target
 from segtrans.figures.examples import FOLD, Examples
 from segtrans.figures.image_rows import Block, Row, rows_figure
 from segtrans.figures.sequences import HalfSlices, brain_window
@@ -86,7 +87,7 @@ def failures_figure(runs: Sequence[Run], store: Store, failures: Failures, outpu
     """
     x_P = read_images(store, FOLD, "present", failures.present)
     x_A = read_images(store, FOLD, "absent", failures.absent)
-    y = (store.masks(FOLD, failures.present) > 0).astype(np.float32)
+    y = is_target(store.masks(FOLD, failures.present)).astype(np.float32)
     image_row, map_row = _drawers(store, x_P, x_A, y)
     first_runs = list({run.row: run for run in reversed(runs)}.values())[::-1]
     maps = {run.title: _segment(run, x_P, x_A) for run in first_runs}
