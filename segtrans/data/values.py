@@ -72,7 +72,8 @@ def check_masks(
 
 def is_target(masks: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where masks (any shape) show the target, of whatever class; `VOID` is not known to."""
-    return (masks > 0) & (masks != VOID)
+    shows: NDArray[np.bool_] = (masks > 0) & (masks != VOID)
+    return shows
 
 
 def check_images(images: NDArray[Any], *, place: str) -> None:

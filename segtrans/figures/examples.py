@@ -11,7 +11,9 @@ from segtrans.data.values import is_target
 from segtrans.figures.image_rows import Row
 
 FOLD = "test"
+COLOURS = ("red", "green", "blue")
 _N_WITHOUT_CLASSES = 10
+_LEAST_RANGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,11 @@ class Examples:
         return float(min(x.min() for x in both)), float(max(x.max() for x in both))
 
     def rows(self, label: str, x: NDArray[np.float32]) -> list[Row]:
-        """A row per channel of images (n, C, H, W), in the inputs' black and white."""
+        """Images (n, C, H, W) in the inputs' black and white: a row per channel, or in colour."""
+        if self.channels == COLOURS:
+            low, high = self.limits
+            shares = (np.moveaxis(x, 1, -1) - low) / max(high - low, _LEAST_RANGE)
+            return [Row(label, shares.clip(0, 1))]
         return [
             Row(name, x[:, i], limits=self.limits) for i, name in enumerate(self._labels(label))
         ]

@@ -116,7 +116,7 @@ class Fitting:
             at = (..., slice(row, row + self.size[0]), slice(column, column + self.size[1]))
             total[at] += tile * weights
             weight[at] += weights
-        top, left = _before(self.shape, self.padded_shape)
+        top, left = self.margin
         height, width = self.shape
         total /= weight
         return total[..., top : top + height, left : left + width]
@@ -126,6 +126,11 @@ class Fitting:
         """Rows and columns of an image that holds at least one part."""
         rows, columns = (max(pair) for pair in zip(self.shape, self.size, strict=True))
         return rows, columns
+
+    @property
+    def margin(self) -> tuple[int, int]:
+        """Rows and columns that padding puts before an image that is smaller than a part."""
+        return _before(self.shape, self.padded_shape)
 
     def padded(self, image: NDArray[Any]) -> NDArray[Any]:
         """An image (H, W, C) or mask (H, W) of `padded_shape`, as (C, ., .) or (., .)."""

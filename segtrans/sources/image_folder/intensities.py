@@ -10,6 +10,8 @@ from segtrans.errors import UserError
 from segtrans.tasks.image_folder import Intensity
 
 Z_SCORE_SCALE = 0.2  # networks see z-scores divided by five, as those of half-slices
+# Types whose numbers are stored as they are, each by what is 1.
+RANGES: dict[np.dtype[Any], float] = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Levels:
 
 def is_whole_range(image: NDArray[Any], intensity: Intensity) -> bool:
     """Whether 8 or 16 bits without a sign stay what they are: they are intensities of [0, 1]."""
-    return intensity.mode == "dtype" and image.dtype in (np.uint8, np.uint16)
+    return intensity.mode == "dtype" and image.dtype in RANGES
 
 
 def levels_of(image: NDArray[Any], intensity: Intensity) -> Levels:
