@@ -1,8 +1,18 @@
 """The one exception for what a user can cause and mend."""
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Something a user can mend; its text is the one line the user sees.
 
     The line says what was wrong, where (file, key, case), what was expected and what to do.
     """
+
+
+class UserErrors(UserError):
+    """Several things a user can mend, found together: a line each, in `lines`."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = tuple(lines)

@@ -11,8 +11,8 @@ import sys
 
 import typer
 
-from segtrans.cli import brats, mnist, runs
-from segtrans.errors import UserError
+from segtrans.cli import brats, mnist, pictures, runs
+from segtrans.errors import UserError, UserErrors
 
 app = typer.Typer(
     help="Semi-supervised segmentation by translation between presence and absence.",
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for part in (mnist, brats, runs):
+for part in (mnist, brats, pictures, runs):
     app.add_typer(part.verbs)
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -35,13 +35,15 @@ _PARTIAL = re.compile(r"\.\d+\.partial\.")  # of `segtrans.atomic`
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 1."""
+    """Run the command line; a user's mistake is one line, and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a log without UTF-8, or a file name that is none, stops no verb.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
+    except UserErrors as error:
+        _fail(*error.lines)
     except UserError as error:
         _fail(str(error))
     except OSError as error:
@@ -59,6 +61,7 @@ def _way_out(number: int) -> str:
     return "choose another place"
 
 
-def _fail(message: str) -> None:
-    print(f"segtrans: error: {' '.join(message.splitlines())}", file=sys.stderr)
+def _fail(*messages: str) -> None:
+    for message in messages:
+        print(f"segtrans: error: {' '.join(message.splitlines())}", file=sys.stderr)
     raise SystemExit(1)

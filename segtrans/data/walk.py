@@ -1,13 +1,22 @@
 """The one walk of a folder of the user's: what is found there is what is watched for changes."""
 
 import os
-import stat
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
 from segtrans.errors import UserError
 
 _CONTROL, _NO_TEXT = "Cc", "Cs"  # of Unicode: line breaks and the like, bytes that are no UTF-8
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What is found below a folder: files in a fixed order, what is hidden, and what is wrong."""
+
+    files: list[Path]
+    hidden: list[Path]
+    faults: list[str]
 
 
 def walk(folder: Path) -> list[Path]:
@@ -19,47 +28,63 @@ def walk(folder: Path) -> list[Path]:
         UserError: there is no such folder, a folder cannot be read, a link leads nowhere, or a
             name is not UTF-8 or has a line break in it.
     """
+    found = walk_all(folder)
+    if found.faults:
+        raise UserError(found.faults[0])
+    return found.files
+
+
+def walk_all(folder: Path) -> Walk:
+    """As `walk`, but with what is hidden, and all that is wrong instead of the first of it.
+
+    Raises:
+        UserError: there is no such folder.
+    """
     if not folder.is_dir():
         found = "is a file; unpack it if it is an archive" if folder.exists() else "no such folder"
         raise UserError(f"{_shown(folder)}: {found}; expected a folder of files")
-
-    def refuse(error: OSError) -> None:
-        place = _shown(Path(error.filename))
-        raise UserError(f"{place}: cannot be read ({error.strerror})") from error
-
     files: list[Path] = []
+    hidden: list[Path] = []
+    faults: list[str] = []
+
+    def note(error: OSError) -> None:
+        faults.append(f"{_shown(Path(error.filename))}: cannot be read ({error.strerror})")
+
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=note):
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
+        hidden += [Path(place, name) for name in (*folders, *names) if name.startswith(".")]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
-            _check_name(Path(place, name))
-        paths = [Path(place, name) for name in sorted(names) if not name.startswith(".")]
-        files += [path for path in paths if _is_file(path)]
-    return files
+            faults += _faults_of_name(Path(place, name))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            path = Path(place, name)
+            wrong = _faults_of_name(path) or _faults_of_link(path)
+            faults += wrong
+            if not wrong and path.is_file():  # a pipe or a device has no end
+                files.append(path)
+    return Walk(files, hidden, faults)
 
 
-def _is_file(path: Path) -> bool:
-    """Whether it is a file that has an end, which a pipe or a device has not."""
-    _check_name(path)
+def _faults_of_name(path: Path) -> list[str]:
+    if any(unicodedata.category(character) in (_CONTROL, _NO_TEXT) for character in path.name):
+        return [f"{_shown(path)}: a name that is not UTF-8, or has a line break in it; rename it"]
+    return []
+
+
+def _faults_of_link(path: Path) -> list[str]:
     try:
-        return stat.S_ISREG(path.stat().st_mode)
+        path.stat()
     except OSError as error:
         found = f"cannot be read ({error.strerror})"
         if path.is_symlink():
             found = f"is a link to {_shown(path.readlink())}, which {found}"
-        raise UserError(f"{path}: {found}; mend or remove it") from error
-
-
-def _check_name(path: Path) -> None:
-    if any(unicodedata.category(character) in (_CONTROL, _NO_TEXT) for character in path.name):
-        raise UserError(
-            f"{_shown(path)}: a name that is not UTF-8, or has a line break in it; rename it"
-        )
+        return [f"{path}: {found}; mend or remove it"]
+    return []
 
 
 def _shown(path: Path) -> str:

@@ -1,0 +1,114 @@
+"""Check a folder of pictures as a whole: read every file, and say all that is wrong at once."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from segtrans.sources.image_folder.facts import Facts, examine
+from segtrans.sources.image_folder.faults import faults_together
+from segtrans.sources.image_folder.items import Item, Skipped, survey
+from segtrans.sources.image_folder.names import PICTURES, PRESENT, kind_of
+from segtrans.tasks.image_folder import ImageFolder
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a folder holds.
+
+    Attributes:
+        facts: of every image, in the order of their places.
+        skipped: files that were passed over.
+        faults: all that is wrong, a line each; files are named by their paths below the folder.
+    """
+
+    facts: list[Facts]
+    skipped: Skipped
+    faults: list[str]
+
+
+def check_folder(folder: Path, task: ImageFolder) -> Checked:
+    """Read all pictures of a folder once, in as many threads as there are processors.
+
+    Decoders and NumPy let other threads run meanwhile; each has one picture in memory.
+
+    Args:
+        folder: of the data set.
+        task: what its images are.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    found = survey(folder, n_channels=len(task.channels), group=task.group)
+    facts = examine_all(found.items, task)
+    faults = [*found.faults, *(fault for of in facts for fault in of.faults)]
+    faults += faults_together(facts, task)
+    return Checked(facts, found.skipped, [fault.replace(f"{folder}/", "") for fault in faults])
+
+
+def examine_all(items: Sequence[Item], task: ImageFolder) -> list[Facts]:
+    """Facts of images, in their order."""
+    with ThreadPoolExecutor(_n_processors()) as pool:
+        facts = pool.map(lambda item: examine(item, task).facts, items)
+        return list(tqdm(facts, total=len(items), unit="picture", disable=None))
+
+
+def _n_processors() -> int:
+    """That this process may use; where the system does not tell, all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def counts(facts: Sequence[Facts]) -> Iterator[str]:
+    """How many images there are of which kind, a line each."""
+    for fold in (None, "train", "valid", "test"):
+        of_fold = [of for of in facts if of.item.fold == fold]
+        if of_fold:
+            present = [of for of in of_fold if of.item.domain == PRESENT]
+            n_masks = sum(of.item.mask is not None for of in present)
+            yield (
+                f"{fold or 'to be split'}: {len(present)} present, {n_masks} of them with a mask; "
+                f"{len(of_fold) - len(present)} absent"
+            )
+    read = [of for of in facts if of.shape]
+    if read:
+        shapes = [of.shape for of in read if of.shape]
+        heights, widths = ([shape[axis] for shape in shapes] for axis in (0, 1))
+        types = ", ".join(name for name, _ in Counter(of.dtype for of in read).most_common())
+        yield (
+            f"{min(heights)} to {max(heights)} rows, {min(widths)} to {max(widths)} columns, of "
+            f"{types}; {len({of.item.group for of in facts})} groups"
+        )
+
+
+def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
+    """What is no fault and should be known, a line each."""
+    facts = checked.facts
+    if checked.skipped.hidden or checked.skipped.others:
+        yield f"passed over: {checked.skipped}"
+    lost = Counter(
+        path.relative_to(folder).parts[0] + ("/" if len(path.relative_to(folder).parts) > 1 else "")
+        for path in checked.skipped.others
+        if kind_of(path) in PICTURES
+    )
+    for place, n in lost.items():
+        yield f"{place}: {n} pictures that are no part of the data set"
+    if n := sum(of.has_alpha for of in facts):
+        yield f"alpha was dropped in {n} pictures"
+    if n := sum(of.is_turned for of in facts):
+        n_masks = sum(of.is_turned and of.item.mask is not None for of in facts)
+        yield (
+            f"{n} pictures are turned by EXIF, {n_masks} of them with a mask: see on the sheet "
+            "whether these fit"
+        )
+    small = [of for of in facts if 0 < (of.target_fraction or 0) < task.min_target_fraction]
+    if small:
+        yield (
+            f"{len(small)} masks have less target than min_target_fraction = "
+            f"{task.min_target_fraction:g}, the first of them {small[0].item.place}"
+        )

@@ -1,0 +1,133 @@
+"""Which files of a folder are which images: their domains, masks, groups and folds.
+
+By folders, or by a table in the folder, `dataset.csv`, which wins over them. Reads names and the
+table, no picture.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segtrans.data.walk import walk_all
+from segtrans.errors import UserErrors
+from segtrans.sources.image_folder.item import Item, shown
+from segtrans.sources.image_folder.layout import items_by_folders
+from segtrans.sources.image_folder.names import ABSENT, PRESENT
+from segtrans.sources.image_folder.table import TABLE, items_by_table
+from segtrans.tasks.image_folder import ImageFolder
+
+__all__ = ["DEFINITION", "Item", "Skipped", "Survey", "find_items", "survey"]
+
+DEFINITION = "dataset.yaml"  # in the folder: what its images are
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Files that were passed over: hidden ones (AppleDouble's too), and those of other kinds."""
+
+    hidden: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        kinds = Counter(path.suffix.lower() or "no ending" for path in self.others)
+        parts = [f"{len(self.hidden)} hidden"] if self.hidden else []
+        parts += [f"{n} of {kind}" for kind, n in kinds.most_common()]
+        return ", ".join(parts) or "none"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds, and all that is wrong with its names, a line each."""
+
+    items: list[Item]
+    skipped: Skipped
+    faults: list[str]
+
+
+def find_items(folder: Path, task: ImageFolder) -> tuple[list[Item], Skipped]:
+    """All images of a folder, in the order of their places, and what was passed over.
+
+    Raises:
+        UserErrors: what is wrong with the names and the table, a line each.
+        UserError: there is no such folder.
+    """
+    found = survey(folder, n_channels=len(task.channels), group=task.group)
+    if found.faults:
+        raise UserErrors(found.faults)
+    return found.items, found.skipped
+
+
+def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey:
+    """As `find_items`, with what is wrong beside what is right.
+
+    Args:
+        folder: of the data set.
+        n_channels: of an image; None when that is not known yet.
+        group: regular expression on names, or None.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    found = walk_all(folder)
+    faults = found.faults + list(_links_out(folder, found.files))
+    files = [path for path in found.files if path != folder / DEFINITION]
+    find = items_by_table if folder / TABLE in files else items_by_folders
+    by_names = find(folder, files, n_channels)
+    items, no_groups = _with_groups(by_names.items, group)
+    faults += by_names.faults + no_groups + list(_split_groups(items))
+    if items:
+        faults += _missing_kinds(folder, items)
+    return Survey(items, Skipped(tuple(found.hidden), tuple(by_names.others)), faults)
+
+
+def _links_out(folder: Path, files: Sequence[Path]) -> Iterator[str]:
+    inside = os.path.realpath(folder)
+    for path in files:
+        real = os.path.realpath(path)
+        if os.path.commonpath([inside, real]) != inside:
+            yield f"{shown(path, folder)}: a link out of the folder, to {real}; put a copy there"
+
+
+def _with_groups(found: Sequence[Item], pattern: str | None) -> tuple[list[Item], list[str]]:
+    """Images with their groups: the table's, else what the pattern finds, else each its own."""
+    items, faults = [], []
+    for item in sorted(found, key=lambda item: item.place):
+        group = item.group
+        if not group and pattern is not None:
+            match = re.search(pattern, item.name)
+            group = (match[1] or "") if match else ""
+            if not group:
+                faults.append(f"{item.place}: group = {pattern} finds none in {item.name}")
+        items.append(replace(item, group=group or item.place))
+    return items, faults
+
+
+def _split_groups(items: Sequence[Item]) -> Iterator[str]:
+    """Groups that are in a fold by hand and elsewhere too."""
+    first: dict[str, Item] = {}
+    said = set()
+    for item in items:
+        other = first.setdefault(item.group, item)
+        if item.fold != other.fold and item.group not in said:
+            said.add(item.group)
+            folds = [f"fold {one.fold}" if one.fold else "no fold yet" for one in (other, item)]
+            yield (
+                f"group {item.group}: {other.place} has {folds[0]}, {item.place} has {folds[1]}; "
+                "keep a group in one fold"
+            )
+
+
+def _missing_kinds(folder: Path, items: Sequence[Item]) -> Iterator[str]:
+    domains = {item.domain for item in items if item.fold != "test"}
+    for domain, what in ((PRESENT, "that show the target"), (ABSENT, "known not to show it")):
+        if domain not in domains:
+            yield f"{folder}: has no {domain} images to train on, {what}; put some in {domain}/"
+    present = [item for item in items if item.domain == PRESENT]
+    if present and not any(item.mask for item in present if item.fold != "test"):
+        yield f"{folder}: has no mask to train on; put some in masks/, named as their images"
+    for item in present:
+        if item.fold in ("valid", "test") and item.mask is None:
+            yield f"{item.place}: in fold {item.fold} without a mask, which scores need"

@@ -1,0 +1,220 @@
+"""A data set as folders: present/, absent/, masks/, and the same below test/."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from segtrans.sources.image_folder.item import Found, Item, shown
+from segtrans.sources.image_folder.names import (
+    ABSENT,
+    LOSSLESS,
+    MASKS,
+    PICTURES,
+    PRESENT,
+    TEST,
+    UNREAD,
+    are_channels,
+    channel_of,
+    kind_of,
+    name_of,
+    role_of,
+    unmasked,
+)
+
+_EXPECTED = "present/, absent/ and masks/, or a table dataset.csv"
+# Data sets of others, by a folder in them.
+_OTHERS = {"imagesTr": "nnunet", "train": "mvtec", "annotations": "coco"}
+
+
+@dataclass
+class _Part:
+    """The folder itself, or its test/: files by name, of each domain, and of masks."""
+
+    prefix: str
+    folders: dict[str, str] = field(default_factory=dict)  # by role, as they are called
+    images: dict[str, dict[str, list[Path]]] = field(
+        default_factory=lambda: {PRESENT: defaultdict(list), ABSENT: defaultdict(list)}
+    )
+    masks: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+
+
+def items_by_folders(folder: Path, files: Sequence[Path], n_channels: int | None) -> Found:
+    """Images, by the folders that their files are in; groups are open.
+
+    Args:
+        folder: of the data set.
+        files: all below it.
+        n_channels: of an image; None when that is not known yet.
+    """
+    found = Found()
+    parts = {"": _Part(""), TEST: _Part(f"{TEST}/")}
+    for path in files:
+        _sort_in(path, PurePath(shown(path, folder)), parts, found)
+    if not parts[""].folders.keys() & {PRESENT, ABSENT}:
+        return Found(faults=[_no_folders(folder)], others=found.others)
+    for part in parts.values():
+        _take_masks_beside(part)
+    names = [n for p in parts.values() for of in p.images.values() for n in of]
+    masks = {name for part in parts.values() for mask in part.masks for name in _spoken_of(mask)}
+    has_channels = are_channels(names, masks, n_channels)
+    for fold, part in parts.items():
+        _pair(folder, part, fold or None, n_channels if has_channels else 0, found)
+    return found
+
+
+def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: Found) -> None:
+    part, below = parts[""], relative
+    if len(below.parts) > 1 and role_of(below.parts[0]) == TEST:
+        part, below = parts[TEST], PurePath(*below.parts[1:])
+    role = role_of(below.parts[0]) if len(below.parts) > 1 else None
+    if role is None or role == TEST:
+        found.others.append(path)
+        return
+    top, below = below.parts[0], PurePath(*below.parts[1:])
+    if part.folders.setdefault(role, top) != top:
+        found.faults.append(
+            f"{relative}: both {part.prefix}{part.folders[role]}/ and {part.prefix}{top}/ are for "
+            f"{role} images; put them in one folder, with folders in it if you like"
+        )
+    elif kind_of(path) in PICTURES:
+        of = part.masks if role == MASKS else part.images[role]
+        of[name_of(below)].append(path)
+    elif kind_of(path) in UNREAD:
+        found.faults.append(f"{relative}: a kind of file that is not read; save it as PNG or TIFF")
+    else:
+        found.others.append(path)
+
+
+def _take_masks_beside(part: _Part) -> None:
+    """Masks that lie beside their images, told by the ending of their names."""
+    for images in part.images.values():
+        for name in [name for name in images if unmasked(name) in images]:
+            part.masks[name] += images.pop(name)
+
+
+def _spoken_of(mask: str) -> Iterator[str]:
+    """Names of the image that a mask may be of, the likelier first."""
+    yield mask
+    if (bare := unmasked(mask)) is not None:
+        yield bare
+
+
+def _pair(
+    folder: Path, part: _Part, fold: str | None, n_channels: int | None, found: Found
+) -> None:
+    """Add a part's images with their masks.
+
+    Args:
+        folder: of the data set.
+        part: its files.
+        fold: that of all its images, or None.
+        n_channels: files of an image; None when unknown, 0 when an image is one file.
+        found: takes images and faults.
+    """
+    files: dict[tuple[str, str], tuple[Path, ...]] = {}
+    for domain, images in part.images.items():
+        found.faults += _twice(folder, images)
+        named = {name: paths[0] for name, paths in images.items()}
+        grouped: dict[str, tuple[Path, ...]] = {name: (path,) for name, path in named.items()}
+        if n_channels != 0:
+            grouped = _by_channels(part.prefix, named, n_channels, found)
+        files |= {(domain, name): paths for name, paths in grouped.items()}
+    masks = _masks_of(folder, part, files, found)
+    for (domain, name), paths in files.items():
+        found.items.append(
+            Item(
+                name=name,
+                domain=domain,
+                files=paths,
+                mask=masks.get((domain, name)),
+                group="",
+                fold=fold,
+                place=f"{part.prefix}{part.folders[domain]}/{name}",
+            )
+        )
+
+
+def _by_channels(
+    prefix: str, named: Mapping[str, Path], n_channels: int | None, found: Found
+) -> dict[str, tuple[Path, ...]]:
+    """Files by image, in the order of their channels."""
+    numbered: dict[str, dict[int, Path]] = defaultdict(dict)
+    for name, path in named.items():
+        stem, number = channel_of(name) or (name, 0)
+        if number in numbered[stem]:
+            found.faults.append(f"{prefix}{name}: one name twice, with and without _0000")
+        numbered[stem][number] = path
+    n = n_channels or max((len(of) for of in numbered.values()), default=1)
+    for stem, of in numbered.items():
+        # A single file may have all channels.
+        expected = range(len(of) if len(of) == 1 else n)
+        if lacking := [f"_{number:04d}" for number in expected if number not in of]:
+            found.faults.append(
+                f"{prefix}{stem}: has no file {', '.join(lacking)}; expected one for each channel"
+            )
+    return {stem: tuple(of[k] for k in sorted(of)) for stem, of in sorted(numbered.items())}
+
+
+def _masks_of(
+    folder: Path,
+    part: _Part,
+    images: Collection[tuple[str, str]],
+    found: Found,
+) -> dict[tuple[str, str], Path]:
+    masks: dict[tuple[str, str], Path] = {}
+    found.faults += _twice(folder, part.masks)
+    for name, (path, *_) in part.masks.items():
+        key = next((key for key in _images_of(name, part) if key in images), None)
+        where = shown(path, folder)
+        if key is None:
+            there = part.folders.get(PRESENT, PRESENT)
+            found.faults.append(
+                f"{where}: a mask without an image; expected {part.prefix}{there}/{name} with any "
+                "ending of a picture"
+            )
+        elif key in masks:
+            found.faults.append(f"{where}: a second mask beside {shown(masks[key], folder)}")
+        elif kind_of(path) not in LOSSLESS:
+            found.faults.append(
+                f"{where}: {kind_of(path)} changes the values of a mask; save it as PNG or TIFF"
+            )
+            masks[key] = path
+        else:
+            masks[key] = path
+    return masks
+
+
+def _images_of(mask: str, part: _Part) -> Iterator[tuple[str, str]]:
+    """Images that a mask may be of; its path may begin with that of a domain."""
+    for name in _spoken_of(mask):
+        top, _, below = name.partition("/")
+        yield PRESENT, name
+        yield ABSENT, name
+        if below:
+            yield from ((d, below) for d in (PRESENT, ABSENT) if role_of(top) == d)
+
+
+def _twice(folder: Path, named: Mapping[str, Sequence[Path]]) -> Iterator[str]:
+    """Files that have one name but for the ending, or for the case of letters."""
+    by_case: dict[str, str] = {}
+    for name, (first, *more) in sorted(named.items()):
+        for path in more:
+            yield (
+                f"{shown(first, folder)} and {shown(path, folder)}: one name twice; "
+                "rename or remove one"
+            )
+        other = by_case.setdefault(name.casefold(), name)
+        if other != name:
+            yield (
+                f"{shown(named[other][0], folder)} and {shown(first, folder)}: names that differ "
+                "in the case of letters alone, which not every disk can hold; rename one"
+            )
+
+
+def _no_folders(folder: Path) -> str:
+    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    other = next((kind for name, kind in _OTHERS.items() if name in found), None)
+    hint = f"; `segtrans import {other}` makes such a folder of this one" if other else ""
+    some = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+    return f"{folder}: holds {some or 'nothing'}; expected {_EXPECTED}{hint}"
