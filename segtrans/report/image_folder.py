@@ -24,7 +24,7 @@ def write_report(pictures: Sequence[dict[str, Any]], data_file: Path, folder: Pa
     """Write pictures.csv, report.md and samples.png into a folder.
 
     Args:
-        pictures: facts of `segtrans.sources.image_folder.prepare.Prepared`.
+        pictures: rows of `segtrans.sources.image_folder.prepare.Prepared`.
         data_file: the store that was made of them.
         folder: of the report.
 

@@ -52,12 +52,12 @@ def check_folder(folder: Path, task: ImageFolder) -> Checked:
 
 def examine_all(items: Sequence[Item], task: ImageFolder) -> list[Facts]:
     """Facts of images, in their order."""
-    with ThreadPoolExecutor(_n_processors()) as pool:
+    with ThreadPoolExecutor(n_processors()) as pool:
         facts = pool.map(lambda item: examine(item, task).facts, items)
         return list(tqdm(facts, total=len(items), unit="picture", disable=None))
 
 
-def _n_processors() -> int:
+def n_processors() -> int:
     """That this process may use; where the system does not tell, all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

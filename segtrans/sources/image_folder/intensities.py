@@ -29,9 +29,12 @@ class Levels:
     def apply(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Intensities of an image (H, W, C), clipped to [-1, 1]."""
         slope = 1 / (self.one - self.zero)
-        intensities = image.astype(np.float32) * slope.astype(np.float32)
-        intensities -= (self.zero * slope).astype(np.float32)
-        return intensities.clip(-1, 1, out=intensities)
+        # Channel after channel in memory, which is several times as fast.
+        channels = np.moveaxis(image, 2, 0).astype(np.float32, order="C")
+        channels *= slope.astype(np.float32)[:, None, None]
+        channels -= (self.zero * slope).astype(np.float32)[:, None, None]
+        channels.clip(-1, 1, out=channels)
+        return np.moveaxis(channels, 0, 2)
 
     def undo(self, intensities: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
         """Values of files from intensities (H, W, C); whole numbers are rounded and clipped."""

@@ -4,11 +4,7 @@ The result is the same, byte for byte, for any number of processes.
 """
 
 import hashlib
-import multiprocessing
-import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,21 +17,21 @@ from tqdm import tqdm
 
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
-from segtrans.data.values import BINARY, is_target
-from segtrans.digests import file_sha256
+from segtrans.data.values import BINARY
 from segtrans.errors import UserError, UserErrors
+from segtrans.sources.image_folder.check import n_processors
+from segtrans.sources.image_folder.facts import Facts, examine
+from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.folds import draw_folds, is_used
 from segtrans.sources.image_folder.intensities import RANGES
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.items import find_items
+from segtrans.sources.image_folder.names import PRESENT
+from segtrans.sources.image_folder.parallel import in_parallel
 from segtrans.sources.image_folder.parts import WHOLE, Sample, samples_of
-from segtrans.sources.image_folder.reading import read_image, read_mask
 from segtrans.sources.image_folder.spool import Spool
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
-
-_ITEMS_AT_ONCE = 8  # that a process is given
-_WAITING = 4  # of these for each process, so that memory is bounded
 
 
 @dataclass(frozen=True)
@@ -43,45 +39,42 @@ class Prepared:
     """What became of a picture.
 
     Attributes:
-        item: what it is, with its fold.
-        shape: (H, W) of its file.
-        dtype: of its file.
-        sha256: of its files, in turn, and its mask's.
-        target: share of its mask that shows the target; None without one.
+        facts: of its pixels.
+        fold: that it is in.
+        mask_digest: of its mask; empty without one.
         n_samples: stored of it; 0 where it has no use or shows too little of the target.
         is_whole: whether it is stored whole.
     """
 
-    item: Item
-    shape: tuple[int, int]
-    dtype: str
-    sha256: tuple[str, ...]
-    target: float | None
+    facts: Facts
+    fold: str
+    mask_digest: str
     n_samples: int
     is_whole: bool
 
     @property
-    def fold(self) -> str:
-        """That it is in."""
-        return str(self.item.fold)
+    def item(self) -> Item:
+        """What it is."""
+        return self.facts.item
 
-    def facts(self) -> dict[str, Any]:
+    def row(self) -> dict[str, Any]:
         """What a report says of it, as plain types."""
-        has_mask = self.item.domain == "present" and self.item.mask is not None
+        has_mask = self.item.domain == PRESENT and self.item.mask is not None
+        height, width, _ = self.facts.shape or (0, 0, 0)
         return {
             "picture": self.item.place,
             "domain": self.item.domain,
             "fold": self.fold,
             "group": self.item.group,
-            "height": self.shape[0],
-            "width": self.shape[1],
-            "type": self.dtype,
+            "height": height,
+            "width": width,
+            "type": self.facts.dtype,
             "has_mask": has_mask,
-            "target": self.target if has_mask else None,
+            "target": self.facts.target_fraction if has_mask else None,
             "n_samples": self.n_samples,
             "is_whole": self.is_whole,
             "is_used": is_used(self.item, self.fold),
-            "sha256": self.sha256[0],
+            "digest": self.facts.digest,
         }
 
 
@@ -117,22 +110,20 @@ def write_image_folder(
     """
     items, _ = find_items(folder, task)
     folds = draw_folds(items, task, data_seed=data_seed)
-    items = [replace(item, fold=folds[item.group]) for item in items]
+    jobs = [(item, folds[item.group]) for item in items]
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.pictures") as scratch:
         columns = _Columns(Path(scratch), task)
-        prepared = []
+        prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task, data_seed=data_seed)
-        for found in _in_parallel(read, items, n_processes or _n_processors()):
-            if isinstance(found, str):
-                faults.append(found)
-                continue
+        for found in in_parallel(read, jobs, n_processes or n_processors()):
             picture, samples = found
             prepared.append(picture)
+            faults += picture.facts.faults
             if not faults:
                 columns.append(picture, samples)
-        faults += _same_pictures(prepared)
+        faults += faults_together([picture.facts for picture in prepared], task)
         if faults:
             raise UserErrors(faults)
         _check_kept(prepared)
@@ -158,7 +149,7 @@ class _Columns:
         key = picture.fold, item.domain
         for sample in samples:
             self._images[key].append(sample.image[None])
-            if item.domain == "present":
+            if item.domain == PRESENT:
                 mask = self._void if sample.mask is None else sample.mask[None]
                 self._masks[picture.fold].append(mask)
             has_mask = sample.mask is not None
@@ -172,7 +163,7 @@ class _Columns:
             dataset = writer.add(*key, "image", shape=images.shape, dtype=dtype, scale=scale)
             for block in tqdm(images.blocks(dtype), " ".join(key), disable=None):
                 dataset.append(block)
-            if key[1] == "present":
+            if key[1] == PRESENT:
                 masks = self._masks[key[0]]
                 dataset = writer.add(*key, "mask", shape=masks.shape, dtype=np.uint8)
                 for block in masks.blocks(np.uint8):
@@ -187,78 +178,34 @@ class _Columns:
             "row": np.array(rows, np.int32),
             "column": np.array(columns, np.int32),
         }
-        if key[1] == "present":
+        if key[1] == PRESENT:
             notes["has_mask"] = np.array(has_mask, np.uint8)
         for name, values in notes.items():
             writer.add(*key, name, shape=values.shape, dtype=values.dtype).append(values)
 
 
 def _prepare(
-    item: Item, *, task: ImageFolder, data_seed: int
-) -> tuple[Prepared, list[Sample]] | str:
-    """A picture and what is stored of it, or what is wrong with it."""
-    try:
-        image, mask = read_image(item.files, task.channels), None
-        if item.mask is not None:
-            mask = read_mask(item.mask, task)
-        samples = []
-        if is_used(item, str(item.fold)):
-            shown = mask if item.domain == "present" else None
+    job: tuple[Item, str], *, task: ImageFolder, data_seed: int
+) -> tuple[Prepared, list[Sample]]:
+    """A picture, with what is wrong with it, and what is stored of it in its fold."""
+    item, fold = job
+    examined = examine(item, task)
+    facts, image, mask = examined.facts, examined.image, examined.mask
+    samples = []
+    if image is not None and not facts.faults and is_used(item, fold):
+        shown = mask if item.domain == PRESENT else None
+        try:
             samples = samples_of(item, image, shown, task, data_seed=data_seed)
-    except UserError as error:
-        return str(error)
+        except UserError as error:
+            facts = replace(facts, faults=(f"{item.files[0]}: {error}",))
     picture = Prepared(
-        item=item,
-        shape=image.shape[:2],
-        dtype=str(image.dtype),
-        sha256=tuple(file_sha256(p) for p in (*item.files, *([item.mask] if item.mask else []))),
-        target=None if mask is None else float(is_target(mask).mean()),
+        facts=facts,
+        fold=fold,
+        mask_digest="" if mask is None else hashlib.sha256(mask.tobytes()).hexdigest(),
         n_samples=len(samples),
         is_whole=any(sample.place == WHOLE for sample in samples),
     )
     return picture, samples
-
-
-def _in_parallel(read: Any, items: Sequence[Item], n_processes: int) -> Iterator[Any]:
-    """`read` of each item, in order; no more is read ahead than a few items for each process."""
-    bar = tqdm(total=len(items), unit="picture", disable=None)
-    if n_processes == 1:
-        for item in items:
-            yield read(item)
-            bar.update()
-        return
-    blocks = [items[n : n + _ITEMS_AT_ONCE] for n in range(0, len(items), _ITEMS_AT_ONCE)]
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(n_processes, mp_context=context) as pool:
-        waiting: deque[Future[list[Any]]] = deque()
-        for block in [*blocks, *[None] * (n_processes * _WAITING)]:
-            if block is not None:
-                waiting.append(pool.submit(_each, read, block))
-            if waiting and (block is None or len(waiting) >= n_processes * _WAITING):
-                for result in waiting.popleft().result():
-                    yield result
-                    bar.update()
-
-
-def _each(read: Any, items: Sequence[Item]) -> list[Any]:
-    return [read(item) for item in items]
-
-
-def _n_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _same_pictures(prepared: Sequence[Prepared]) -> Iterator[str]:
-    """Pictures that are there twice, to the byte, where that makes training or scores untrue."""
-    first: dict[tuple[str, ...], Prepared] = {}
-    for picture in prepared:
-        of_files = picture.sha256[: len(picture.item.files)]
-        other = first.setdefault(of_files, picture)
-        places = f"{other.item.place} and {picture.item.place} are the same picture"
-        if other.item.domain != picture.item.domain:
-            yield f"{places}, present and absent; keep one"
-        elif other.fold != picture.fold:
-            yield f"{places}, in folds {other.fold} and {picture.fold}; keep one, or group them"
 
 
 def _check_kept(prepared: Sequence[Prepared]) -> None:
@@ -276,11 +223,14 @@ def _check_kept(prepared: Sequence[Prepared]) -> None:
 def _header(
     prepared: Sequence[Prepared], folder: Path, task: ImageFolder, name: str, data_seed: int
 ) -> StoreHeader:
-    facts = [(picture.item.place, picture.fold, picture.sha256) for picture in prepared]
+    facts = [
+        (picture.item.place, picture.fold, picture.facts.digest, picture.mask_digest)
+        for picture in prepared
+    ]
     n_present, n_absent = (
         sum(picture.item.domain == domain for picture in prepared) for domain in DOMAINS
     )
-    n_masks = sum(p.item.domain == "present" and p.item.mask is not None for p in prepared)
+    n_masks = sum(p.item.domain == PRESENT and p.item.mask is not None for p in prepared)
     labels = {0: "background"} | {value: key for key, value in task.classes.items()}
     return StoreHeader(
         task=name,
