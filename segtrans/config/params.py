@@ -8,7 +8,7 @@ descriptions below.
 import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -138,7 +138,7 @@ class Params(Block):
         for name in self.data_sets:
             if name in PAPER_TASKS:
                 raise ValueError(f"data_sets.{name}: a task of the paper; take another name")
-            if name in _RESERVED or not _NAME.fullmatch(name):
+            if not is_free_name(name):
                 raise ValueError(
                     f"data_sets.{name}: a name is a-z, 0-9 and _, no _ in front, at most 64, and "
                     f"none of {', '.join(sorted(_RESERVED))}"
@@ -156,6 +156,11 @@ class Params(Block):
                 unused = all(of.has_own_labels for of in definitions)
             if unused:
                 raise ValueError(f"{place}.{key}: of no use to {', '.join(tasks)}; leave it out")
+
+
+def is_free_name(name: str) -> bool:
+    """Whether a task of the user's own may be called so."""
+    return name not in _RESERVED | PAPER_TASKS.keys() and bool(_NAME.fullmatch(name))
 
 
 def _check_names(key: str, names: tuple[str, ...], known: Iterable[str]) -> None:
@@ -178,12 +183,17 @@ def _check_unique(key: str, values: tuple[object, ...]) -> None:
             raise ValueError(f"{key} = {value}: stands there twice")
 
 
-def load_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
+def load_params(
+    *files: Path,
+    overlay: dict[str, Any] | None = None,
+    complete: Callable[[dict[str, Any]], None] = lambda content: None,
+) -> Params:
     """Read YAML files and validate the whole; the last one that names a value wins.
 
     Args:
         files: parameter files, the default first.
         overlay: the last layer, such as that of Snakemake's --config.
+        complete: adds in place what else is known, such as what the user's own data are.
 
     Raises:
         UserError: a file is missing or no YAML mapping, or a value is refused.
@@ -192,7 +202,9 @@ def load_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
     if overlay:
         layers.append(("--config", overlay))
     origin = ", ".join(name for name, _ in layers)
-    return _validated(merge(layers), origin=origin)
+    content = merge(layers)
+    complete(content)
+    return _validated(content, origin=origin)
 
 
 def parse_params(content: dict[str, Any], *, origin: str) -> Params:

@@ -22,6 +22,7 @@ _RESIDUAL_COLOURS = LinearSegmentedColormap.from_list(
 _LABEL_WIDTH = 244
 _SCALE_WIDTH = 110
 _GAP = 4
+_LARGEST = 400
 _HEADING_HEIGHT = 46
 _COLUMNS_HEIGHT = 34
 _BLOCK_GAP = 30
@@ -71,7 +72,8 @@ def rows_figure(blocks: Sequence[Block], output: Path) -> None:
     n, height, width = blocks[0].rows[0].images.shape[:3]
     has_scale = any(row.is_residual for block in blocks for row in block.rows)
     frame_width = _LABEL_WIDTH + (_SCALE_WIDTH if has_scale else _MARGIN)
-    zoom = max(1, (round(PAGE_WIDTH_IN * DPI) - frame_width) // (n * (width + _GAP)))
+    zoom = (round(PAGE_WIDTH_IN * DPI) - frame_width) // (n * (width + _GAP))
+    zoom = max(1, min(zoom, _LARGEST // max(height, width)))  # a single image need not fill a page
     row_width, row_height = n * (width * zoom + _GAP) - _GAP, height * zoom
     figure_width = frame_width + row_width
     figure_height = 2 * _MARGIN + sum(

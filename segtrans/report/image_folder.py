@@ -20,11 +20,14 @@ _FEW = 5  # pictures with masks: their scores say little
 _N_NAMED = 10
 
 
-def write_report(pictures: Sequence[dict[str, Any]], data_file: Path, folder: Path) -> None:
+def write_report(
+    pictures: Sequence[dict[str, Any]], shortcuts: Sequence[str], data_file: Path, folder: Path
+) -> None:
     """Write pictures.csv, report.md and samples.png into a folder.
 
     Args:
         pictures: rows of `segtrans.sources.image_folder.prepare.Prepared`.
+        shortcuts: what tells present from absent images without the target, as lines.
         data_file: the store that was made of them.
         folder: of the report.
 
@@ -36,7 +39,7 @@ def write_report(pictures: Sequence[dict[str, Any]], data_file: Path, folder: Pa
     with atomic_path(folder / "pictures.csv") as temporary:
         shown = table.drop(columns=["is_whole", "is_used"])
         shown.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
-    write_text(folder / "report.md", _text(table, store))
+    write_text(folder / "report.md", _text(table, shortcuts, store))
     _draw(store, folder / "samples.png")
 
 
@@ -48,7 +51,7 @@ def _fate(picture: dict[str, Any]) -> str:
     return "whole" if picture["is_whole"] else "in parts"
 
 
-def _text(table: pd.DataFrame, store: Store) -> str:
+def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
     definition = store.header.parameters["definition"]
     counts = pd.DataFrame(
         [
@@ -85,6 +88,10 @@ def _text(table: pd.DataFrame, store: Store) -> str:
             counts.to_markdown(index=False),
             "",
             *(line for note in _notes(table, definition) for line in (f"- {note}", "")),
+            "```",
+            *shortcuts,
+            "```",
+            "",
             "`pictures.csv` has a line per picture, `samples.png` shows some of the training fold.",
             "",
         ]
@@ -95,7 +102,7 @@ def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:
     for fold in ("valid", "test"):
         n = int((table["has_mask"] & (table["n_samples"] > 0) & (table["fold"] == fold)).sum())
         if n < _FEW:
-            yield f"Fold {fold} has {n} pictures with masks: scores of so few say little."
+            yield f"Fold {fold} has {n} of the pictures with masks: scores of so few say little."
     for fate, rows in table[table["n_samples"] == 0].groupby("fate"):
         names = ", ".join(rows["picture"].head(_N_NAMED))
         more = f" and {len(rows) - _N_NAMED} more" if len(rows) > _N_NAMED else ""
@@ -122,9 +129,9 @@ def _draw(store: Store, output: Path) -> None:
     examples = Examples(
         x_P, y, read_images(store, "train", "absent", absent[:n]), store.header.channels
     )
-    rows = [*examples.rows("presence, labelled", x_P), Row("mask", y)]
+    rows = [*examples.rows("presence,\nlabelled", x_P), Row("mask", y)]
     if len(unlabelled) >= n:
         x = read_images(store, "train", "present", unlabelled[:n])
-        rows += examples.rows("presence, unlabelled", x)
+        rows += examples.rows("presence,\nunlabelled", x)
     rows += examples.rows("absence", examples.x_A)
     rows_figure([Block(f"{store.header.parameters['title']}: training images", rows)], output)

@@ -196,9 +196,15 @@ def test_the_report_says_what_became_of_each_picture(tmp_path):
         folder, tmp_path / "discs.h5", size="tile", channels=colours, group=r"(\d)$"
     )
     facts = [picture.row() for picture in pictures]
-    write_report(facts, tmp_path / "discs.h5", tmp_path / "report")
+    write_report(facts, ["brightness 0.5"], tmp_path / "discs.h5", tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()
-    for words in ("# Discs", "100 x 130 (22)", "scores of so few", "whole and made smaller"):
+    for words in (
+        "# Discs",
+        "100 x 130 (22)",
+        "scores of so few",
+        "whole and made smaller",
+        "brightness 0.5",
+    ):
         assert words in text, text
     lines = (tmp_path / "report" / "pictures.csv").read_text().splitlines()
     assert len(lines) == 23
