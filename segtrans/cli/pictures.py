@@ -1,5 +1,6 @@
 """Verbs for pictures of one's own, in folders."""
 
+from contextlib import chdir
 from pathlib import Path
 from typing import Annotated
 
@@ -97,9 +98,7 @@ def fit(
     folder: PictureFolder,
     output: Annotated[
         Path,
-        typer.Option(
-            help="Folder of the run: parameters, data, results.", callback=folder_to_write
-        ),
+        typer.Option(help="Folder of the run, with all its results.", callback=folder_to_write),
     ],
     methods: Annotated[
         str, typer.Option(help="Rows of the table, with commas between.")
@@ -123,6 +122,7 @@ def fit(
 
     write_project(output, folder, methods=methods.split(","), iterations=iterations)
     run_workflow(output, n_cores=cores or n_processors(), say=print)
-    print_summary(output / "results" / SCALE)
+    with chdir(output):  # where its tracking store is
+        print_summary(Path.cwd() / "results" / SCALE)
     for run in run_folders(output):
         print(f"Masks:   segtrans predict --weights {run} --input FOLDER --output MASKS")

@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 
 from segtrans.atomic import write_text
-from segtrans.config.params import is_free_name
+from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import UserError, UserErrors
 from segtrans.pipeline.preflight import check_sources
 from segtrans.places import check_folder
-from segtrans.sources.parameters import read_params
+from segtrans.sources.parameters import complete_data_sets
 
 SCALE = "fit"
 _PROJECT = Path(__file__).resolve().parents[2]  # with Snakefile and workflow/
@@ -67,8 +67,9 @@ def write_project(
         training["iterations"] = iterations
         training["validate_every"] = min(training["validate_every"], iterations)
     text = _FIRST_LINE + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    complete_data_sets(content)
+    check_sources(parse_params(content, origin="fit"))
     write_text(file, text)
-    check_sources(read_params(file))
 
 
 def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None:

@@ -25,7 +25,9 @@ def complete_data_sets(content: dict[str, Any]) -> None:
         UserError: as `read_params`.
     """
     entries, tasks = content.get("data_sets"), content.get("tasks")
-    for name, entry in entries.items() if isinstance(entries, dict) else ():
+    if not isinstance(entries, dict):
+        return  # refused in a moment
+    for name, entry in entries.items():
         is_folder = isinstance(entry, dict) and entry.get("kind") == "image_folder"
         if not is_folder or not isinstance(folder := entry.get("directory"), str):
             continue
