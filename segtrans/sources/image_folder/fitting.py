@@ -65,7 +65,12 @@ class Fitting:
         Raises:
             UserError: the intensity of the task does not fit the image's values.
         """
-        return self.whole(levels_of(image, self.task.intensity).apply(image))
+        levels = levels_of(image, self.task.intensity)
+        if self.task.intensity.mode != "dtype":
+            return self.whole(levels.apply(image))
+        # Nothing is clipped, so that it can be done to the pixels that are left.
+        seen = levels.apply(np.moveaxis(self.whole(image), 0, 2))
+        return np.moveaxis(seen, 2, 0)
 
     def mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A whole mask (H, W), each pixel that of the nearest one: (h, w)."""
