@@ -26,12 +26,19 @@ include: "workflow/rules/evaluate.smk"
 
 
 # What other processes of this Snakemake or another living one work on is not looked at.
-if workflow.is_main_process and claim_directory():
-    check_folders()
+if workflow.is_main_process:
+    if (reason := claim_scale(SCALE, FOLDERS)) is None:
+        check_folders()
+    else:
+        print(
+            f"segtrans: warning: scale {SCALE}: {reason}; whether its files are those of the"
+            " parameters was not checked",
+            file=sys.stderr,
+        )
 
 
 onstart:
-    sign_lock()
+    sign_lock(SCALE)
 
 
 onsuccess:

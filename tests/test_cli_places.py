@@ -21,7 +21,7 @@ from tests.test_cli import segtrans
 
 COMMANDS = typer.main.get_command(cli.app).commands
 WRITES_TO = ("output", "output_csv", "output_md", "output_json", "report", "checkpoints")
-WRITES_TO += ("checksums",)
+WRITES_TO += ("checksums", "sheet")
 FOLDERS = {
     *(("train", "output"), ("train", "checkpoints"), ("predict", "output"), ("figures", "output")),
     *(("phantom", "output"), ("decathlon", "output")),
@@ -136,6 +136,8 @@ def test_an_empty_value_is_refused_by_every_verb(call, verb, tmp_path):
 def test_a_path_given_twice_is_refused_by_name(call, tmp_path):
     (tmp_path / "split.json").write_text("kept")
     (tmp_path / "link").symlink_to(".")
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "seg.nii").write_text("drawn by hand")
     part = ("half-slice-part", "--source", "s", "--split", "split.json", "--job", 0, "--n-jobs", 1)
     train = ("train", "--cell", "c.json", "--data", "d.h5")
     table = ("table", "run", "--output-csv", "a", "--output-md")
@@ -148,12 +150,25 @@ def test_a_path_given_twice_is_refused_by_name(call, tmp_path):
         (*part, "--output", "split.json"): "--output is split.json, which --split reads: it would",
         ("digits", "--source", "d.npz", "--output", "d.npz"): "d.npz, which --source reads: it ",
         ("figures", "link", "--data", "d", "--output", "."): "--output is ., which RUNS reads: it ",
+        (
+            "split",
+            "--source",
+            "scans",
+            "--output",
+            "scans/seg.nii",
+        ): "the folder that --source reads",
     }.items():
         line = call(*arguments)
         assert line is not None, arguments
         assert words in line
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "link", "split.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "home",
+        "link",
+        "scans",
+        "split.json",
+    ]
     assert (tmp_path / "split.json").read_text() == "kept"
+    assert (tmp_path / "scans" / "seg.nii").read_text() == "drawn by hand"
 
 
 def test_a_folder_that_takes_no_file_is_refused_first(call, run_folder, monkeypatch, tmp_path):

@@ -35,6 +35,7 @@ VERBS = {
         "--source nowhere --output x --report y",
         {"h5py", "nibabel", "matplotlib", "pandas"},
     ),
+    "check": ("nowhere", set()),
     "cell": ("--task mnist128 --method nowhere", set()),
     "plan": ("--params nowhere", {"torch"}),
     "train": (

@@ -50,15 +50,16 @@ def check(
     print(f"{folder}: channels {', '.join(task.channels)}; classes {', '.join(task.classes)}")
     for line in (*counts(checked.facts), *notes(checked, folder, task)):
         print(line)
-    for line in describe(find_shortcuts(checked.facts)):
+    for line in describe(find_shortcuts(checked.facts)) if checked.facts else ():
         print(line)
-    if sheet is not None:
+    if sheet is not None and checked.facts:
         from segtrans.figures.contact_sheet import contact_sheet
         from segtrans.sources.image_folder.sheet import some_pictures
 
         contact_sheet(some_pictures(checked.facts, task), sheet)
     if checked.faults:
-        raise UserErrors([*checked.faults, f"{folder}: faults as above: {len(checked.faults)}"])
+        n = len(checked.faults)
+        raise UserErrors([*checked.faults, f"{folder}: {n} fault{'s' * (n > 1)}"])
 
 
 @verbs.command()

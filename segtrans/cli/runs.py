@@ -125,7 +125,11 @@ def evaluate(
 def predict(
     weights: Annotated[Path, typer.Option(help="Run folder of task brats.")],
     case: Annotated[
-        Path, typer.Option(help="Folder of one patient's files, or a 4D file; any known layout.")
+        Path,
+        typer.Option(
+            help="Folder of one patient's files; one of these, where a folder holds several; or a "
+            "4D file. Any known layout."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Folder to write to.", callback=folder_to_write)],
     threshold: Threshold = 0.5,

@@ -114,6 +114,11 @@ def _check_apart(outputs: list[_Place], inputs: list[_Place]) -> None:
                     f"{output.parameter} is {output.path}, which {source.parameter} reads: it "
                     "would be written over; choose another place"
                 )
+            if output.path.is_file() and source.resolved in output.resolved.parents:
+                raise UserError(
+                    f"{output.parameter} is {output.path}, a file in the folder that "
+                    f"{source.parameter} reads: it would be lost; choose another place"
+                )
 
 
 def _shown(parameter: Any) -> str:

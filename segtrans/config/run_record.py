@@ -19,6 +19,8 @@ Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Literal["digit", "volume", "half_slice", "image"]
 Fold = Literal["valid", "test"]
+RunFile = Literal["history.jsonl", "labelled_ids.json"]
+WeightsSha256 = Annotated[dict[Literal["best", "last"], Sha256], Field(min_length=2)]
 # By the name of the figure; null where a task does not have it.
 Scores = dict[str, Annotated[float, Field(allow_inf_nan=False)] | int | None]
 
@@ -150,6 +152,7 @@ class RunRecord(RunOrigin):
         best_dice_soft_pooled: their validation Dice.
         weights_sha256: of the files of the best and of the last weights; null in a run from before
             they were noted.
+        files_sha256: of the files beside it that are no weights; null likewise.
         n_parameters: numbers that are trained.
         seconds: of training, all processes together.
         usage: of all processes together.
@@ -158,9 +161,8 @@ class RunRecord(RunOrigin):
 
     best_iteration: Count
     best_dice_soft_pooled: Finite
-    weights_sha256: Annotated[dict[Literal["best", "last"], Sha256], Field(min_length=2)] | None = (
-        None
-    )
+    weights_sha256: WeightsSha256 | None = None
+    files_sha256: Annotated[dict[RunFile, Sha256], Field(min_length=2)] | None = None
     n_parameters: Count
     seconds: Amount
     usage: UsageRecord | None = None
@@ -168,7 +170,10 @@ class RunRecord(RunOrigin):
 
 
 class Metrics(Record):
-    """The content of `metrics.json`: scores of the best and of the last weights, by fold."""
+    """The content of `metrics.json`: scores of the best and of the last weights, by fold.
+
+    `weights_sha256` says of which weights; null when `run.json` did not, or in an older file.
+    """
 
     schema_version: Literal[1] = _VERSION
     best: dict[Fold, Scores]
@@ -176,6 +181,7 @@ class Metrics(Record):
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
     cell_identity: str
     data_sha256: Sha256
+    weights_sha256: WeightsSha256 | None = None
     notes: dict[str, str] = {}
 
     @model_validator(mode="after")

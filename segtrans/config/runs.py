@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segtrans.config.catalogue import METHODS, row_name, row_title
 from segtrans.config.cells import Cell
+from segtrans.config.layers import flat
 from segtrans.config.refusals import Model, parse_object, validate
-from segtrans.config.run_record import HistoryRecord, LabelledIds, Metrics, RunRecord
+from segtrans.config.run_record import HistoryRecord, LabelledIds, Metrics, RunFile, RunRecord
 from segtrans.config.versions import TRAINING_VERSION
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.tasks.base import Task
 from segtrans.tasks.registry import PAPER_TASKS
@@ -84,6 +87,14 @@ def read_run(folder: Path) -> Run:
     return Run(folder=folder, record=record)
 
 
+def is_run_of_another(folder: Path, cell: Cell) -> bool:
+    """Whether a folder holds the run of another cell; of a damaged one that is not known."""
+    try:
+        return read_run(folder).cell != cell
+    except UserError:
+        return False
+
+
 def _run_below(folder: Path) -> Path | None:
     """A run folder below this one, which may be that of a row, a task or a scale."""
     patterns = ("*/run.json", "*/*/run.json", "*/*/*/run.json")
@@ -96,8 +107,8 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     Variants stand in the order in which they are met first: a scale's runs come in its own order.
 
     Raises:
-        UserError: there is no folder, one cannot be read, or two hold the same task, row and
-            initial seed.
+        UserError: there is no folder, one cannot be read, two hold the same task, row and initial
+            seed, or those of a row differ in more than the seed, or those of a task in their data.
     """
     runs: dict[tuple[int, int, int, int], Run] = {}
     methods = list(METHODS)
@@ -116,7 +127,47 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
         runs[key] = run
     if not runs:
         raise UserError("no run folder was given; name at least one")
-    return [runs[key] for key in sorted(runs)]
+    found = [runs[key] for key in sorted(runs)]
+    _check_rows(found)
+    return found
+
+
+def difference(run: Run, other: Run) -> str | None:
+    """How a run is of another row than another: by its data, or parameters but the initial seed.
+
+    Returns:
+        "training.iterations = 150, not 1000"; None for runs that differ in the seed alone.
+    """
+    found, expected = (_science(of) for of in (run, other))
+    for key in sorted(found.keys() | expected.keys()):
+        if found.get(key) != expected.get(key):
+            return f"{key} = {found.get(key)}, not {expected.get(key)}"
+    return None
+
+
+def _science(run: Run) -> dict[str, Any]:
+    cell = run.cell.model_dump(mode="json", exclude={"init_seed"})
+    return {"data": f"SHA-256 {run.record.data.sha256:.12}...", **flat(cell)}
+
+
+def _check_rows(runs: Iterable[Run]) -> None:
+    """A mean of runs of different parameters, or beside those of other data, says nothing."""
+    of_row: dict[tuple[str, str, str], Run] = {}
+    of_task: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        scale, task = run.record.scale, run.cell.task
+        first = of_task.setdefault((scale, task), run)
+        if run.record.data.sha256 != first.record.data.sha256:
+            raise UserError(
+                f"{run.folder}: its data are not those of {first.folder}; compare runs that were "
+                "trained and evaluated on the same data: train one of them again"
+            )
+        first = of_row.setdefault((scale, task, run.row), run)
+        if found := difference(run, first):
+            raise UserError(
+                f"{run.folder}: {found} as in {first.folder}, of the same row; runs of a row "
+                "differ in their initial seed alone: train one of them again"
+            )
 
 
 def only_task(runs: Sequence[Run]) -> Task:
@@ -131,13 +182,14 @@ def only_task(runs: Sequence[Run]) -> Task:
     return runs[0].cell.definition
 
 
-def read_history(folder: Path) -> list[HistoryRecord]:
+def read_history(run: Run) -> list[HistoryRecord]:
     """The records of `history.jsonl`, one per validation, in order.
 
     Raises:
-        UserError: the file is missing, empty or damaged, or its records are not in order.
+        UserError: the file is missing, empty, damaged or of another run, or its records are not in
+            order.
     """
-    file, again = folder / "history.jsonl", "train the run again"
+    file, again = run.folder / "history.jsonl", "train the run again"
     lines = _read_text(file, hint="train the run first").splitlines()
     if not lines:
         raise UserError(f"{file}: empty; {again}")
@@ -147,6 +199,7 @@ def read_history(folder: Path) -> list[HistoryRecord]:
         records.append(_parse(HistoryRecord, line, origin=origin, again=again))
         if number > 1 and records[-1].iteration <= records[-2].iteration:
             raise UserError(f"{origin}: iteration {records[-1].iteration} is out of order; {again}")
+    _check_content(run, "history.jsonl")
     return records
 
 
@@ -164,6 +217,9 @@ def read_metrics(run: Run) -> Metrics:
             raise UserError(
                 f"{file}: {key} is {getattr(metrics, key)}, that of run.json is {value}; {again}"
             )
+    scored, trained = metrics.weights_sha256, run.record.weights_sha256
+    if scored and trained and scored != trained:
+        raise UserError(f"{file}: of other weights than run.json's (weights_sha256); {again}")
     return metrics
 
 
@@ -181,7 +237,20 @@ def read_labelled_ids(run: Run) -> LabelledIds:
             f"{file}: {len(labelled.ids)} of unit {labelled.unit}, run.json has "
             f"{expected.n_units} of unit {expected.unit}; {again}"
         )
+    _check_content(run, "labelled_ids.json")
     return labelled
+
+
+def _check_content(run: Run, name: RunFile) -> None:
+    """That a file is the one which the training wrote; an older `run.json` does not know."""
+    if (expected := run.record.files_sha256) is not None:
+        found = file_sha256(run.folder / name)
+        if found != expected[name]:
+            raise UserError(
+                f"{run.folder / name}: damaged, or of another training: its SHA-256 is "
+                f"{found:.12}..., that in run.json is {expected[name]:.12}...; train the run again "
+                "(from its checkpoint that takes seconds)"
+            )
 
 
 def _read(model: type[Model], file: Path, *, missing: str, again: str) -> Model:

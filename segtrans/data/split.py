@@ -108,9 +108,10 @@ def split_patients(
     )
     n_test = sum(n_tests[rotation])
     if not 0 < n_test < n_patients - sum(n_valid):
+        of = f"{n_patients} patient{'s' if n_patients > 1 else ''}"
         raise UserError(
-            f"{n_patients} patients, of which {sum(n_valid)} validate and {n_test} test: expected "
-            "some in every fold, train too; give more patients or smaller fractions"
+            f"{of}, of which {sum(n_valid)} validate and {n_test} test: expected some in every "
+            "fold, train too; give more patients or smaller fractions"
         )
     rng = np.random.default_rng((data_seed, _PATIENT_STREAM))
     folds: dict[str, str] = {}

@@ -45,7 +45,9 @@ DOMAINS = ("present", "absent")
 # No file is locked: not every file system has locks, and a data set that is there never changes.
 # The format is fixed, so that a newer library does not write other bytes.
 _LIBRARY_FORMAT = ("v110", "v110")
-_MAKE_AGAIN = "make it again with `segtrans cluttered-mnist` or `segtrans half-slices`"
+_MADE_BY = "`segtrans cluttered-mnist` or `segtrans half-slices`"
+# The workflow believes a file that looks untouched, damaged or not.
+_MAKE_AGAIN = f"delete it and make it again with {_MADE_BY}"
 _CHECKED_BYTES = 16 * 2**20  # of masks, read at a time when a file is opened
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
@@ -133,7 +135,7 @@ class Store:
         self._sha256: str | None = None
         self._opened: tuple[int, h5py.File] | None = None
         if not path.is_file():
-            raise UserError(f"{path}: no such data file; {_MAKE_AGAIN.replace(' again', '')}")
+            raise UserError(f"{path}: no such data file; make it with {_MADE_BY}")
         try:
             self.header = self._read_header()
             self._check_layout()

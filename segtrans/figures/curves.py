@@ -103,7 +103,7 @@ def history_frame(runs: Sequence[Run]) -> pd.DataFrame:
     records = [
         (run.row, run.cell.init_seed, record.iteration, f"{group}/{name}", value)
         for run in runs
-        for record in read_history(run.folder)
+        for record in read_history(run)
         for group in ("train", "valid")
         for name, value in getattr(record, group).items()
     ]

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from segtrans.config.runs import Run
 from segtrans.data.images import read_images
-from segtrans.data.store import Store
+from segtrans.data.store import DOMAINS, Store
 from segtrans.data.values import is_target
 from segtrans.figures.examples import FOLD, Examples
 from segtrans.figures.image_rows import Block, Row, rows_figure
@@ -27,7 +28,6 @@ _LABEL_LETTERS = 15  # of a line beside the images
 _SHOWN_SEQUENCE = "flair"  # where lesions are brightest
 # What is told of an image, where its data have it, and under which title.
 _KNOWN = {"digit": "digit", "case_id": "", "side": "", "slice_index": "slice", "name": ""}
-_COLUMNS = ("index", "dice_soft", "predicted_pixels")
 
 Images = NDArray[np.float32]
 _Drawers = tuple[Callable[[str, Images], Row], Callable[[str, Images], Row]]
@@ -50,21 +50,22 @@ class Failures:
     pixels: NDArray[np.float64]
 
 
-def find_failures(runs: Sequence[Run]) -> Failures:
+def find_failures(runs: Sequence[Run], store: Store) -> Failures:
     """Choose the worst test images of a task by the means of `per_image.csv` over all runs.
 
     Of a patient the worst image alone: its neighbours fail alike and would hide other patients.
 
+    Args:
+        runs: of one task, evaluated.
+        store: the data that they were trained on.
+
     Raises:
-        UserError: a `per_image.csv` is missing or damaged.
+        UserError: a `per_image.csv` is missing or damaged, or not of these data.
     """
-    has_patients = runs[0].cell.definition.has_patients
-    columns = (*_COLUMNS, "case_id") if has_patients else _COLUMNS
-    images = pd.concat([read_per_image(run, columns, fold=FOLD) for run in runs])
-    if not has_patients:
-        images["case_id"] = images["index"]  # each image stands for itself
-    dice = _worst(images, "present", "dice_soft", ascending=True)
-    pixels = _worst(images, "absent", "predicted_pixels", ascending=False)
+    images = pd.concat([read_per_image(run, store, fold=FOLD) for run in runs])
+    cases = {domain: _cases(runs[0], store, domain) for domain in DOMAINS}
+    dice = _worst(images, cases, "present", "dice_soft", ascending=True)
+    pixels = _worst(images, cases, "absent", "predicted_pixels", ascending=False)
     n = min(_N_IMAGES, len(dice), len(pixels))
     return Failures(
         present=dice.index[:n].to_numpy(np.int64),
@@ -128,12 +129,24 @@ def image_names(store: Store, domain: str, indices: NDArray[np.int64]) -> list[s
     return names
 
 
+def _cases(run: Run, store: Store, domain: str) -> NDArray[Any]:
+    """The patient of each image, (n,); without patients each image stands for itself."""
+    if run.cell.definition.has_patients:
+        return store.provenance(FOLD, domain)["case_id"]
+    return np.arange(store.n(FOLD, domain))
+
+
 def _worst(
-    images: pd.DataFrame, domain: str, column: str, *, ascending: bool
+    images: pd.DataFrame,
+    cases: dict[str, NDArray[Any]],
+    domain: str,
+    column: str,
+    *,
+    ascending: bool,
 ) -> "pd.Series[float]":
     """Means over all runs of each case's worst image of a domain, by its index, worst first."""
     of_image = images[images["domain"] == domain].groupby("index")
-    table = pd.DataFrame({"mean": of_image[column].mean(), "case": of_image["case_id"].first()})
+    table = pd.DataFrame({"mean": of_image[column].mean(), "case": cases[domain]})
     table = table.sort_values("mean", ascending=ascending, kind="stable")
     return table.drop_duplicates("case")["mean"]
 

@@ -9,7 +9,7 @@ and the SHA-256 of its content, which goes where the files go.
 import hashlib
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -53,7 +53,7 @@ class _Records(BaseModel):
 
 
 def check_records(
-    folders: Iterable[Path], is_output: Callable[[str], bool]
+    folders: Iterable[Path], is_output: Callable[[str], bool], false_params: Mapping[str, str]
 ) -> list[tuple[list[str], str | None]]:
     """Give each output below some folders the record of its content, as Snakemake compares it.
 
@@ -65,13 +65,16 @@ def check_records(
     Args:
         folders: such as results/laptop, relative to the working directory.
         is_output: whether a path is an output of the workflow.
+        false_params: by path, a parameter that the file was not made with, as its content says:
+            a record that has it is none of this file, such as one by `snakemake --touch`.
 
     Returns:
         By folder, the paths that are not believed, and what is wrong with its `records.json`, if
         anything is.
     """
     snakemake = FilePersistence(nolock=True)
-    _remove_damaged()
+    folders = list(folders)
+    _remove_damaged(folders, is_output)
     believed: dict[str, MetadataRecord] = {}
     contents: dict[str, str] = {}
     problems = []
@@ -90,6 +93,10 @@ def check_records(
                 if record != made:
                     record = made
                     snakemake._write_record(name, made)
+            if record and repr(false_params.get(name)) in (record.params or ()):
+                of_folder.append(name)
+                snakemake._write_record(name, _UNKNOWN)
+                continue
             believed[name] = record
             if entry and entry.sha256 and record == made:
                 contents[name] = entry.sha256
@@ -131,7 +138,7 @@ def save_records(folder: Path, is_output: Callable[[str], bool]) -> None:
         content = record.model_dump()
         if str(path) not in entries or entries[str(path)].record != content:
             entries[str(path)] = _Entry(sha256=_content(path), record=content)
-    for name in _recorded():
+    for name, _ in _recorded():
         if _is_below(name, folder) and not _exists(name) and is_output(name):
             record = _record(snakemake, Path(name))
             if record is not None:
@@ -172,19 +179,22 @@ def _exists(name: str) -> bool:
         return False
 
 
-def _recorded() -> Iterator[str]:
-    """Names of all files that Snakemake has a record of; it shares long ones out to folders."""
+def _recorded() -> Iterator[tuple[str, Path]]:
+    """All files that Snakemake has a record of, and where; it shares long names out to folders."""
     for path in sorted(METADATA.rglob("*")):
         if path.is_file():
             parts = path.relative_to(METADATA).parts
             with suppress(ValueError):  # no record's name
-                yield urlsafe_b64decode("".join(part.lstrip("@") for part in parts)).decode()
+                yield urlsafe_b64decode("".join(part.lstrip("@") for part in parts)).decode(), path
 
 
-def _remove_damaged() -> None:
-    """Remove what a kill or a full disk left of a record: Snakemake cannot read all of that."""
-    for path in METADATA.rglob("*"):
-        if path.is_file():
+def _remove_damaged(folders: list[Path], is_output: Callable[[str], bool]) -> None:
+    """Remove what a kill or a full disk left of a record: Snakemake cannot read all of that.
+
+    Of other scales' files none: a living Snakemake may be writing there.
+    """
+    for name, path in _recorded():
+        if is_output(name) or any(_is_below(name, folder) for folder in folders):
             try:
                 MetadataRecord.model_validate(json.loads(path.read_bytes()))
             except (ValueError, RecursionError):  # ValidationError and UnicodeDecodeError are such

@@ -10,13 +10,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from segtrans.atomic import remove_leftovers, temporary_path, write_json
+from segtrans.config.refusals import validate
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.places import check_folder
 from segtrans.sources.scans.cases import CaseFiles
 
 _ANOTHER = "give another folder, or move the file away"
+
+
+class _List(BaseModel):
+    """SHA-256 of the files of a prediction by name, and of the scans that they were made from."""
+
+    model_config = ConfigDict(strict=True)
+    files: dict[str, str]
+    scans: list[str]
 
 
 def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
@@ -26,7 +37,7 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
         UserError: it is the folder of the case's own files, whose names predictions would take, or
             no folder that can be written to, or holds a file of one of the names that `segtrans
             predict` did not write, that was changed since, or that is of another scan with the same
-            id.
+            id; or its list of what was written is damaged.
     """
     inputs = {*files.sequences.values()} | ({files.mask} if files.mask else set())
     if output.resolve() in {path.resolve().parent for path in inputs} | {
@@ -40,7 +51,7 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
     listed = output / list_name(files.case_id)
     if listed.exists() and not listed.is_file():
         raise UserError(f"{listed}: is no file, and a list of that name is written; {_ANOTHER}")
-    written, scans = _listed(listed)
+    written, scans = _listed(listed) if listed.exists() else ({}, [])
     if scans and scans != _hashes(files.sequences.values()):
         raise UserError(
             f"{output}: holds the prediction of another scan with the id {files.case_id}; give "
@@ -51,8 +62,10 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
         if not (path.exists() or path.is_symlink()):
             continue
         if name not in written:
+            by = "does not list it" if listed.exists() else "is missing"
             raise UserError(
-                f"{path}: is there already and was not written by `segtrans predict`; {_ANOTHER}"
+                f"{path}: is there already, and nothing says that `segtrans predict` wrote it: "
+                f"{listed} {by}; {_ANOTHER}"
             )
         if path.is_symlink() or not path.is_file() or file_sha256(path) != written[name]:
             raise UserError(f"{path}: was changed since `segtrans predict` wrote it; {_ANOTHER}")
@@ -105,12 +118,20 @@ def list_name(case_id: str) -> str:
 
 
 def _listed(file: Path) -> tuple[dict[str, str], list[str]]:
-    """Files and scans of a list; none where there is no list, or no whole one: nothing is ours."""
+    """Files and scans of a list.
+
+    Raises:
+        UserError: it cannot be read or is no such list.
+    """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return dict(content["files"]), list(content["scans"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}, []
+        content = validate(_List, json.loads(file.read_text(encoding="utf-8")), origin=str(file))
+    except (OSError, ValueError, RecursionError, UserError) as error:
+        reason = " ".join(str(error).removeprefix(f"{file}: ").split())
+        raise UserError(
+            f"{file}: damaged ({reason:.200}), so it is not known which files beside it `segtrans "
+            "predict` wrote; give another folder, or move it away with these files"
+        ) from error
+    return content.files, content.scans
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from segtrans.config.refusals import validate
 from segtrans.config.runs import Run, read_run
+from segtrans.data.patients import SIDES
 from segtrans.errors import UserError
 from segtrans.methods.inference import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.predict.files import all_or_none, check_output
 from segtrans.predict.overview import overview_figure
 from segtrans.sources.brats.half_slices import (
-    SIDES,
     Z_SCORE_SCALE,
     Intensities,
     Volumes,

@@ -213,7 +213,7 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
 
 
 def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any]:
-    failures = find_failures(runs)
+    failures = find_failures(runs, store)
     failures_figure(runs, store, failures, scratch)
     has_patients = runs[0].cell.definition.has_patients
     text = (

@@ -57,8 +57,9 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
 
     `metrics.json` has the scores of `split_scores`, `patient_means` and `reconstruction_scores`
     under best / last (weights) and valid / test (fold), the threshold, and what they belong to:
-    cell and data. `per_image.csv` has one line per image, `per_patient.csv` one per patient (none
-    for tasks without), of the best weights. None holds a time: the same run gives the same bytes.
+    cell, data and weights. `per_image.csv` has one line per image, `per_patient.csv` one per
+    patient (none for tasks without), of the best weights. None holds a time: the same run gives
+    the same bytes.
 
     Args:
         run_folder: written by training.
@@ -92,6 +93,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
         "threshold": threshold,
         "cell_identity": run.cell.identity,
         "data_sha256": run.record.data.sha256,
+        "weights_sha256": run.record.weights_sha256,
         "notes": _notes(run, sums["best"]),
     }
     metrics = validate(Metrics, content, origin="metrics.json")

@@ -8,7 +8,6 @@ from itertools import combinations, groupby
 import numpy as np
 
 from segtrans.config.runs import Run, read_metrics
-from segtrans.errors import UserError
 
 # Of fewer the spread over seeds is hardly known: no interval is given.
 FEWEST_SEEDS = 5
@@ -68,10 +67,11 @@ def paired_differences(runs: Sequence[Run]) -> list[Difference]:
     for all of them, so of other images they say nothing.
 
     Args:
-        runs: evaluated; rows are compared in the order in which they come.
+        runs: evaluated, as `read_runs` gives them; rows are compared in the order in which they
+            come.
 
     Raises:
-        UserError: a run is not evaluated, or two runs of a task were scored on different data.
+        UserError: a run is not evaluated.
     """
     differences: list[Difference] = []
     for _, group in groupby(runs, key=lambda run: run.cell.task):
@@ -106,11 +106,6 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 def _of_task(runs: Sequence[Run]) -> list[Difference]:
     dice: dict[str, dict[int, float]] = {}
     for run in runs:
-        if run.record.data.sha256 != runs[0].record.data.sha256:
-            raise UserError(
-                f"{run.folder}: its data are not those of {runs[0].folder}; compare runs that were "
-                "trained and evaluated on the same data"
-            )
         dice.setdefault(run.row, {})[run.cell.init_seed] = read_metrics(run).test_dice
     differences = []
     for reference, row in combinations(dice, 2):

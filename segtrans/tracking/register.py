@@ -1,15 +1,18 @@
 """Register the best run of each row."""
 
+import re
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from segtrans.config.runs import Run, read_runs
+from segtrans.config.runs import Run, difference, read_run, read_runs
+from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS
 from segtrans.tracking.calls import attempt_all
 from segtrans.tracking.mlflow_run import CELL_TAG, DATA_TAG
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 ALIAS = "best"
+_DICE_TAG = "segtrans.valid_dice_soft_pooled"
+_ADVICE = "type hint|input example"
 _PLACE = "model"  # of the model among the run's artefacts
 _PACKAGE = Path(__file__).resolve().parents[1]
 _NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
@@ -34,7 +39,9 @@ def register_best(
 ) -> dict[str, str | None]:
     """Register, of each row, the run with the best validation Dice, under the alias "best".
 
-    One that is registered already is left as it is. A failure of MLflow warns and stops nothing.
+    One that is registered already is left as it is. One of another run gives way to a higher
+    validation Dice; to a lower one only where no run of the row stands beside those given. A
+    failure of MLflow warns and stops nothing.
 
     Args:
         run_folders: finished runs of one task.
@@ -47,20 +54,45 @@ def register_best(
         UserError: a run folder holds no finished run.
     """
     ids = dict(run_ids)
-    rows = [_best(list(runs)) for _, runs in groupby(read_runs(run_folders), key=model_name)]
-    best = [run for run in rows if ids.get(str(run.folder))]
-    registered = attempt_all(best, lambda run: _try(run, str(ids[str(run.folder)])))
+    rows = [list(runs) for _, runs in groupby(read_runs(run_folders), key=model_name)]
+    rows = [row for row in rows if ids.get(str(_best(row).folder))]
+    registered = attempt_all(rows, lambda row: _try(row, str(ids[str(_best(row).folder)])))
     return ids | {
-        str(run.folder): None for run, name in zip(best, registered, strict=True) if name is None
+        str(_best(row).folder): None
+        for row, name in zip(rows, registered, strict=True)
+        if name is None
     }
 
 
-def _try(run: Run, run_id: str) -> str | None:
+def _try(row: Sequence[Run], run_id: str) -> str | None:
+    run = _best(row)
     name = model_name(run)
     with failures_warn(f"{name} is not registered; track its runs again later"):
-        _register(connect(), name, run, run_id)
+        client = connect()
+        held = _held(client, name)
+        if held is None or held.run_id == run_id or _beats(run, held) or _is_whole(row):
+            _register(client, name, run, run_id, held)
         return name
     return None
+
+
+def _is_whole(row: Sequence[Run]) -> bool:
+    """Whether these are all runs of the row that stand here, other parameters' left aside."""
+    given = {run.folder.resolve() for run in row}
+    for file in row[0].folder.resolve().parent.glob("*/run.json"):
+        if file.parent not in given:
+            with suppress(UserError):  # damaged: no run
+                if difference(read_run(file.parent), row[0]) is None:
+                    return False
+    return True
+
+
+def _beats(run: Run, held: Any) -> bool:
+    return float(_dice_of(run)) > float(held.tags.get(_DICE_TAG, "-inf"))
+
+
+def _dice_of(run: Run) -> str:
+    return f"{run.record.best_dice_soft_pooled:.6f}"
 
 
 def _best(runs: Sequence[Run]) -> Run:
@@ -68,13 +100,12 @@ def _best(runs: Sequence[Run]) -> Run:
     return max(runs, key=lambda run: run.record.best_dice_soft_pooled)
 
 
-def _register(client: "MlflowClient", name: str, run: Run, run_id: str) -> None:
+def _register(client: "MlflowClient", name: str, run: Run, run_id: str, held: Any) -> None:
     tags = {
         CELL_TAG: run.cell.identity,
         DATA_TAG: run.record.data.sha256,
-        "segtrans.valid_dice_soft_pooled": f"{run.record.best_dice_soft_pooled:.6f}",
+        _DICE_TAG: _dice_of(run),
     }
-    held = _held(client, name)
     if held is not None and held.run_id == run_id and held.tags == tags:
         return
     with TemporaryDirectory() as folder:
@@ -116,9 +147,7 @@ def _save_model(run: Run, path: Path) -> None:
         outputs=Schema([TensorSpec(np.dtype(np.float32), maps)]),
     )
     mlflow.set_tracking_uri(tracking_uri())
-    with TemporaryDirectory() as folder, warnings.catch_warnings():
-        # It would like types or an example of the input; the signature says it all.
-        warnings.filterwarnings("ignore", ".*(type hint|input example)", UserWarning)
+    with TemporaryDirectory() as folder, _without_advice():
         needed, code = Path(folder) / "run", Path(folder) / "code" / _PACKAGE.name
         needed.mkdir()
         for name in ("run.json", WEIGHTS["best"]):
@@ -132,6 +161,22 @@ def _save_model(run: Run, path: Path) -> None:
             signature=signature,
             pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
         )
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Pass over that MLflow would like types or an example of the input: the signature says all.
+
+    MLflow puts a filter of its own before ours in places: what comes through is caught.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("ignore", f".*({_ADVICE})", UserWarning)
+        yield
+    for warning in caught:
+        if not re.search(_ADVICE, str(warning.message)):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def _description(run: Run) -> str:

@@ -47,7 +47,7 @@ def track_run(run_folder: Path) -> str | None:
         UserError: `run.json` or `history.jsonl` is missing, or a file is damaged.
     """
     finished = read_run(run_folder)
-    history = read_history(run_folder)
+    history = read_history(finished)
     is_evaluated = (run_folder / "metrics.json").exists()
     scores = _scores(read_metrics(finished)) if is_evaluated else {}
     description = describe_run(run_folder, finished.record)

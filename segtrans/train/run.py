@@ -3,7 +3,7 @@
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from segtrans.atomic import remove_partials, write_json
 from segtrans.config.catalogue import METHODS
 from segtrans.config.cells import Cell
 from segtrans.config.refusals import validate
-from segtrans.config.run_record import LabelledIds, RunOrigin, RunRecord
+from segtrans.config.run_record import LabelledIds, RunFile, RunOrigin, RunRecord
 from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
 from segtrans.data.feed.labels import Labelled, choose_labelled
 from segtrans.data.patients import check_patients
 from segtrans.data.store import Store
+from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.places import check_folder
@@ -246,11 +247,13 @@ def _write_outputs(
     content: dict[str, Any] = {"unit": labelled.unit, "ids": labelled.ids}
     ids = validate(LabelledIds, content, origin="labelled_ids.json")
     write_json(output / "labelled_ids.json", ids.model_dump(mode="json"))
+    files = {name: file_sha256(output / name) for name in get_args(RunFile)}
     content = origin.model_dump(mode="json") | {
         "sessions": trainer.sessions,  # with what each has used by now
         "best_iteration": progress.best_iteration,
         "best_dice_soft_pooled": progress.best_dice,
         "weights_sha256": hashes,
+        "files_sha256": files,
         "n_parameters": sum(p.numel() for p in trainer.method.parameters()),
         "seconds": round(progress.seconds, 1),
         # A checkpoint from before usage was counted has sessions without.

@@ -1,4 +1,5 @@
 import contextlib
+import hashlib
 import json
 
 import pytest
@@ -62,6 +63,51 @@ def test_the_same_run_twice_is_an_error(write_run, tmp_path):
         read_runs(folders)
 
 
+def test_a_row_of_other_parameters_and_a_task_of_other_data_are_refused(write_run):
+    folders = [write_run(seed=0), write_run(seed=1)]
+    facts = json.loads((folders[1] / "run.json").read_text())
+    other = with_cell(facts, training={"iterations": 150})
+    (folders[1] / "run.json").write_text(json.dumps(other))
+    expected = r"seed1: training\.iterations = 150, not 1000 as in .*seed0, of the same row"
+    with pytest.raises(UserError, match=expected) as error:
+        read_runs(folders)
+    assert "\n" not in str(error.value)
+    folders = [folders[0], write_run("autoencoder", sha256="cd" * 32)]
+    with pytest.raises(UserError, match=r"translation.seed0: its data are not .*the same data"):
+        read_runs(folders)
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "labelled_ids.json"])
+def test_what_another_training_left_beside_run_json_is_refused(write_run, name):
+    folder = write_run()
+    ids = {"schema_version": 1, "unit": "digit", "ids": list(range(40))}
+    (folder / "labelled_ids.json").write_text(json.dumps(ids))
+    files = ("history.jsonl", "labelled_ids.json")
+    facts = json.loads((folder / "run.json").read_text())
+    facts["files_sha256"] = {
+        file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files
+    }
+    (folder / "run.json").write_text(json.dumps(facts))
+    run = read_run(folder)
+    assert len(read_history(run)) == 3
+    assert len(read_labelled_ids(run).ids) == 40
+    text = (folder / name).read_text()  # of another run of as many validations, or labels
+    (folder / name).write_text(text.replace("0.3", "0.4").replace("[0, 1", "[0, 41"))
+    with pytest.raises(UserError, match=f"{name}: damaged, or of another training"):
+        read_history(run)
+        read_labelled_ids(run)
+
+
+def test_scores_of_earlier_weights_are_refused(write_run):
+    folder = write_run()
+    for name, digits in (("metrics.json", "ab"), ("run.json", "cd")):
+        content = json.loads((folder / name).read_text())
+        content["weights_sha256"] = {"best": digits * 32, "last": "ef" * 32}
+        (folder / name).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"of other weights than run\.json's.*evaluate the run"):
+        read_metrics(read_run(folder))
+
+
 def test_no_run_is_an_error():
     with pytest.raises(UserError, match="no run folder"):
         read_runs([])
@@ -93,14 +139,14 @@ def test_facts_without_a_cell_or_with_a_wrong_one_are_errors(write_run):
 
 def test_history_comes_in_order_and_names_a_damaged_line(write_run):
     folder = write_run()
-    assert [record.iteration for record in read_history(folder)] == [0, 100, 200]
+    assert [record.iteration for record in read_history(read_run(folder))] == [0, 100, 200]
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"iteration": 30')
     with pytest.raises(UserError, match="line 4"):
-        read_history(folder)
+        read_history(read_run(folder))
     (folder / "history.jsonl").write_text("")
     with pytest.raises(UserError, match="empty"):
-        read_history(folder)
+        read_history(read_run(folder))
 
 
 @pytest.mark.parametrize("key", ["cell_identity", "data_sha256"])
@@ -194,7 +240,7 @@ def test_a_damaged_record_of_the_history_is_one_line(write_run, line):
     with (folder / "history.jsonl").open("a") as file:
         file.write(line + "\n")
     with pytest.raises(UserError, match=r"history\.jsonl, line 4: .*train the run again") as error:
-        read_history(folder)
+        read_history(read_run(folder))
     assert "\n" not in str(error.value)
 
 

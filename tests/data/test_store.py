@@ -216,7 +216,7 @@ def test_a_file_that_is_no_hdf5_or_truncated(path, content):
     path.write_bytes(whole[: len(whole) // 2] if content is None else content)
     message = refusal(path)
     assert "no HDF5 data set, or a damaged one" in message
-    assert "make it again with `segtrans cluttered-mnist`" in message
+    assert "delete it and make it again with `segtrans cluttered-mnist`" in message
 
 
 def test_every_truncation_is_noticed(path):
@@ -230,7 +230,10 @@ def test_another_schema_version_says_both(path):
     with h5py.File(path, "a") as file:
         file.attrs["schema_version"] = 1  # which did not say what the values of masks mean
     message = refusal(path)
-    assert "is of schema version 1, this program reads version 2; make it again" in message
+    assert (
+        "is of schema version 1, this program reads version 2; delete it and make it again"
+        in message
+    )
 
 
 def test_a_foreign_hdf5_file(tmp_path):

@@ -181,7 +181,7 @@ def test_the_folder_of_the_case_is_no_output_and_an_experts_mask_is_kept(tmp_pat
     for output in (scan, tmp_path / "link", scan / ".." / "scan"):
         with pytest.raises(UserError, match="holds the files of case scan itself"):
             predict_case(run, scan, output, threshold=0.5)
-    with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: is there already and was not written"):
+    with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: is there already, and nothing says"):
         predict_case(run, scan, elsewhere, threshold=0.5)
     with pytest.raises(UserError, match=r"scan_t1\.nii\.gz is a file, not a folder"):
         predict_case(run, scan, scan / "scan_t1.nii.gz", threshold=0.5)
@@ -215,6 +215,33 @@ def test_what_was_corrected_by_hand_is_kept(tmp_path, make_run):
     nib.save(nib.Nifti1Image(corrected, written.affine, written.header), path)
     before = contents(output)
     with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: was changed since `segtrans predict`"):
+        predict_case(run, tmp_path / "scan", output, threshold=0.5)
+    assert contents(output) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, r"scan_seg\.nii\.gz: is there already, .*scan_prediction\.json is missing; give"),
+        ("", r"scan_prediction\.json: damaged \(Expecting value.*; give another folder"),
+        ("[]", r"scan_prediction\.json: damaged \(.*Input should be an object"),
+        (
+            '{"files": {"scan_seg.nii.gz": 1}}',
+            r"damaged \(files.scan_seg.nii.gz = 1: .*scans: m",
+        ),
+        ('{"files": {}, "scans": []}', r"scan_prediction\.json does not list it; give"),
+    ],
+)
+def test_a_lost_or_damaged_list_is_named_and_nothing_is_written_over(
+    tmp_path, make_run, content, words
+):
+    write_scan(tmp_path / "scan")
+    run, output = make_run("autoencoder"), tmp_path / "out"
+    predict_case(run, tmp_path / "scan", output, threshold=0.5)
+    path = output / "scan_prediction.json"
+    path.unlink() if content is None else path.write_text(content)
+    before = contents(output)
+    with pytest.raises(UserError, match=words):
         predict_case(run, tmp_path / "scan", output, threshold=0.5)
     assert contents(output) == before
 

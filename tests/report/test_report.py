@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from segtrans.config.runs import read_run, read_runs
-from segtrans.data.store import Store
+from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
 from segtrans.figures.failures import find_failures
 from segtrans.figures.of_task import write_figures
@@ -230,7 +230,7 @@ def test_the_same_results_give_the_same_bytes(scale):
 
 def test_failures_are_the_worst_by_the_mean_of_all_runs(scale):
     runs = read_runs(scale.folders)
-    failures = find_failures(runs)
+    failures = find_failures(runs, Store(scale.data))
     tables = [pd.read_csv(run.folder / "per_image.csv") for run in runs]
     tests = [table[table["fold"] == "test"] for table in tables]
     present = [t[t["domain"] == "present"].set_index("index")["dice_soft"] for t in tests]
@@ -244,21 +244,82 @@ def test_failures_are_the_worst_by_the_mean_of_all_runs(scale):
     np.testing.assert_allclose(pixels[failures.absent], failures.pixels)
 
 
-def test_of_a_patient_the_worst_half_slice_alone_is_a_failure(write_run):
-    folders = [write_run("autoencoder", seed, task="brats") for seed in (0, 1)]
-    cases = ["a"] * 3 + ["b"] * 3 + ["c"]
+def write_patients(path, cases):
+    """A store of half-slices of patients, a pixel of lesion in each of P."""
+    header = StoreHeader("brats", ("flair",), {}, "made up", "0" * 64, 0)
+    n = len(cases)
+    with write_store(path, header) as writer:
+        for fold in FOLDS:
+            for domain in DOMAINS:
+                arrays = {"image": np.zeros((n, 1, 10, 10), np.uint8), "case_id": np.array(cases)}
+                if domain == "present":
+                    arrays["mask"] = np.eye(1, 100, dtype=np.uint8).reshape(1, 10, 10).repeat(n, 0)
+                for key, values in arrays.items():
+                    scale = 1.0 if key == "image" else None
+                    writer.add(
+                        fold, domain, key, shape=values.shape, dtype=values.dtype, scale=scale
+                    ).append(values)
+    return Store(path)
+
+
+def test_of_a_patient_the_worst_half_slice_alone_is_a_failure(write_run, tmp_path):
+    store = write_patients(tmp_path / "data.h5", [b"a"] * 3 + [b"b"] * 3 + [b"c"])
+    folders = [
+        write_run("autoencoder", seed, task="brats", sha256=store.sha256()) for seed in (0, 1)
+    ]
     dice = np.array([0.10, 0.11, 0.05, 0.30, 0.20, 0.40, 0.50])
     pixels = np.array([1, 2, 3, 90, 80, 70, 50])
     for seed, folder in enumerate(folders):
-        common = {"fold": "test", "index": range(7), "case_id": cases}
-        present = pd.DataFrame(common | {"domain": "present", "dice_soft": dice + seed / 100})
-        absent = pd.DataFrame(common | {"domain": "absent", "predicted_pixels": pixels})
-        pd.concat([present, absent]).to_csv(folder / "per_image.csv", index=False)
-    failures = find_failures(read_runs(folders))
+        of_seed = dice + seed / 100
+        common = {"fold": "test", "index": range(7), "soft_size": 1.0}
+        present = {"domain": "present", "dice_soft": of_seed, "dice_hard": of_seed}
+        present |= {"soft_overlap": of_seed, "lesion_pixels": 1, "predicted_pixels": 1}
+        absent = {"domain": "absent", "lesion_pixels": 0, "predicted_pixels": pixels}
+        tables = [pd.DataFrame(common | of_domain) for of_domain in (present, absent)]
+        pd.concat(tables).to_csv(folder / "per_image.csv", index=False)
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["best"]["test"] |= {
+            "dice_soft_pooled": of_seed.mean(),
+            "dice_hard_image_mean": of_seed.mean(),
+            "false_positive_pixels_A": int(pixels.sum()),
+        }
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    failures = find_failures(read_runs(folders), store)
     assert failures.present.tolist() == [2, 4, 6]
     np.testing.assert_allclose(failures.dice, [0.055, 0.205, 0.505])
     assert failures.absent.tolist() == [3, 6, 2]
     assert failures.pixels.tolist() == [90, 50, 3]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (r"\A(.*\n.*\n)[\s\S]*", r"\1", "its images of test, present, are not those of the data"),
+        ("^test,absent,5,", "test,absent,70000,", "its images of test, absent, are not those"),
+        ("^(test,present,2,.*),.*$", r"\1,many", "predicted_pixels of image 2 .* is many"),
+        ("^(test,present,2,[^.]*),[^,]*", r"\1,-0.5", "dice_hard of image 2 .* is -0.5"),
+        ("^(test,absent,2,.*),.*$", r"\1,9999", "predicted_pixels of image 2 .* 0 to 2304"),
+        ("index", "place", "lacks index"),
+        (r"\A[\s\S]*", "", "cannot read it"),
+    ],
+)
+def test_damaged_scores_of_images_are_one_line(scale, tmp_path, old, new, problem):
+    folder = shutil.copytree(scale.folders[0], tmp_path / "run")
+    file = folder / "per_image.csv"
+    text = re.sub(old, new, file.read_text(), flags=re.MULTILINE)
+    assert text != file.read_text()
+    file.write_text(text)
+    with pytest.raises(UserError, match=rf"per_image\.csv: {problem}.*evaluate the run again"):
+        find_failures([read_run(folder)], Store(scale.data))
+
+
+def test_scores_that_do_not_follow_from_those_of_the_images_are_refused(scale, tmp_path):
+    folder = shutil.copytree(scale.folders[0], tmp_path / "run")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["best"]["test"]["dice_soft_pooled"] += 1e-4
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=r"its dice_soft_pooled of test is .*metrics\.json"):
+        find_failures([read_run(folder)], Store(scale.data))
 
 
 def test_a_reconstruction_no_better_than_a_constant_is_said(page):
@@ -271,8 +332,9 @@ def test_a_reconstruction_no_better_than_a_constant_is_said(page):
 
 
 def test_the_worst_images_are_named_with_their_digits(page, scale):
-    digit = Store(scale.data).provenance("test", "present")["digit"]
-    worst = find_failures(read_runs(scale.folders)).present.tolist()
+    store = Store(scale.data)
+    digit = store.provenance("test", "present")["digit"]
+    worst = find_failures(read_runs(scale.folders), store).present.tolist()
     shown = page.section("failures")
     assert "; ".join(f"{index} (digit {digit[index]})" for index in worst) in shown
 
@@ -285,10 +347,6 @@ def test_what_is_missing_is_one_line_that_says_what_to_do(scale, tmp_path, make_
         scale.write(data=[])
     with pytest.raises(UserError, match="not the data of"):
         scale.write(data=[make_store(side=52, name="other.h5").path])
-    folder = shutil.copytree(scale.folders[0], tmp_path / "run")
-    (folder / "per_image.csv").write_text("fold,domain\n")
-    with pytest.raises(UserError, match=r"per_image\.csv"):
-        find_failures([read_run(folder)])
     assert scale.page.read_bytes() == before
 
 

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from segtrans.config.runs import read_run
-from segtrans.errors import UserError
 from segtrans.score.significance import FEWEST_SEEDS, paired_differences, t_interval
 
 
@@ -88,9 +87,3 @@ def test_only_common_seeds_are_compared(scored):
     (difference,) = paired_differences(runs)
     assert (difference.reference, difference.n_seeds) == ("autoencoder", 1)
     assert difference.mean == pytest.approx(0.1)
-
-
-def test_runs_on_other_data_are_not_compared(scored):
-    runs = [*scored("autoencoder", [0.5]), *scored("translation", [0.6], sha256="cd" * 32)]
-    with pytest.raises(UserError, match=r"translation.seed0: its data are not .*the same data"):
-        paired_differences(runs)

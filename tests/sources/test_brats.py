@@ -40,7 +40,10 @@ def write_case(
     labels=(1, 4),
     name="Brats17_",
 ):
-    """A patient whose brain fills slices 1 to 4, with a lesion on the left of slices 2 and 3."""
+    """A patient whose brain fills slices 1 to 4, with a lesion on the left of slices 2 and 3.
+
+    No two of 18 have the lesion at the same place.
+    """
     rng = np.random.default_rng(number)
     name = f"{name}{number:03d}"
     grade = "LGG" if number % 4 == 0 else "HGG"
@@ -55,8 +58,8 @@ def write_case(
         nib.save(nib.Nifti1Image(volume, affine), place / f"{name}_{suffix}.nii.gz")
     mask = np.zeros(shape, np.uint8)
     if lesion:
-        mask[8:10, 2:5, 2] = labels[0]
-        mask[8:10, 2:5, 3] = labels[1]
+        place_of = (slice(6 + number // 6, 8 + number // 6), slice(number % 6, number % 6 + 3))
+        mask[*place_of, 2], mask[*place_of, 3] = labels
     nib.save(nib.Nifti1Image(mask, affine), place / f"{name}_seg.nii.gz")
 
 
@@ -166,6 +169,21 @@ def test_the_header_says_that_patients_are_made_up(tmp_path):
     assert store.header.parameters["phantoms"] is True
 
 
+@pytest.mark.parametrize(
+    ("labels", "odd", "clause"),
+    [
+        ((1, 1), (1, 2), "; no label above 2 in any mask."),
+        ((1, 3), (1, 3), "; labels 1, 2, 3."),
+        ((1, 3), (1, 4), "; labels 1, 2, 3 (Brats17_000 and 4 more) and 1, 2, 4 (Brats17_002)."),
+    ],
+)
+def test_the_header_says_which_labels_the_masks_had(tmp_path, labels, odd, clause):
+    for number in range(6):
+        write_case(tmp_path / "cases", number, labels=odd if number == 2 else labels)
+    _, store = made(tmp_path / "cases", tmp_path, n_jobs=1)
+    assert store.header.source.endswith(clause)
+
+
 def test_other_voxels_have_another_hash(source, tmp_path):
     _, before = made(source, tmp_path, 1)
     file = next(source.glob("*/*/*_flair.nii.gz"))
@@ -200,7 +218,7 @@ def test_a_fold_without_a_lesion_is_fatal(tmp_path):
         content["folds"][f"Brats17_{number:03d}"] = "train" if number < 4 else "valid"
     content["folds"]["Brats17_005"] = "test"
     split.write_text(json.dumps(content))
-    with pytest.raises(UserError, match="fold valid: none of the half-slices of its 1 patients"):
+    with pytest.raises(UserError, match="fold valid: none of the half-slices of its 1 case is"):
         made(tmp_path / "cases", tmp_path, 1, split)
     assert not (tmp_path / "1.h5").exists()
 
@@ -299,6 +317,31 @@ def test_the_same_scan_under_two_ids_is_refused(source, tmp_path):
         content[-1] ^= 1
         path.write_bytes(gzip.compress(content, compresslevel=0, mtime=0))
     split_of(source, tmp_path)
+
+
+def test_one_mask_of_two_patients_is_refused_however_it_is_stored(source, tmp_path):
+    split = split_of(source, tmp_path)
+    first, second = source / "HGG" / "Brats17_001", source / "LGG" / "Brats17_004"
+    copy = second / "Brats17_004_seg.nii.gz"
+    copy.unlink()
+    stored_otherwise(first / "Brats17_001_seg.nii.gz", copy.with_suffix(""), "float32, not packed")
+    with pytest.raises(
+        UserError, match=r"001 \(fold .* and .*004 \(fold .*\): the same mask, voxel"
+    ):
+        made(source, tmp_path, n_jobs=2, split=split)
+    # Two scans of one patient may have one, and many patients no lesion at all.
+    names = {name: name for name in sorted(path.name for path in source.glob("*/*"))}
+    names["Brats17_004"] = "Brats17_001"
+    table = "".join(f"{case_id},{patient}\n" for case_id, patient in names.items())
+    (source / "dataset.csv").write_text(f"case_id,patient\n{table}")
+    content = json.loads(split.read_text())
+    content["folds"]["Brats17_004"] = content["folds"]["Brats17_001"] = "train"
+    content["folds"] |= {"Brats17_000": "valid", "Brats17_002": "test"}
+    split.write_text(json.dumps(content))
+    for number in (3, 5):
+        shutil.rmtree(source / "HGG" / f"Brats17_{number:03d}")
+        write_case(source, number, lesion=False)
+    made(source, tmp_path, n_jobs=2, split=split)
 
 
 def stored_otherwise(path, copy, way):
@@ -412,7 +455,7 @@ GOOD = {
         ('{"folds": {}}', "source: missing; drawn: missing"),
         (GOOD | {"folds": {"a": "training"}}, 'folds.a = "training": Input should be'),
         (GOOD | {"folds": {"a": "train", "b": "test"}}, "no case is in valid"),
-        (GOOD | {"version": 2}, "version = 2: Input should be 1"),
+        (GOOD | {"version": 2}, "version = 2: this segtrans reads 1; write it anew"),
         (GOOD | {"drawn": {}}, "drawn.data_seed: missing"),
         (GOOD | {"drawn": {"data_seed": "0"}}, "drawn.data_seed = "),
         (GOOD | {"fold": {}}, "fold: unknown; did you mean folds"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -164,13 +165,76 @@ def test_one_case_needs_no_mask_and_must_be_one(tmp_path):
     make(tmp_path / "one", "a", without=("mask",))
     assert find_case(tmp_path / "one").mask is None
     make(tmp_path / "two", "b", without=("mask",))
-    with pytest.raises(UserError, match=r"holds 2 cases \(a, b\.\.\.\), expected one"):
+    with pytest.raises(UserError, match=r"holds 2 cases \(a, b\.\.\.\), .* such as .*a_t1.nii.gz"):
         find_case(tmp_path)
-    with pytest.raises(UserError, match="is the t1 of a case alone; give the folder"):
-        find_case(tmp_path / "one" / "a_t1.nii.gz")
     (tmp_path / "scan.dcm").touch()
     with pytest.raises(UserError, match="no NIfTI file by its name"):
         find_case(tmp_path / "scan.dcm")
+
+
+@pytest.mark.parametrize("name", ["a_t1ce.nii.gz", "a", "a_seg.nii.gz"])
+def test_one_case_of_a_flat_folder_is_named_by_a_file_or_what_all_begin_with(
+    tmp_path, monkeypatch, name
+):
+    for case_id in ("a", "b", "ab"):
+        make(tmp_path, case_id)
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path, Path()):
+        case = find_case(place / name)
+        assert case.case_id == "a"
+        assert {path.name for path in case.sequences.values()} == {
+            f"a_{suffix}.nii.gz" for suffix in ("t1", "t2", "t1ce", "flair")
+        }
+    with pytest.raises(UserError, match=r"/c: no such folder"):
+        find_case(tmp_path / "c")
+
+
+@pytest.mark.parametrize("ending", ["residual", "translation"])
+def test_a_case_that_is_named_as_an_output_is_told_so(tmp_path, ending):
+    make(tmp_path / "some", f"x_{ending}")
+    words = rf"x_{ending}_flair.nii.gz is passed over: it is named as an output .* rename its case"
+    with pytest.raises(UserError, match=f"case x_{ending} lacks t1, t2, flair; .*{words}"):
+        find_cases(tmp_path / "some")
+    make(tmp_path / "some", f"x_{ending}", {"t1c": "_t1c"})
+    (tmp_path / "some" / f"x_{ending}_t1ce.nii.gz").unlink()
+    with pytest.raises(UserError, match=words):
+        find_cases(tmp_path / "some")
+    make(tmp_path / "some", "y")
+    with pytest.raises(UserError, match=rf"x_{ending}_seg.nii.gz: is a mask .*{words}"):
+        find_cases(tmp_path / "some")
+    with pytest.raises(UserError, match="named as an output of `segtrans predict`"):
+        find_case(tmp_path / "some" / f"x_{ending}_t1.nii.gz")
+
+
+def test_a_folder_named_like_a_file_is_hinted_at(tmp_path):
+    make(tmp_path, "a", without=("flair",))
+    (tmp_path / "a_flair.nii.gz").mkdir()
+    with pytest.raises(UserError, match=r"lacks flair; .*a_flair.nii.gz beside it is a folder"):
+        find_cases(tmp_path)
+    (tmp_path / "a_flair.nii.gz" / "0_brain_flair.nii").touch()
+    with pytest.raises(UserError, match=r"; a_flair.nii.gz is a folder named like a file: put all"):
+        find_case(tmp_path / "a_flair.nii.gz")
+
+
+def test_tables_are_found_in_any_capitals_and_only_once(tmp_path):
+    make(tmp_path, "a")
+    make(tmp_path, "b")
+    (tmp_path / "Dataset.CSV").write_text("case_id, patient\na, p\nb, P\n")
+    (tmp_path / "Name_Mapping.csv").write_text("Grade,BraTS_2020_subject_ID\nHGG,a\n")
+    assert [(case.patient, case.grade) for case in find_cases(tmp_path)] == [
+        ("p", "HGG"),
+        ("p", None),
+    ]
+    assert {"Dataset.CSV", "Name_Mapping.csv"} < {path.name for path in source_files(tmp_path)}
+    for name in ("dataset.csv", "NAME_mapping.csv"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(UserError, match=r"and .*: two tables of one name; keep one"):
+            find_cases(tmp_path)
+        (tmp_path / name).rmdir()
+    (tmp_path / "Dataset.CSV").unlink()
+    (tmp_path / "DATASET.csv").mkdir()
+    with pytest.raises(UserError, match=r"DATASET.csv: is no file; expected the table"):
+        find_cases(tmp_path)
 
 
 def test_a_dataset_json_speaks_only_for_the_decathlons_own_folders(tmp_path):
@@ -338,6 +402,8 @@ def test_an_error_names_what_is_there(tmp_path):
         ("case_id,patient\na,p\na,q\n", "row 3: case a stands there twice"),
         ("case_id,patient\nz,p\n", "row 2: there is no case z"),
         ("case_id,patient\n", "has no row for case a"),
+        ("case_id,patient\na,p\0\n", r"cannot be read \(it holds NUL bytes\); expected a CSV"),
+        ("case_id,patient\na\x1b[2J,p\n", r"there is no case 'a\\x1b\[2J' in"),
     ],
 )
 def test_a_table_of_patients_that_leaves_a_case_open_is_refused(tmp_path, text, words):

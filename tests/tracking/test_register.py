@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,6 +116,24 @@ def test_the_same_best_run_is_registered_once_and_a_better_one_takes_over(write_
     found = MlflowClient(store).get_model_version_by_alias(model_name(read_run(first)), "best")
     assert found.run_id == ids[str(better)]
     assert len(versions(store)) == 2
+
+
+def test_a_worse_run_alone_takes_nothing_over_and_its_whole_row_does(write_run, store, capfd):
+    from mlflow import MlflowClient
+
+    worse, better = write_run(seed=0, valid_dice=0.4), write_run(seed=1, valid_dice=0.6)
+    name = model_name(read_run(worse))
+
+    def held():
+        return MlflowClient(store).get_model_version_by_alias(name, "best").run_id
+
+    capfd.readouterr()
+    ids = register(worse, better)
+    assert "type hints" not in "".join(capfd.readouterr())
+    register(worse)
+    assert held() == ids[str(better)]
+    shutil.rmtree(better)
+    assert register(worse)[str(worse)] == held()
 
 
 def test_a_failure_warns_and_names_the_model(write_run, monkeypatch, capfd):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segtrans.config.runs import read_history
+from segtrans.config.runs import read_history, read_run
 from segtrans.train.history import write_history
 
 
@@ -10,9 +10,10 @@ def record(iteration):
     return {"iteration": iteration, "train": {}, "valid": {"dice_soft_pooled": 0.5}}
 
 
-def test_a_history_comes_back(tmp_path):
-    write_history(tmp_path / "history.jsonl", [record(0), record(10)])
-    read = [line.model_dump() for line in read_history(tmp_path)]
+def test_a_history_comes_back(write_run):
+    run = read_run(write_run())
+    write_history(run.folder / "history.jsonl", [record(0), record(10)])
+    read = [line.model_dump() for line in read_history(run)]
     assert read == [record(0), record(10)]
 
 

@@ -56,6 +56,9 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
     for which, name in WEIGHTS.items():
         content = Path("run", name).read_bytes()
         assert facts["weights_sha256"][which] == hashlib.sha256(content).hexdigest()
+    for name in ("history.jsonl", "labelled_ids.json"):
+        content = Path("run", name).read_bytes()
+        assert facts["files_sha256"][name] == hashlib.sha256(content).hexdigest()
     assert [session["from_iteration"] for session in facts["sessions"]] == [0]
     assert facts["usage"] == facts["sessions"][0]["usage"]
     assert 100 < facts["usage"]["peak_memory_mb"] < 8000
@@ -218,7 +221,7 @@ def test_a_device_that_torch_cannot_use_leaves_the_cpu(tiny_data, make_cell, mon
 @pytest.mark.parametrize("place", ["run", "checkpoints-run"])
 def test_a_folder_that_cannot_be_made_is_refused_before_training(tiny_data, make_cell, place):
     Path(place).write_text("a file")
-    with pytest.raises(UserError, match=f"{place}: cannot be written"):
+    with pytest.raises(UserError, match=f"{place} is a file, not a folder"):
         train(make_cell("autoencoder"), tiny_data)
     assert Path(place).read_text() == "a file"
 

@@ -13,13 +13,15 @@ import pytest
 from tests.limits import WAIT_S
 
 pytestmark = pytest.mark.slow
-# Added to the stand-in: a training that lasts, and says that it has begun.
+# Added to the stand-in: a training that lasts, and says that it has begun; laptop's can be held.
 SLOWLY = """
 if verb == "train":
     import time
     with open("begun.txt", "a") as begun:
         begun.write(folder + "\\n")
     time.sleep(1)
+    while "/laptop/" in folder and pathlib.Path("hold").exists():
+        time.sleep(0.05)
 """
 
 
@@ -43,13 +45,15 @@ def start(tmp_path, copy_project, interpreter_with, search_path):
     return start
 
 
-def wait_for_trainings(folder, process, n):
-    begun = folder / "begun.txt"
-    while process.poll() is None and not (
-        begun.exists() and len(begun.read_text().splitlines()) >= n
-    ):
+def wait_for(condition, process):
+    while process.poll() is None and not condition():
         time.sleep(0.05)
     assert process.poll() is None
+
+
+def wait_for_trainings(folder, process, n):
+    begun = folder / "begun.txt"
+    wait_for(lambda: begun.exists() and len(begun.read_text().splitlines()) >= n, process)
 
 
 def test_killed_again_and_again_the_plain_command_finishes_the_work(start, tmp_path):
@@ -83,12 +87,35 @@ def test_a_second_snakemake_is_refused_and_disturbs_nothing(start, tmp_path):
     assert (tmp_path / "results/laptop/table.md").exists()
 
 
+def test_beside_a_living_one_of_another_scale_files_are_checked_and_dead_locks_go(start, tmp_path):
+    mine = ("--config", "scale=mine", "tasks=[mnist48_simple]", "init_seeds=[0]")
+    (tmp_path / "hold").touch()
+    living = start()
+    wait_for_trainings(tmp_path, living, 1)
+    killed = start(*mine)
+    wait_for(lambda: any((tmp_path / "results/mine").rglob("run.json")), killed)
+    killed.kill()
+    killed.communicate()
+    (tmp_path / "results/mine/table.md").write_text("copied from elsewhere")
+    text, _ = start(*mine, "--dry-run").communicate(timeout=WAIT_S)
+    assert "segtrans: results/mine: no record says what made" in text
+    again = start(*mine)
+    text, _ = again.communicate(timeout=WAIT_S)
+    assert again.returncode == 0, text
+    assert living.poll() is None
+    text, _ = start("--dry-run").communicate(timeout=WAIT_S)
+    assert "scale laptop: another Snakemake is at work on it; whether its files are" in text
+    (tmp_path / "hold").unlink()
+    text, _ = living.communicate(timeout=WAIT_S)
+    assert living.returncode == 0, text
+
+
 def test_a_lock_of_another_machine_is_left_to_its_user(start, tmp_path):
     process = start()
     wait_for_trainings(tmp_path, process, 1)
     process.kill()
     process.communicate()
-    (tmp_path / ".snakemake/owner").write_text("another-machine")
+    (tmp_path / ".snakemake/owners/laptop").write_text("another-machine")
     refused = start()
     text, _ = refused.communicate(timeout=WAIT_S)
     assert refused.returncode != 0

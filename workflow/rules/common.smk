@@ -9,6 +9,7 @@ from snakemake.resources import Resource
 from segtrans.config.catalogue import row_name
 from segtrans.config.cells import resolve_cell
 from segtrans.config.params import params_of
+from segtrans.config.runs import is_run_of_another
 from segtrans.config.versions import (
     CLUTTER_VERSION,
     EVALUATION_VERSION,
@@ -18,11 +19,12 @@ from segtrans.config.versions import (
     SPLIT_VERSION,
     STORE_VERSION,
 )
-from segtrans.data.walk import walk, walk_all
+from segtrans.data.walk import walk_all
 from segtrans.errors import UserError, UserErrors
-from segtrans.pipeline.ownership import claim_directory, sign_lock
+from segtrans.pipeline.ownership import claim_scale, sign_lock
 from segtrans.pipeline.preflight import read_scale
 from segtrans.pipeline.records import RECORDS, check_records, save_records
+from segtrans.sources.cluttered_mnist.idx import idx_files
 from segtrans.sources.cluttered_mnist.preflight import MNIST_FOLDER
 from segtrans.sources.scans.cases import source_files
 from segtrans.tracking import is_whole, untracked_line
@@ -106,9 +108,27 @@ def is_output(path):
     return any(output.match(path) for rule in rules for output in rule.output)
 
 
+def get_other_runs():
+    """By run.json, the cell that is asked for there, where the run is that of another one."""
+    others = {}
+    for task in PARAMS.tasks:
+        for row, (method, variant) in ROWS_OF[task].items():
+            for seed in PARAMS.init_seeds:
+                folder = Path(RUN.format(scale=SCALE, task=task, row=row, seed=seed))
+                if (folder / "run.json").is_file():
+                    cell = resolve_cell(
+                        PARAMS, task=task, method=method, init_seed=seed, variant=variant
+                    )
+                    if is_run_of_another(folder, cell):
+                        others[str(folder / "run.json")] = cell.to_json()
+    return others
+
+
 def check_folders():
     """Believe what stands in the scale's folders only with a record of its content."""
-    for folder, (paths, problem) in zip(FOLDERS, check_records(FOLDERS, is_output)):
+    others = get_other_runs()
+    checked = check_records(FOLDERS, is_output, others)
+    for folder, (paths, problem) in zip(FOLDERS, checked):
         if problem:
             print(
                 f"segtrans: {folder / RECORDS}: {problem}; it is written anew at the end, and what"
@@ -116,11 +136,16 @@ def check_folders():
                 file=sys.stderr,
             )
         if paths:
+            other = next((path for path in paths if path in others), None)
             print(
                 f"segtrans: {folder}: no record says what made {paths[0]}"
                 + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
                 + ", or it was changed since; what is asked for is made again"
-                f" (to take it as it is: snakemake --touch {paths[0]})",
+                + (
+                    f" ({other} is a run of other parameters)"
+                    if other
+                    else f" (to take it as it is: snakemake --touch {paths[0]})"
+                ),
                 file=sys.stderr,
             )
 
@@ -175,11 +200,7 @@ def get_idx_files(wildcards):
     """The user's own IDX files: other digits make other data."""
     folder = PARAMS.digits.directory if PARAMS.digits.source == "directory" else None
     try:
-        return (
-            [str(path) for path in walk(Path(folder)) if "ubyte" in path.name]
-            if folder
-            else []
-        )
+        return [str(path) for path in idx_files(Path(folder))] if folder else []
     except UserError:
         return []  # the job says it in one line
 

@@ -24,6 +24,7 @@ from segtrans.sources.scans.case_names import SEQUENCES
 from segtrans.sources.scans.cases import PHANTOM, CaseFiles, describe, find_all_cases
 from segtrans.sources.scans.duplicates import check_distinct, check_fingerprints
 from segtrans.sources.scans.grids import PLANE, check_grids, describe_spacing
+from segtrans.sources.scans.masks import describe_labels
 
 # What the classes of `segtrans.sources.scans.volumes` are.
 LABELS = {
@@ -242,18 +243,18 @@ def _counts(patients: Sequence[Patient]) -> dict[str, dict[str, int]]:
 
 def _check_folds(counts: dict[str, dict[str, int]], folds: Mapping[str, str]) -> None:
     for fold in FOLDS:
-        n_patients = list(folds.values()).count(fold)
+        n_cases = list(folds.values()).count(fold)
+        of = f"{n_cases} case{'s' if n_cases > 1 else ''}"
         for domain, what in (("present", "with a lesion"), ("absent", "without a lesion")):
             if not counts[fold][domain]:
                 raise UserError(
-                    f"fold {fold}: none of the half-slices of its {n_patients} patients is {what} "
-                    "and large enough; expected some in every fold: give more patients, or split "
-                    "with another seed"
+                    f"fold {fold}: none of the half-slices of its {of} is {what} and large enough; "
+                    "expected some in every fold: give more patients, or split with another seed"
                 )
 
 
 def _header(patients: Sequence[Patient], split: SplitFile, rules: dict[str, Any]) -> StoreHeader:
-    labels = sorted({patient["labels"] for patient in patients} - {None})
+    labels = describe_labels({patient["case_id"]: patient["labels"] for patient in patients})
     everything = "".join(patient["sha256"] for patient in patients)
     return StoreHeader(
         task="brats",
@@ -266,7 +267,7 @@ def _header(patients: Sequence[Patient], split: SplitFile, rules: dict[str, Any]
             "half_slices_version": HALF_SLICES_VERSION,
             "phantoms": any(patient["case_id"].startswith(PHANTOM) for patient in patients),
         },
-        source=f"{split.source.rstrip('.')}; labels {' and '.join(labels)}.",
+        source=f"{split.source.rstrip('.')}; {labels}.",
         source_sha256=hashlib.sha256(everything.encode()).hexdigest(),
         data_seed=split.drawn.data_seed,
         labels=LABELS,

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.patients import SIDES
 from segtrans.errors import UserError
 from segtrans.sources.scans.masks import check_label_classes
 
-SIDES = ("right", "left")
 # Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
 Z_SCORE_SCALE = 0.2
 _LEAST_SD = 1e-30  # one over it is a number in float32
@@ -204,16 +204,20 @@ def make_half_slices(
 def _fates(
     brain: NDArray[np.bool_], mask: NDArray[np.uint8], rules: HalfSliceRules
 ) -> NDArray[np.str_]:
-    """What becomes of each half-slice (Z,), by the 25 % and the 1 % rule of section 4.2."""
+    """What becomes of each half-slice (Z,), by the 25 % and the 1 % rule of section 4.2.
+
+    Lesion outside the brain makes no half-slice one of P, nor is it one of A then.
+    """
     n_brain = np.count_nonzero(brain, axis=(1, 2))
     n_lesion = np.count_nonzero(mask, axis=(1, 2))
+    n_inside = np.count_nonzero((mask != 0) & brain, axis=(1, 2))
     n_pixels = brain.shape[1] * brain.shape[2]
     return np.select(
         [
             n_brain == 0,
             n_brain < rules.min_brain_fraction * n_pixels,
             n_lesion == 0,
-            n_lesion >= rules.min_lesion_fraction * n_brain,
+            n_inside >= rules.min_lesion_fraction * n_brain,
         ],
         ["without_brain", "small_brain", "absent", "present"],
         default="small_lesion",

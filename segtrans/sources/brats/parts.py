@@ -19,7 +19,7 @@ from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import Domains, HalfSliceRules, make_half_slices
 from segtrans.sources.scans.cases import CaseFiles
-from segtrans.sources.scans.duplicates import fingerprints
+from segtrans.sources.scans.duplicates import fingerprints, mask_fingerprint
 from segtrans.sources.scans.volumes import read_case
 
 SIDE_TYPE = "S5"
@@ -133,7 +133,9 @@ def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -
         "labels": case.label_convention,
         "shape": list(shape),
         "spacing_mm": [round(mm, 4) for mm in case.geometry.spacing_mm],
+        "patient": files.patient,
         "fingerprints": fingerprints(case.sequences),
+        "mask_fingerprint": mask_fingerprint(case.mask),
         "sha256": _sha256({*files.sequences.values(), files.mask}),
         "lesion_voxels": int(np.count_nonzero(case.mask)),
         "n": domains.counts,

@@ -13,6 +13,8 @@ from segtrans.data.store import FOLDS
 from segtrans.errors import UserError
 from segtrans.sources.scans.cases import CaseFiles
 
+_VERSION = 1
+
 
 class Drawn(Block):
     """What a split was drawn with; only the seed is needed of one that was written by hand."""
@@ -56,6 +58,12 @@ def read_split(file: Path) -> SplitFile:
         raise UserError(
             f"{file}: no split file ({reason:.200}); write one with `segtrans split`"
         ) from error
+    version = content.get("version", _VERSION) if isinstance(content, dict) else _VERSION
+    if version != _VERSION:
+        raise UserError(
+            f"{file}: version = {json.dumps(version)}: this segtrans reads {_VERSION}; write it "
+            "anew with `segtrans split`, or take the segtrans that wrote it"
+        )
     split = validate(SplitFile, content, origin=str(file))
     for fold in FOLDS:
         if fold not in split.folds.values():

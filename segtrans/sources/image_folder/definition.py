@@ -25,7 +25,7 @@ def complete_definition(folder: Path, given: Mapping[str, Any]) -> ImageFolder:
             are those of the first image that can be read.
 
     Raises:
-        UserError: there is no such folder, or a value is refused.
+        UserError: a value is refused, or there is no such folder to take channels from.
     """
     own = {"kind": "image_folder", "directory": str(folder)}
     base = {"title": folder.resolve().name[:_MAX_TITLE] or "pictures"} | own

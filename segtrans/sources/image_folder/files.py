@@ -6,7 +6,6 @@ scikit-image itself reads with.
 """
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ _BITS_AT = 24  # of a PNG: bits of each channel
 _EXIF = (b"eXIf", b"Raw profile type")  # chunks of a PNG
 _ORIENTATION = 0x0112
 _LOSSY = ("JPEG", "MPO", "WEBP")
-_FORMATS = ("PNG", "BMP", "DIB", *_LOSSY)
+_FORMATS = ("PNG", "BMP", "JPEG", "WEBP")
 _FOREIGN = ("CMYK", "LAB", "YCbCr", "HSV")
 _MAX_CHANNELS = 64  # of an array; more is a stack of images
 
@@ -44,9 +43,7 @@ def read_picture(path: Path, *, n_channels: int | None = None) -> Picture:
         data = path.read_bytes()
         if not data:
             raise UserError(f"{path}: an empty file; put the picture there again, or remove it")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
-            picture = _read(path, data, n_channels)
+        picture = _read(path, data, n_channels)
     except UserError:
         raise
     except UnidentifiedImageError:

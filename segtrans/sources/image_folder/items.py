@@ -72,7 +72,7 @@ def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey
         UserError: there is no such folder.
     """
     found = walk_all(folder)
-    faults = found.faults + list(_links_out(folder, found.files))
+    faults = found.faults + list(_links_astray(folder, found.files))
     files = [path for path in found.files if path != folder / DEFINITION]
     find = items_by_table if folder / TABLE in files else items_by_folders
     by_names = find(folder, files, n_channels)
@@ -83,12 +83,19 @@ def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey
     return Survey(items, Skipped(tuple(found.hidden), tuple(by_names.others)), faults)
 
 
-def _links_out(folder: Path, files: Sequence[Path]) -> Iterator[str]:
+def _links_astray(folder: Path, files: Sequence[Path]) -> Iterator[str]:
+    """Links out of the folder, and links of folders to others in it; each is named once."""
     inside = os.path.realpath(folder)
-    for path in files:
-        real = os.path.realpath(path)
+    links = dict.fromkeys(path for path in files if path.is_symlink())
+    for place in dict.fromkeys(path.parent for path in files):
+        if os.path.realpath(place) != os.path.normpath(Path(inside, shown(place, folder))):
+            links[next(of for of in (place, *place.parents) if of.is_symlink())] = None
+    for link in links:
+        real = os.path.realpath(link)
         if os.path.commonpath([inside, real]) != inside:
-            yield f"{shown(path, folder)}: a link out of the folder, to {real}; put a copy there"
+            yield f"{shown(link, folder)}: a link out of the folder, to {real}; put a copy there"
+        elif link.is_dir():
+            yield f"{shown(link, folder)}: a link to another folder of the data set; remove it"
 
 
 def _with_groups(found: Sequence[Item], pattern: str | None) -> tuple[list[Item], list[str]]:

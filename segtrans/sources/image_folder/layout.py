@@ -89,8 +89,10 @@ def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: 
 def _take_masks_beside(part: _Part) -> None:
     """Masks that lie beside their images, told by the ending of their names."""
     for images in part.images.values():
-        for name in [name for name in images if unmasked(name) in images]:
-            part.masks[name] += images.pop(name)
+        stems = {channel[0] for name in images if (channel := channel_of(name))}
+        for name in list(images):
+            if (bare := unmasked(name)) is not None and (bare in images or bare in stems):
+                part.masks[name] += images.pop(name)
 
 
 def _spoken_of(mask: str) -> Iterator[str]:
@@ -118,7 +120,8 @@ def _pair(
         named = {name: paths[0] for name, paths in images.items()}
         grouped: dict[str, tuple[Path, ...]] = {name: (path,) for name, path in named.items()}
         if n_channels != 0:
-            grouped = _by_channels(part.prefix, named, n_channels, found)
+            below = f"{part.prefix}{part.folders.get(domain, domain)}/"
+            grouped = _by_channels(below, named, n_channels, found)
         files |= {(domain, name): paths for name, paths in grouped.items()}
     masks = _masks_of(folder, part, files, found)
     for (domain, name), paths in files.items():
@@ -136,14 +139,14 @@ def _pair(
 
 
 def _by_channels(
-    prefix: str, named: Mapping[str, Path], n_channels: int | None, found: Found
+    below: str, named: Mapping[str, Path], n_channels: int | None, found: Found
 ) -> dict[str, tuple[Path, ...]]:
     """Files by image, in the order of their channels."""
     numbered: dict[str, dict[int, Path]] = defaultdict(dict)
     for name, path in named.items():
         stem, number = channel_of(name) or (name, 0)
         if number in numbered[stem]:
-            found.faults.append(f"{prefix}{name}: one name twice, with and without _0000")
+            found.faults.append(f"{below}{name}: one name twice, with and without _0000")
         numbered[stem][number] = path
     n = n_channels or max((len(of) for of in numbered.values()), default=1)
     for stem, of in numbered.items():
@@ -151,7 +154,7 @@ def _by_channels(
         expected = range(len(of) if len(of) == 1 else n)
         if lacking := [f"_{number:04d}" for number in expected if number not in of]:
             found.faults.append(
-                f"{prefix}{stem}: has no file {', '.join(lacking)}; expected one for each channel"
+                f"{below}{stem}: has no file {', '.join(lacking)}; expected one for each channel"
             )
     return {stem: tuple(of[k] for k in sorted(of)) for stem, of in sorted(numbered.items())}
 

@@ -4,6 +4,7 @@ The result is the same, byte for byte, for any number of processes.
 """
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -189,7 +190,9 @@ def _prepare(
 ) -> tuple[Prepared, list[Sample]]:
     """A picture, with what is wrong with it, and what is stored of it in its fold."""
     item, fold = job
-    examined = examine(item, task)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
+        examined = examine(item, task)
     facts, image, mask = examined.facts, examined.image, examined.mask
     samples = []
     if image is not None and not facts.faults and is_used(item, fold):

@@ -134,8 +134,8 @@ def _channels_of(picture: Picture) -> NDArray[Any]:
     pixels = picture.pixels
     if picture.palette is not None:
         used = picture.palette[: int(pixels.max()) + 1]
-        pixels = picture.palette[pixels]
-        pixels = pixels[..., 0] if bool((used == used[:, :1]).all()) else pixels
+        is_grey = bool((used == used[:, :1]).all())
+        pixels = (picture.palette[:, 0] if is_grey else picture.palette)[pixels]
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
     return pixels[..., None] if pixels.ndim == 2 else pixels
@@ -183,6 +183,8 @@ def _about(unknown: Sequence[int], found: set[int], task: ImageFolder) -> str:
     expected = ", ".join(f"{value} {name}" for name, value in task.classes.items())
     if len(task.classes) == 1:
         expected = "0 and 1, or 0 and 255"
+        if found - {0, 1, task.ignore} == {_WHITE}:
+            return "values 1 and 255; say ignore: 255 if that is what is not to count, else mend it"
         if len(found - {0}) > _MANY:
             return (
                 f"soft edges, {len(found)} values from {min(found)} to {max(found)}; expected "

@@ -5,6 +5,7 @@ import posixpath
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from segtrans.sources.image_folder.item import Found, Item, shown
 from segtrans.sources.image_folder.names import (
@@ -21,6 +22,8 @@ TABLE = "dataset.csv"
 _NEEDED = ("image", "domain")
 _MORE = ("mask", "group", "fold")
 _FOLDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": TEST}
+
+_Row = tuple[int, Mapping[Any, Any]]  # number and values by column; None has those too many
 
 
 def items_by_table(folder: Path, files: Sequence[Path], n_channels: int | None) -> Found:
@@ -65,20 +68,23 @@ def items_by_table(folder: Path, files: Sequence[Path], n_channels: int | None) 
     return found
 
 
-def _read(table: Path) -> tuple[list[tuple[int, Mapping[str, str | None]]], str | None]:
-    """Rows with their numbers, the head being 1; or what is wrong with the table."""
+def _read(table: Path) -> tuple[list[_Row], str | None]:
+    """Rows with the numbers of their lines; or what is wrong with the table."""
     expected = f"expected a CSV file in UTF-8 with the columns {', '.join(_NEEDED)}"
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            columns, rows = list(reader.fieldnames or ()), list(reader)
+            columns = list(reader.fieldnames or ())
+            rows: list[_Row] = [(reader.line_num, row) for row in reader]
     except (OSError, ValueError, csv.Error) as error:
         return [], f"cannot be read ({error}); {expected}"
     if any(name not in columns for name in _NEEDED):
         return [], f"has the columns {', '.join(columns) or 'of no name'}; {expected}, with commas"
     if unknown := [name for name in columns if name not in (*_NEEDED, *_MORE)]:
         return [], f"unknown column {unknown[0]}; allowed: {', '.join((*_NEEDED, *_MORE))}"
-    return list(enumerate(rows, start=2)), None
+    if longer := [number for number, row in rows if None in row]:
+        return [], f"row {longer[0]}: has more values than columns; put text with commas in quotes"
+    return rows, None
 
 
 def _item(

@@ -11,8 +11,8 @@ from segtrans.errors import UserError
 from segtrans.sources.image_folder.picture import Picture, upright
 
 _LOSSLESS = {
-    *("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "CCITTRLE", "CCITT_T4", "CCITT_T6"),
-    *("LZMA", "ZSTD", "PNG", "CCITTRLEW", "PIXARLOG"),
+    *("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD", "PNG"),
+    *("CCITTRLE", "CCITTFAX3", "CCITTFAX4", "CCIRLEW", "JBIG", "JBIG2"),
 }
 _COLOURS = {"MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR", "MASK"}
 _ALPHA = {"ASSOCALPHA", "UNASSALPHA"}

@@ -1,9 +1,18 @@
 """What to say where cases were expected: an error always names what is there instead."""
 
+from collections.abc import Collection
+from glob import escape
 from pathlib import Path
 
 from segtrans.data.walk import walk
-from segtrans.sources.scans.case_names import NamedFile, expected_name, is_output, recognise, stem
+from segtrans.sources.scans.case_names import (
+    NamedFile,
+    expected_name,
+    is_mask_output,
+    is_output,
+    recognise,
+    stem,
+)
 
 _SHOWN = 3
 
@@ -21,13 +30,29 @@ def strangers(folder: Path) -> str:
     scans = sorted(path for path in there if stem(path) is not None)
     unnamed = [p.name for p in scans if recognise(p) is None and not is_output(p, there)]
     text = f"; {', '.join(unnamed[:_SHOWN])} beside it has no such name" if unnamed else ""
-    for path in scans:
-        named = recognise(path)
-        if named is not None and named.role == "mask" and is_output(path, there):
-            text += (
-                f"; {path.name} beside it is an output of `segtrans predict`, by the picture that "
-                "lies there: take that away if it is a mask of your own"
-            )
+    # What some unpackers make of a file.
+    if stem(folder) is not None:
+        text += f"; {folder.name} is a folder named like a file: put all files of a case into one"
+    elif folders := [path.name for path in scans if path.is_dir()]:
+        text += f"; {folders[0]} beside it is a folder named like a file: move its file out of it"
+    return text + passed_over(there)
+
+
+def passed_over(paths: Collection[Path]) -> str:
+    """Say of files that `segtrans predict` wrote by their names that they count for no case."""
+    outputs = sorted(path for path in paths if is_output(path, paths))
+    masks = [path.name for path in outputs if is_mask_output(path, paths)]
+    text = ""
+    if masks:
+        text = (
+            f"; {masks[0]} beside it is an output of `segtrans predict`, by the picture that "
+            "lies there: take that away if it is a mask of your own"
+        )
+    if volumes := [path.name for path in outputs if not is_mask_output(path, paths)]:
+        text += (
+            f"; {volumes[0]} is passed over: it is named as an output of `segtrans predict`; if it "
+            "is a scan, rename its case so that it does not end in _translation or _residual"
+        )
     return text
 
 
@@ -41,6 +66,8 @@ def lone_mask(mask: NamedFile, folders: dict[str, Path]) -> str:
     beside = [case_id for case_id, folder in folders.items() if folder == mask.path.parent]
     if mask.case_id in folders:
         remedy = f"the scans of {mask.case_id} lie in {folders[mask.case_id]}: move it there"
+    elif outputs := passed_over(list(mask.path.parent.glob(f"{escape(mask.case_id)}_*"))):
+        remedy = outputs.removeprefix("; ")
     elif beside:
         ending = mask.path.name.removeprefix(stem(mask.path) or "")
         name = expected_name(mask.layout, beside[0], "mask") + ending

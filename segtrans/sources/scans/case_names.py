@@ -9,6 +9,7 @@ SEQUENCES = ("t1", "t2", "t1c", "flair")  # the channel order of the task "brats
 
 BRATS_2017, BRATS_2023, MSD = "brats2017", "brats2023", "msd"
 MSD_SEQUENCES = ("flair", "t1", "t1c", "t2")  # along the last axis of its 4D files
+MSD_LABELS = {1: 2, 2: 1, 3: 3}  # class by label of its masks
 MSD_IMAGES, MSD_MASKS, MSD_UNLABELLED = "imagesTr", "labelsTr", "imagesTs"
 TITLES = {
     BRATS_2017: "BraTS in the names of 2017 to 2021 (_t1, _t1ce, _t2, _flair, _seg)",
@@ -114,10 +115,14 @@ def is_output(path: Path, there: Collection[Path]) -> bool:
         path: a NIfTI file.
         there: the files beside it; with each prediction lies its picture.
     """
+    return bool(_OUTPUT.fullmatch(stem(path) or "")) or is_mask_output(path, there)
+
+
+def is_mask_output(path: Path, there: Collection[Path]) -> bool:
+    """Whether `segtrans predict` wrote a file as a mask, by the picture that lies with each."""
     name = stem(path) or ""
-    is_mask = name.endswith("_seg")
     picture = path.with_name(f"{name.removesuffix('_seg')}{_PICTURE}")
-    return bool(_OUTPUT.fullmatch(name)) or (is_mask and picture in there)
+    return name.endswith("_seg") and picture in there
 
 
 def patient_of(case_id: str) -> str:

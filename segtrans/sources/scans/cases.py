@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segtrans.data.walk import walk
 from segtrans.errors import UserError
-from segtrans.sources.scans.case_messages import listed, lone_mask, strangers
+from segtrans.sources.scans.case_messages import listed, lone_mask, passed_over, strangers
 from segtrans.sources.scans.case_names import (
     ENDINGS,
     MSD,
@@ -31,6 +31,7 @@ from segtrans.sources.scans.case_tables import (
     GRADES,
     PATIENT_TABLE,
     check_channels,
+    find_table,
     read_grades,
     read_patients,
 )
@@ -90,13 +91,14 @@ def find_cases(folder: Path) -> list[CaseFiles]:
             f"{folder}: case {without[0].case_id} has no mask{more}, expected {name}.nii.gz"
             f"{place}; cases to train on need one{strangers(without[0].sequences['t1'].parent)}"
         )
-    table = folder / PATIENT_TABLE
-    if elsewhere := [path for path in files if path.name == PATIENT_TABLE and path != table]:
-        raise UserError(
-            f"{elsewhere[0]}: a table of patients below the source; give its folder as the source, "
-            f"or move it to {table}"
-        )
-    if table in files:
+    table = find_table(folder, PATIENT_TABLE)
+    for path in files:
+        if path.name.lower() == PATIENT_TABLE and path.parent != folder:
+            raise UserError(
+                f"{path}: a table of patients below the source; give its folder as the source, "
+                f"or move it to {folder / PATIENT_TABLE}"
+            )
+    if table is not None:
         patients = read_patients(table, [case.case_id for case in cases])
         cases = [replace(case, patient=patients[case.case_id]) for case in cases]
     return cases
@@ -118,7 +120,9 @@ def find_case(path: Path) -> CaseFiles:
     """Find one case, with or without a mask.
 
     Args:
-        path: the folder of one case, or a 4D file as the Medical Segmentation Decathlon has them.
+        path: the folder of one case; a file of one, or what the names of its files begin with,
+            where several lie in one folder; or a 4D file as the Medical Segmentation Decathlon
+            has them.
 
     Raises:
         UserError: as `find_cases` (but for masks and tables of patients), or there is more than
@@ -126,11 +130,14 @@ def find_case(path: Path) -> CaseFiles:
     """
     if path.is_file():
         return _case_of_file(path)
+    if not path.exists() and (beside := _of_one_case(path.parent, path.name)):
+        return _find(path.parent, beside)[0][0]
     cases, _ = _find(path, source_files(path))
     if len(cases) > 1:
+        example = cases[0].sequences["t1"]
         raise UserError(
             f"{path}: holds {len(cases)} cases ({cases[0].case_id}, {cases[1].case_id}...), "
-            "expected one; give the folder or the 4D file of one case"
+            f"expected one; give the folder of one case, or one of its files, such as {example}"
         )
     return cases[0]
 
@@ -146,7 +153,7 @@ def source_files(folder: Path) -> list[Path]:
     return [
         path
         for path in files
-        if path.name in _TABLES or (stem(path) is not None and not is_output(path, there))
+        if path.name.lower() in _TABLES or (stem(path) is not None and not is_output(path, there))
     ]
 
 
@@ -185,15 +192,15 @@ def _find(folder: Path, paths: list[Path]) -> tuple[list[CaseFiles], list[NamedF
             raise UserError(f"{folder}: no case in it: {dicom.relative_to(folder)} {CONVERT}")
         raise UserError(
             f"{folder}: no case in it; expected NIfTI files (.nii or .nii.gz) of "
-            f"{', or '.join(TITLES.values())}; {listed(folder)}"
+            f"{', or '.join(TITLES.values())}; {listed(folder)}{passed_over(walk(folder))}"
         )
     _check_one_layout(folder, {f.layout: f.path for group in reversed(whole) for f in group[::-1]})
     for images in {file.path.parent for file in files if file.layout == MSD}:
-        check_channels(images.parent / CHANNEL_TABLE)
+        check_channels(images.parent)
     grades: dict[str, str] = {}
-    for path in paths:
-        if path.name == GRADE_TABLE:
-            grades |= read_grades(path)
+    for place in dict.fromkeys([folder, *(path.parent for path in paths)]):
+        if (table := find_table(place, GRADE_TABLE)) is not None:
+            grades |= read_grades(table)
     cases = [_assemble(group, grades) for group in whole]
     _check_once(cases)
     masks = [g[0] for _, g in sorted(groups.items()) if {file.role for file in g} == {"mask"}]
@@ -272,12 +279,24 @@ def _case_of_file(path: Path) -> CaseFiles:
             raise UserError(f"{path}: {CONVERT}")
         raise UserError(f"{path}: no NIfTI file by its name; expected .nii.gz or .nii")
     if file is not None and file.layout != MSD:
-        raise UserError(
-            f"{path}: is the {file.role} of a case alone; give the folder that holds all its files"
-        )
+        if path not in (beside := _of_one_case(path.parent, file.case_id)):
+            raise UserError(
+                f"{path}: is hidden, or named as an output of `segtrans predict`; expected a file "
+                "of a scan, or its folder"
+            )
+        return _find(path.parent, beside)[0][0]
     if path.parent.name in {MSD_IMAGES, MSD_UNLABELLED}:
-        check_channels(path.parent.parent / CHANNEL_TABLE)
+        check_channels(path.parent.parent)
     return _msd_case(path, name, _grade_by_folder(path.parent))
+
+
+def _of_one_case(folder: Path, case_id: str) -> list[Path]:
+    """The files of one case in a folder itself, for there may be much below it."""
+    if not folder.is_dir():
+        return []
+    there = {path for path in folder.iterdir() if path.name[0] != "." and path.is_file()}
+    named = [file for path in sorted(there) if (file := recognise(path)) is not None]
+    return [f.path for f in named if f.case_id == case_id and not is_output(f.path, there)]
 
 
 def _check_once(cases: list[CaseFiles]) -> None:

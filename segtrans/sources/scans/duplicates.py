@@ -60,11 +60,26 @@ def fingerprints(volumes: Mapping[str, NDArray[Any]]) -> dict[str, str]:
     return prints
 
 
+def mask_fingerprint(mask: NDArray[np.uint8]) -> str | None:
+    """What two copies of a mask have in common; None of one without a lesion.
+
+    Args:
+        mask: (X, Y, Z) in LPS orientation, compact classes.
+    """
+    if not mask.any():
+        return None
+    content = str(mask.shape).encode() + np.ascontiguousarray(mask).tobytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
 def check_fingerprints(patients: Sequence[Mapping[str, Any]]) -> None:
     """Refuse prepared cases that share a sequence, those of two folds before others.
 
+    And cases of two patients that share a mask: scans of one patient may have one for all.
+
     Args:
-        patients: case_id, fold and `fingerprints` of each.
+        patients: case_id, fold and `fingerprints` of each; `mask_fingerprint` and patient, which
+            earlier versions did not take.
 
     Raises:
         UserError: one line that names both cases.
@@ -87,6 +102,19 @@ def check_fingerprints(patients: Sequence[Mapping[str, Any]]) -> None:
             f"intensities of {name} and of {name_2} are equal, however they are stored); keep one "
             "of the two cases, or mend the file that was copied by mistake, and split again"
         )
+
+    masks: dict[str, Mapping[str, Any]] = {}
+    for patient in patients:
+        value = patient.get("mask_fingerprint")
+        if value is None:
+            continue
+        owner = masks.setdefault(value, patient)
+        if owner["patient"] != patient["patient"]:
+            raise UserError(
+                f"{owner['case_id']} (fold {owner['fold']}) and {patient['case_id']} (fold "
+                f"{patient['fold']}): the same mask, voxel by voxel, of two patients; mend the one "
+                "that was copied by mistake, or name them one patient's in dataset.csv"
+            )
 
 
 def _alike(files: Iterable[File], of: Callable[[Path], object]) -> list[list[File]]:

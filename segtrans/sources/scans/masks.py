@@ -3,7 +3,7 @@
 Classes are 1 necrotic or non-enhancing core, 2 oedema, 3 enhancing; 0 is no lesion.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.sources.scans.case_names import BRATS_2023, MSD
+from segtrans.sources.scans.case_names import BRATS_2023, MSD, MSD_LABELS
 
 CLASSES = (0, 1, 2, 3)
 _BRATS_LABELS = {1: 1, 2: 2, 3: 3, 4: 3}
-_MSD_LABELS = {1: 2, 2: 1, 3: 3}
 _ROUNDING = 1e-3
 _N_LABELS = 256
 _EXPECTED = (
@@ -71,7 +70,7 @@ def classes_of(
         UserError: a label is unknown, or it may mean several things.
     """
     found = _labels(stored)
-    known = _MSD_LABELS if layout == MSD else _BRATS_LABELS
+    known = MSD_LABELS if layout == MSD else _BRATS_LABELS
     if label_classes is not None:
         known = dict(enumerate(label_classes, start=1))
     labels = sorted({round(value) for value in found if abs(value - round(value)) <= _ROUNDING})
@@ -88,6 +87,27 @@ def classes_of(
     if label_classes is not None:
         return mask, f"1 to {len(known)} as classes {','.join(map(str, label_classes))}"
     return mask, _convention(layout, labels)
+
+
+def describe_labels(of_case: Mapping[str, str | None]) -> str:
+    """A clause on which labels the masks had, and which case had which where they differ.
+
+    Args:
+        of_case: what `classes_of` says, by case id.
+    """
+    cases: dict[str, list[str]] = {}
+    for case_id, labels in of_case.items():
+        if labels is not None:
+            cases.setdefault(labels, []).append(case_id)
+    if not cases:
+        return "no label above 2 in any mask"
+    if len(cases) == 1:
+        return f"labels {next(iter(cases))}"
+    named = (
+        f"{labels} ({ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''})"
+        for labels, ids in sorted(cases.items())
+    )
+    return f"labels {' and '.join(named)}"
 
 
 def _labels(stored: NDArray[Any]) -> list[float]:

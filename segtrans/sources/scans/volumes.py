@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segtrans.errors import UserError
 from segtrans.sources.scans.case_names import MSD, MSD_SEQUENCES, SEQUENCES
+from segtrans.sources.scans.case_tables import check_labels
 from segtrans.sources.scans.cases import CaseFiles
 from segtrans.sources.scans.duplicates import fingerprints
 from segtrans.sources.scans.geometry import Geometry, geometry_of
@@ -34,6 +35,10 @@ _SAMPLE = 20_000  # voxels that are looked at for it
 _CORNER = 16  # part of each axis that makes a corner
 _FILLED_CORNER = 0.01  # of its voxels: scattered noise of the air is not in every voxel
 _MOST_FILLED = 3  # corners; more is a scan with its air
+# A lesion lies in the brain, and fills a third of it at most.
+_MOST_OUTSIDE = 0.5  # of its voxels
+_FEW_OUTSIDE = 0.02  # at a rim that was cut by the extraction
+_LARGEST_LESION = 0.9  # of the brain's voxels
 _LARGEST_LITRES = 3.0  # a brain with all its fluid has 1 to 2, a whole head 3.5 to 5
 
 
@@ -81,7 +86,7 @@ def read_case(
         UserError: a file is missing, truncated, no NIfTI, or not of three dimensions (four in the
             Decathlon's layout); nobody knows where it lies; shapes or affines disagree; a voxel is
             NaN, infinite or beyond 1e30; there is no brain, no background or a whole head; a label
-            is unknown.
+            is unknown, or the lesion lies outside the brain or is most of it.
     """
     notes: dict[str, list[str]] = {}
     if files.layout == MSD:
@@ -112,19 +117,22 @@ def read_case(
     voxel_mm3 = math.prod(geometries[SEQUENCES[0]].spacing_mm)
     _check_background(volumes, files.case_id, notes, voxel_mm3=voxel_mm3)
     sequences = {name: geometries[name].to_lps(volume) for name, volume in volumes.items()}
-    for pair in combinations(prints := fingerprints(sequences), 2):
-        if prints[pair[0]] == prints[pair[1]]:
-            note = (
-                "hold the same intensities; expected two sequences: was a file copied by mistake?"
-            )
-            notes.setdefault(note, []).extend(pair)
+    _note_copies(sequences, notes)
     mask, convention = None, None
     if with_mask:
         mask, convention = _read_mask(files, geometries[SEQUENCES[0]], label_classes, notes)
+        _check_lesion(mask != 0, sequences, files, notes)
     said = tuple(f"{', '.join(names)}: {note}" for note, names in notes.items())
     for note in said:
         print(f"segtrans: warning: {files.case_id}: {note}", file=sys.stderr)
     return Case(files, sequences, mask, convention, geometries, said)
+
+
+def _note_copies(sequences: Mapping[str, NDArray[Any]], notes: dict[str, list[str]]) -> None:
+    note = "hold the same intensities; expected two sequences: was a file copied by mistake?"
+    for pair in combinations(prints := fingerprints(sequences), 2):
+        if prints[pair[0]] == prints[pair[1]]:
+            notes.setdefault(note, []).extend(pair)
 
 
 def _geometry(read: Nifti, name: str, path: Path, notes: dict[str, list[str]]) -> Geometry:
@@ -249,5 +257,31 @@ def _read_mask(
     read = read_nifti(files.mask, n_axes=3)
     own = _geometry(read, "mask", files.mask, notes)
     _check_alike(geometry, own, files.sequences[SEQUENCES[0]], files.mask)
+    if files.layout == MSD and label_classes is None:
+        check_labels(files.mask.parent.parent)
     mask, convention = classes_of(read.voxels, files.mask, files.layout, label_classes)
     return own.to_lps(mask), convention
+
+
+def _check_lesion(
+    lesion: NDArray[np.bool_],
+    sequences: Mapping[str, NDArray[Any]],
+    files: CaseFiles,
+    notes: dict[str, list[str]],
+) -> None:
+    """Refuse a lesion that lies elsewhere than in the brain, or is the brain itself."""
+    brain = np.logical_or.reduce([volume != 0 for volume in sequences.values()])
+    n_lesion, n_inside = int(np.count_nonzero(lesion)), int(np.count_nonzero(lesion & brain))
+    share = (n_lesion - n_inside) / n_lesion if n_lesion else 0.0
+    said = f"{share:.0%} of the lesion of case {files.case_id} lies outside the brain"
+    remedy = "expected the labels of a lesion on the grid of the scan; mend the mask"
+    if share > _MOST_OUTSIDE:
+        raise UserError(f"{files.mask}: {said}; {remedy}")
+    if n_inside > _LARGEST_LESION * np.count_nonzero(brain):
+        of_brain = n_inside / np.count_nonzero(brain)
+        raise UserError(
+            f"{files.mask}: the lesion of case {files.case_id} is {of_brain:.0%} of the brain, as "
+            f"a mask of the brain itself would be; {remedy}"
+        )
+    if share > _FEW_OUTSIDE:
+        notes.setdefault(f"{said}; {remedy}", []).append("mask")

@@ -1,0 +1,297 @@
+"""A folder as a whole: every fault at once, what its images are, what tells its domains apart."""
+
+import json
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+
+from segtrans import cli
+from segtrans.errors import UserError
+from segtrans.sources.image_folder.check import check_folder
+from segtrans.sources.image_folder.definition import complete_definition
+from segtrans.sources.image_folder.shortcuts import (
+    CLASSIFIER,
+    auc_of,
+    classifier_auc,
+    find_shortcuts,
+)
+from tests.sources.image_folder.pictures import fill, pixels, save, square, task
+
+FOUR = [
+    *("present/a.png", "present/b.png", "absent/c.png", "absent/d.png", "masks/a.png"),
+    *("test/present/e.png", "test/absent/f.png", "test/masks/e.png"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return fill(tmp_path / "photos", *FOUR)
+
+
+@pytest.fixture
+def segtrans(monkeypatch, capsys):
+    """A function that calls the command line: exit code, output, errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["segtrans", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        errors = [line for line in err.splitlines() if line.startswith("segtrans: error: ")]
+        return ended.value.code or 0, out, errors
+
+    return call
+
+
+def turn(path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    save(path, np.asarray(Image.open(path)), exif=exif)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def nan(path):
+    values = pixels(9).astype(np.float32)
+    values[3, 4] = np.nan
+    np.save(path, values)
+
+
+SPOILT = {
+    "present/empty.png": (lambda p: p.write_bytes(b""), "an empty file"),
+    "present/cut.png": (lambda p: (save(p, pixels(50)), cut(p)), "it may be cut off or damaged"),
+    "present/nan.npy": (nan, "1 values are NaN or infinite"),
+    "absent/flat.png": (lambda p: save(p, square(0)), "every value is 0; a picture of nothing"),
+    "absent/colour.png": (lambda p: save(p, pixels(51, (24, 32, 3))), "has 3 channels; expected 1"),
+    "absent/deep.tif": (lambda p: tifffile.imwrite(p, pixels(52, dtype=np.uint16)),
+                        "holds uint16, and most pictures uint8; save all alike"),
+    "present/twin.bmp": (lambda p: save(p, pixels(3)), "absent/d.png, which is absent; keep it in"),
+    "test/absent/c.tif": (lambda p: save(p, pixels(2)), "absent/c.png, which is in no fold yet"),
+    "masks/d.png": (lambda p: save(p, square()), "shows target, and its image is absent"),
+    "masks/b.png": (lambda p: save(p, square(0)), "is empty, and its image is present"),
+}  # fmt: skip
+SPOILT_MASKS = {
+    "size": (square(255, (24, 30)), "is 24 x 30, and its image is 24 x 32; expected one size"),
+    "turned": (square().T.copy(), "its image is 24 x 32: it looks turned by 90 degrees"),
+    "soft": (pixels(53), "soft edges"),
+    "unknown": (square(3), "unknown value 3"),
+    "colours": (pixels(54, (24, 32, 3)), "colours; expected a value for each class"),
+}
+
+
+def test_every_fault_is_named_at_once_and_nothing_is_written(folder, segtrans):
+    for name, (spoil, _) in SPOILT.items():
+        spoil(folder / name)
+    for seed, (name, (mask, _)) in enumerate(SPOILT_MASKS.items(), start=60):
+        save(folder / f"present/m_{name}.png", pixels(seed))
+        save(folder / f"masks/m_{name}.png", mask)
+    save(folder / "masks/none.png", square())  # a fault of names
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    given = json.dumps({"channels": ["grey"]})
+    code, out, errors = segtrans("check", folder, "--definition", given)
+    assert code == 1
+    expected = {name: words for name, (_, words) in SPOILT.items()}
+    expected |= {f"masks/m_{name}.png": words for name, (_, words) in SPOILT_MASKS.items()}
+    expected["masks/none.png"] = "a mask without an image"
+    # Of the floats two things are wrong.
+    more = ["segtrans: error: present/nan.npy: holds float32, and most pictures uint8; save all"]
+    for name, words in expected.items():
+        lines = [line for line in errors if line.startswith(f"segtrans: error: {name}: ")]
+        assert any(words in line for line in lines), (name, errors)
+        assert len(lines) == 1 + any(name in line for line in more), lines
+    assert len(errors) == len(expected) + len(more) + 1
+    assert errors[-1].endswith(f"{len(expected) + len(more)} faults")
+    assert "11 present, 7 of them with a mask; 5 absent" in out
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
+    fill(folder, "present/._b.png", "extra/x.png")
+    save(folder / "present/h.png", np.dstack([pixels(40), pixels(41)]))
+    sheet = tmp_path / "sheet.png"
+    code, out, errors = segtrans("check", folder, "--sheet", sheet)
+    assert (code, errors) == (0, [])
+    for words in (
+        *("channels grey; classes target", "to be split: 3 present, 1 of them with a mask; 2 abs"),
+        *(
+            "test: 1 present, 1 of them with a mask; 1 absent",
+            "24 rows, 32 columns, of uint8; each by",
+        ),
+        *("passed over: 1 hidden, 1 of .png", "extra/: 1 pictures that are no part"),
+        *("alpha was dropped in 1 pictures", "too few images to tell"),
+    ):
+        assert words in out
+    with Image.open(sheet) as image:
+        assert image.width > 1000
+
+
+def test_what_exif_turned_is_told(folder):
+    turn(folder / "present/a.png", 6)
+    mask = pixels(0).T > 100
+    save(folder / "masks/a.png", mask)
+    assert check_folder(folder, task()).faults == []
+    save(folder / "masks/a.png", mask.T.copy())
+    (line,) = check_folder(folder, task()).faults
+    assert "masks/a.png: is 24 x 32, and its image is 32 x 24, turned by EXIF: turn" in line
+
+
+def test_a_class_nobody_drew_is_named(folder):
+    two = {"crack": 1, "rust": 2}
+    save(folder / "masks/a.png", square(1))
+    save(folder / "test/masks/e.png", square(2))
+    checked = check_folder(folder, task(classes=two))
+    assert checked.faults == [
+        "classes: rust (2) is in no mask to train on; draw it, or leave it out"
+    ]
+
+
+def test_the_same_picture_in_one_group_does_no_harm(folder):
+    save(folder / "absent/v_1.png", pixels(70))
+    save(folder / "absent/v_2.png", pixels(70))
+    (line,) = check_folder(folder, task()).faults
+    assert "absent/v_2.png: the same picture as absent/v_1.png, which may come to anoth" in line
+    assert check_folder(folder, task(group=r"(^[a-z])")).faults == []
+
+
+@pytest.mark.parametrize("what", ["zip", "nothing"])
+def test_what_is_no_folder_is_one_line(tmp_path, segtrans, what):
+    path = tmp_path / "photos.zip"
+    if what == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x", "y")
+    code, out, errors = segtrans("check", path)
+    assert (code, out, len(errors)) == (1, "", 1)
+    assert ("unpack it if it is an archive" if what == "zip" else "no such folder") in errors[0]
+
+
+def test_values_given_win_over_the_folders_and_these_over_the_defaults(folder):
+    assert complete_definition(folder, {}).title == "photos"
+    (folder / "dataset.yaml").write_text(
+        "title: Cracks\nsize: stretch\nheight: 96\nclasses: {crack: 1}\n"
+        "intensity: {mode: percentile, low: 1, high: 99}\n"
+    )
+    task = complete_definition(folder, {"height": 64, "directory": "elsewhere"})
+    assert (task.title, task.size, task.height, task.width) == ("Cracks", "stretch", 64, 128)
+    assert (task.classes, task.directory, task.channels) == ({"crack": 1}, "elsewhere", ("grey",))
+    assert task.intensity.high == 99
+    assert check_folder(folder, task).skipped.others == ()
+
+
+@pytest.mark.parametrize(
+    ("write", "channels"),
+    [
+        (lambda p: save(p, pixels(0, (24, 32, 3))), ("red", "green", "blue")),
+        (lambda p: save(p, pixels(0, (24, 32, 4))), ("red", "green", "blue")),
+        (lambda p: save(p, pixels(0)), ("grey",)),
+        (lambda p: np.save(p.with_suffix(".npy"), pixels(0, (24, 32, 2))),
+         ("channel_0", "channel_1")),
+        (lambda p: p.write_bytes(b""), ("red", "green", "blue")),  # of the next that can be read
+    ],
+)  # fmt: skip
+def test_channels_are_those_of_the_first_image(tmp_path, write, channels):
+    save(tmp_path / "absent/b.png", pixels(0, (24, 32, 3)))
+    write(tmp_path / "absent/a.png")
+    assert complete_definition(tmp_path, {}).channels == channels
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("channel: [grey]\n", "dataset.yaml: channel: unknown; did you mean channels?"),
+        ("size: huge\n", "dataset.yaml: size = \"huge\": "),
+        ("directory: x\n", "dataset.yaml: directory: the folder says it itself"),
+        ("- a\n", "dataset.yaml: expected a YAML mapping"),
+        ("size: [\n", "dataset.yaml"),
+    ],
+)  # fmt: skip
+def test_a_bad_dataset_yaml_is_one_line(folder, text, words):
+    (folder / "dataset.yaml").write_text(text)
+    with pytest.raises(UserError) as raised:
+        complete_definition(folder, {})
+    assert words in str(raised.value)
+
+
+def a_folder_of(folder, n, change):
+    for number in range(n):
+        for domain in ("present", "absent"):
+            image = pixels(2 * number + (domain == "present"), (40, 40)) // 2 + 40
+            save(folder / domain / f"{number}.png", change(image, domain == "present"))
+    save(folder / "masks/0.png", square(255, (40, 40)))
+    return folder
+
+
+def brighter(image, is_present):
+    return image + np.uint8(8 * is_present)
+
+
+def framed(image, is_present):
+    image[:2] = image[-2:] = 255 if is_present else 0
+    return image
+
+
+def cropped(image, is_present):
+    return image[:, : 36 if is_present else 40].copy() if is_present else image
+
+
+def striped(image, is_present):  # no number tells, the classifier does
+    image[10:20, 5 if is_present else 25 :][:, :10] += 40
+    return image
+
+
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        (lambda image, is_present: image, set()),
+        (brighter, {"brightness", "brightness of the border"}),
+        (framed, {"brightness of the border"}),
+        (striped, {"column of the centre of brightness"}),
+    ],
+)
+def test_what_tells_the_domains_apart_is_named(tmp_path, change, telling):
+    folder = a_folder_of(tmp_path, 20, change)
+    found = {one.name: one for one in find_shortcuts(check_folder(folder, task()).facts)}
+    told = {name for name, one in found.items() if one.tells}
+    assert told >= telling
+    assert (CLASSIFIER in told) == bool(telling)
+    if not telling:
+        assert not told
+
+
+def test_the_command_warns_of_it(tmp_path, segtrans):
+    code, out, _ = segtrans("check", a_folder_of(tmp_path, 10, brighter))
+    assert code == 0
+    assert "  1.00  brightness  more in present images" in out
+    assert "WARNING: above 0.9 a translator may learn this in place of the target" in out
+
+
+def test_areas_and_classifier_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    is_present = np.arange(300) % 3 == 0
+    values = np.round(rng.normal(is_present * 0.7, 1), 1)  # with ties
+    assert auc_of(values, is_present) == pytest.approx(roc_auc_score(is_present, values))
+    features = rng.normal(size=(300, 40)) + 0.25 * is_present[:, None]
+    ridge = RidgeClassifier(alpha=40, class_weight="balanced")
+    scores = cross_val_predict(ridge, features, is_present, method="decision_function")
+    ours = classifier_auc(features, is_present, [str(k) for k in range(300)])
+    assert ours == pytest.approx(roc_auc_score(is_present, scores), abs=0.03)
+
+
+def test_the_classifier_is_not_asked_about_groups_it_has_seen():
+    rng = np.random.default_rng(0)
+    patients = rng.normal(size=(12, 50))
+    patient = np.arange(240) % 12
+    features = patients[patient] + 0.01 * rng.normal(size=(240, 50))
+    is_present = patient % 2 == 0
+    ours = classifier_auc(features, is_present, [str(k) for k in patient])
+    alone = classifier_auc(features, is_present, [str(k) for k in range(240)])
+    assert alone > 0.99
+    assert ours < 0.9
