@@ -4,18 +4,13 @@ from pathlib import Path
 
 from segtrans.data.store import Store
 from segtrans.sources.brats.data_set import merge_parts, write_part, write_split
-from segtrans.sources.brats.half_slices import HalfSliceRules
 from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import load_digits
 from segtrans.sources.phantom.patients import write_phantoms
+from segtrans.tasks.parameters import HalfSliceRules
 
 N_PATIENTS = 3
-RULES = HalfSliceRules(
-    min_brain_fraction=0.25,
-    min_lesion_fraction=0.01,
-    normalisation="per_sequence",
-    mirror_right=False,
-)
+RULES = HalfSliceRules()
 
 
 def write_patients(folder: Path) -> None:

@@ -227,7 +227,11 @@ def test_a_number_that_a_parameter_would_refuse_is_refused_by_its_option(
         (truncated, [], ["Brats17_2_flair.nii.gz", "cannot be read"]),
         (not_a_number, [], ["Brats17_2_t2.nii.gz", "NaN"]),
         (no_lesion, [], ["fold train", "with a lesion"]),
-        (lambda case: None, ["--normalisation", "none"], ["normalisation = none", "joint"]),
+        (
+            lambda case: None,
+            ["--rules", '{"normalisation": "none"}'],
+            ['--rules: normalisation = "none"', "joint"],
+        ),
     ],
 )
 def test_bad_scans_are_one_line_and_leave_nothing(tmp_path, spoil, options, words):

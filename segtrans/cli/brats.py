@@ -1,12 +1,15 @@
 """Verbs that make the data set `brats`: cases, split, half-slices."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segtrans.cli.options import DataSeed, Output, allowed_by
 from segtrans.cli.verb import Verbs, file_to_write, folder_to_write
+
+if TYPE_CHECKING:
+    from segtrans.tasks.parameters import HalfSliceRules
 
 verbs = Verbs()
 
@@ -31,19 +34,14 @@ TestFraction = Annotated[
 Rotation = Annotated[int, typer.Option(min=0, help="k: the k-th part of a cross-validation.")]
 Job = Annotated[int, typer.Option(min=0, help="Number of this job, from 0.")]
 NJobs = Annotated[int, typer.Option(min=1, help="Jobs that share the patients.")]
-MinBrain = Annotated[
-    float, typer.Option(help="Least share of brain among all pixels of a half-slice.")
-]
-MinLesion = Annotated[float, typer.Option(help="Least share of lesion in the brain of P.")]
-Normalisation = Annotated[str, typer.Option(help="per_sequence or joint.")]
-LabelClasses = Annotated[
-    str | None,
+Rules = Annotated[
+    str,
     typer.Option(
-        help="Class of the masks' labels 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, "
-        "3 enhancing; such as 1,2,3,0. Default: as the layout has them."
+        help="What becomes a half-slice: JSON of the keys min_brain_fraction, min_lesion_fraction, "
+        "normalisation, mirror_right and label_classes of the parameters' block brats; what is "
+        "left out is as in the paper."
     ),
 ]
-MirrorRight = Annotated[bool, typer.Option(help="Mirror the right half-slices.")]
 Report = Annotated[
     Path,
     typer.Option(
@@ -119,25 +117,12 @@ def half_slice_part(
     output: Output,
     job: Job,
     n_jobs: NJobs,
-    min_brain_fraction: MinBrain = 0.25,
-    min_lesion_fraction: MinLesion = 0.01,
-    normalisation: Normalisation = "per_sequence",
-    mirror_right: MirrorRight = False,
-    label_classes: LabelClasses = None,
+    rules: Rules = "{}",
 ) -> None:
     """Make the half-slices of some of the patients: one of several jobs of `half-slices`."""
     from segtrans.sources.brats.data_set import write_part
-    from segtrans.sources.brats.half_slices import HalfSliceRules
-    from segtrans.sources.scans.masks import parse_label_classes
 
-    rules = HalfSliceRules(
-        min_brain_fraction=min_brain_fraction,
-        min_lesion_fraction=min_lesion_fraction,
-        normalisation=normalisation,
-        mirror_right=mirror_right,
-        label_classes=parse_label_classes(label_classes),
-    )
-    write_part(sources, split, output, rules=rules, job=job, n_jobs=n_jobs)
+    write_part(sources, split, output, rules=_read_rules(rules), job=job, n_jobs=n_jobs)
 
 
 @verbs.command()
@@ -163,32 +148,26 @@ def half_slices(
         Path | None,
         typer.Option(help="Split file; without one, patients are split 80 / 10 / 10 %."),
     ] = None,
-    min_brain_fraction: MinBrain = 0.25,
-    min_lesion_fraction: MinLesion = 0.01,
-    normalisation: Normalisation = "per_sequence",
-    mirror_right: MirrorRight = False,
-    label_classes: LabelClasses = None,
+    rules: Rules = "{}",
     data_seed: DataSeed = 0,
 ) -> None:
     """Make a data set of half-slices (P and A) from a folder of cases, and report on it."""
     from segtrans.report.half_slices import write_report
     from segtrans.sources.brats.data_set import write_half_slices
-    from segtrans.sources.brats.half_slices import HalfSliceRules
-    from segtrans.sources.scans.masks import parse_label_classes
 
-    rules = HalfSliceRules(
-        min_brain_fraction=min_brain_fraction,
-        min_lesion_fraction=min_lesion_fraction,
-        normalisation=normalisation,
-        mirror_right=mirror_right,
-        label_classes=parse_label_classes(label_classes),
-    )
     patients = write_half_slices(
         source,
         output,
-        rules=rules,
+        rules=_read_rules(rules),
         split=split,
         split_copy=report / "split.json",
         data_seed=data_seed,
     )
     write_report(patients, output, report)
+
+
+def _read_rules(text: str) -> "HalfSliceRules":
+    from segtrans.config.refusals import parse_object, validate
+    from segtrans.tasks.parameters import HalfSliceRules
+
+    return validate(HalfSliceRules, parse_object(text, origin="--rules"), origin="--rules")

@@ -64,7 +64,7 @@ class NetworksParams(Block):
 
 
 class ObjectiveParams(Block):
-    """Weights of the objective's terms, by method or by the file of several."""
+    """Weights of the objective's terms, by method."""
 
     objective: dict[str, dict[str, Weight]]
 

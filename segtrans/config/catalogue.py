@@ -1,6 +1,20 @@
 """Every method by name, as values over shared parts. Imports no torch: parameters read it too."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationOptions:
+    """In what the proposed method and its ablations differ; the values are the proposed one's.
+
+    Attributes:
+        long_skip: how encoder maps reach the decoders.
+        segmentation_decoder: the residual decoder, adapted (equation 5), or one of its own.
+    """
+
+    long_skip: Literal["compress", "concat", "sum", "none"] = "compress"
+    segmentation_decoder: Literal["shared", "separate"] = "shared"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,22 +25,27 @@ class MethodEntry:
         title: the row's name in tables and figures (the paper's where it has one).
         module: file in `segtrans/methods/` whose `build` makes the method.
         weights: names of the objective's weights that the method needs; their values stand in
-            the parameters under `objective.<module>`, and what it has otherwise under
-            `objective.<method>`.
-        options: in what variants of a method differ; its module says what they mean.
+            the parameters under `objective.<method>`.
+        parent: the method that this one is an ablation of: what the parameters give to that one's
+            weights holds for this one's too, but for what it has of its own.
+        options: what the module builds otherwise for this method; None: nothing.
         only_labelled: batches of P hold labelled images alone.
-        paper_dice: the paper's Dice by task as (mean, standard deviation), Tables 1a and 1b.
     """
 
     title: str
     module: str
     weights: tuple[str, ...]
-    options: dict[str, str] = field(default_factory=dict)
+    parent: str | None = None
+    options: TranslationOptions | None = None
     only_labelled: bool = False
-    paper_dice: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-_TRANSLATION_WEIGHTS = ("lambda_adv", "lambda_rec", "lambda_lat", "lambda_cyc", "lambda_seg")
+_PROPOSED = MethodEntry(
+    title="Proposed",
+    module="translation",
+    weights=("lambda_adv", "lambda_rec", "lambda_lat", "lambda_cyc", "lambda_seg"),
+)
+_ABLATION = replace(_PROPOSED, parent="translation")
 
 METHODS: dict[str, MethodEntry] = {
     "segmentation_only": MethodEntry(
@@ -34,70 +53,34 @@ METHODS: dict[str, MethodEntry] = {
         module="segmentation_only",
         weights=("lambda_seg",),
         only_labelled=True,
-        paper_dice={
-            "mnist48_simple": (0.61, 0.01),
-            "mnist48_hard": (0.36, 0.01),
-            "mnist128": (0.15, 0.01),
-            "brats": (0.69, 0.04),
-        },
     ),
     "autoencoder": MethodEntry(
-        title="AE baseline",
-        module="autoencoder",
-        weights=("lambda_rec", "lambda_seg"),
-        paper_dice={
-            "mnist48_simple": (0.75, 0.01),
-            "mnist48_hard": (0.49, 0.02),
-            "mnist128": (0.57, 0.02),
-            "brats": (0.73, 0.02),
-        },
+        title="AE baseline", module="autoencoder", weights=("lambda_rec", "lambda_seg")
     ),
-    "translation": MethodEntry(
-        title="Proposed",
-        module="translation",
-        weights=_TRANSLATION_WEIGHTS,
-        options={"long_skip": "compress", "segmentation_decoder": "shared"},
-        paper_dice={
-            "mnist48_simple": (0.79, 0.01),
-            "mnist48_hard": (0.57, 0.00),
-            "mnist128": (0.65, 0.01),
-            "brats": (0.79, 0.02),
-        },
-    ),
-    "translation_separate": MethodEntry(
+    "translation": _PROPOSED,
+    "translation_separate": replace(
+        _ABLATION,
         title="Proposed (separate decoder)",
-        module="translation",
-        weights=_TRANSLATION_WEIGHTS,
-        options={"long_skip": "compress", "segmentation_decoder": "separate"},
-        paper_dice={
-            "mnist48_simple": (0.78, 0.02),
-            "mnist48_hard": (0.50, 0.01),
-            "mnist128": (0.70, 0.00),
-            "brats": (0.77, 0.03),
-        },
+        options=TranslationOptions(segmentation_decoder="separate"),
     ),
-    "translation_concat": MethodEntry(
+    "translation_concat": replace(
+        _ABLATION,
         title="Proposed, skips concatenated",
-        module="translation",
-        weights=_TRANSLATION_WEIGHTS,
-        options={"long_skip": "concat", "segmentation_decoder": "shared"},
-        paper_dice={"mnist48_hard": (0.57, 0.01)},
+        options=TranslationOptions(long_skip="concat"),
     ),
-    "translation_sum": MethodEntry(
-        title="Proposed, skips summed",
-        module="translation",
-        weights=_TRANSLATION_WEIGHTS,
-        options={"long_skip": "sum", "segmentation_decoder": "shared"},
-        paper_dice={"mnist48_hard": (0.56, 0.00)},
+    "translation_sum": replace(
+        _ABLATION, title="Proposed, skips summed", options=TranslationOptions(long_skip="sum")
     ),
-    "translation_noskip": MethodEntry(
-        title="Proposed, no skips",
-        module="translation",
-        weights=_TRANSLATION_WEIGHTS,
-        options={"long_skip": "none", "segmentation_decoder": "shared"},
-        paper_dice={"mnist48_hard": (0.42, 0.01)},
+    "translation_noskip": replace(
+        _ABLATION, title="Proposed, no skips", options=TranslationOptions(long_skip="none")
     ),
 }
+
+
+def lineage(method: str) -> tuple[str, ...]:
+    """A method after those that it descends from, the first of them first."""
+    parent = METHODS[method].parent
+    return (method,) if parent is None else (*lineage(parent), method)
 
 
 def row_name(method: str, variant: str | None) -> str:

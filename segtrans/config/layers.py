@@ -1,8 +1,9 @@
 """Lay parameters over each other: the last layer that names a value wins, for every task.
 
 A layer is params.yaml, each file of --configfile, and all of --config together. Within one layer
-the particular wins over the general: `overrides` of a task over its block, the weights of a method
-over those of its file. Between layers the later one wins, so that what is typed last has its way.
+the particular wins over the general: `overrides` of a task over its block, the weights of an
+ablation over those of its parent. Between layers the later one wins, so that what is typed last has
+its way.
 An empty mapping takes out what earlier layers have in `overrides` or `variants`; elsewhere, where
 nothing can be left out, it changes nothing.
 """
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from segtrans.config.blocks import ObjectiveParams
-from segtrans.config.catalogue import METHODS
+from segtrans.config.catalogue import METHODS, lineage
 from segtrans.config.refusals import nearest, validate
 from segtrans.errors import UserError
 
@@ -108,23 +109,23 @@ def _by_method(name: str, content: Content) -> Content:
 
 
 def _spread(named: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """What a file of methods is given, given to each of them, but for what it has of its own."""
-    return {
-        method: named.get(entry.module, {}) | named.get(method, {})
-        for method, entry in METHODS.items()
-        if entry.module in named or method in named
-    }
+    """What a method is given, given to its ablations too, but for what these have of their own."""
+    spread: dict[str, dict[str, float]] = {}
+    for method in METHODS:
+        for name in lineage(method):
+            if name in named:
+                spread[method] = spread.get(method, {}) | named[name]
+    return spread
 
 
 def _check_names(place: str, named: dict[str, dict[str, float]]) -> None:
-    known = {entry.module: entry.weights for entry in METHODS.values()}
-    known |= {method: entry.weights for method, entry in METHODS.items()}
     for name, weights in named.items():
-        if name not in known:
-            raise UserError(f"{place}: objective.{name}: {nearest(name, known)}")
+        if name not in METHODS:
+            raise UserError(f"{place}: objective.{name}: {nearest(name, METHODS)}")
+        known = METHODS[name].weights
         for key in weights:
-            if key not in known[name]:
-                raise UserError(f"{place}: objective.{name}.{key}: {nearest(key, known[name])}")
+            if key not in known:
+                raise UserError(f"{place}: objective.{name}.{key}: {nearest(key, known)}")
 
 
 def _check_patients(name: str, upper: Content, merged: Content) -> None:

@@ -20,7 +20,7 @@ over it: `snakemake --configfile config/smoke.yaml`. One key can be changed with
 
 **The last one that names a value wins**, for every task: `params.yaml`, each file of `--configfile`
 in its order, `--config`. Within one file what is particular wins: `overrides` of a task over the
-block for all tasks, weights of a method over those of its file. So `training.learning_rate` in
+block for all tasks, weights of an ablation over those of its method. So `training.learning_rate` in
 `--config` is that of all tasks, but changed in `params.yaml`, by hand or by `dvc exp run -S`, it
 leaves those tasks alone that have a rate of their own further down in the same file:
 `-S overrides.brats.training.learning_rate=0.002` changes that. `snakemake --dry-run` says what

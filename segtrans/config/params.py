@@ -23,7 +23,7 @@ from segtrans.config.blocks import (
     TrainingParams,
     check_batches,
 )
-from segtrans.config.catalogue import METHODS
+from segtrans.config.catalogue import METHODS, lineage
 from segtrans.config.layers import flat, lay_over, merge
 from segtrans.config.refusals import nearest, validate
 from segtrans.config.yaml_files import read_yaml
@@ -62,9 +62,9 @@ class Params(Block):
     labels: LabelsParams
     networks: NetworksParams
     objective: dict[str, dict[str, Weight]] = Field(
-        description="weights of the objective's terms (equation 7), by the file of the methods "
-        "that use them, and by method what it has otherwise; the paper: autoencoder 1, 1; "
-        "translation 3, 50, 1, 50, 0.01"
+        description="weights of the objective's terms (equation 7), by method; an ablation has "
+        "those of the method that it is one of, but for what it has of its own; the paper: "
+        "autoencoder 1, 1; translation 3, 50, 1, 50, 0.01"
     )
     training: TrainingParams
     evaluation: EvaluationParams
@@ -122,14 +122,14 @@ class Params(Block):
         return tuple(itertools.product(methods, self.variants or (None,)))
 
     def weights(self, method: str) -> dict[str, float]:
-        """A method's weights of the objective: its own, and else those of its file."""
+        """A method's weights of the objective: its own, and else those of its parent."""
         return self.objective[method]
 
     def _check_weights(self) -> None:
         for method, entry in METHODS.items():
             for key in entry.weights:
                 if key not in self.objective.get(method, {}):
-                    name = entry.module if entry.module in METHODS else method
+                    name = lineage(method)[0]
                     raise ValueError(
                         f"objective.{name}.{key}: missing; the keys are {', '.join(entry.weights)}"
                     )

@@ -8,6 +8,7 @@ from typing import Any
 from segtrans.config.catalogue import METHODS, row_name, row_title
 from segtrans.config.cells import Cell
 from segtrans.config.layers import flat
+from segtrans.config.paper_dice import PAPER_DICE
 from segtrans.config.refusals import Model, parse_object, validate
 from segtrans.config.run_record import HistoryRecord, LabelledIds, Metrics, RunFile, RunRecord
 from segtrans.config.versions import TRAINING_VERSION
@@ -64,7 +65,7 @@ class Run:
         """The paper's Dice, mean and standard deviation; None for what the paper did not run."""
         if self.variant is not None:
             return None
-        return METHODS[self.cell.method].paper_dice.get(self.cell.task)
+        return PAPER_DICE.get(self.cell.task, {}).get(self.cell.method)
 
 
 def read_run(folder: Path) -> Run:

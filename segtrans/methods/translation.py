@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
-from segtrans.config.catalogue import METHODS
+from segtrans.config.catalogue import METHODS, TranslationOptions
 from segtrans.config.cells import Cell
 from segtrans.methods.adversary import judge
 from segtrans.methods.base import (
@@ -74,12 +74,12 @@ class Generator(nn.Module):
 
     def __init__(self, cell: Cell, generator: torch.Generator) -> None:
         super().__init__()
-        task, options = cell.definition, METHODS[cell.method].options
+        task, options = cell.definition, METHODS[cell.method].options or TranslationOptions()
         tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
         latent = tables.encoder_channels[-1]
         self.n_unique = min(latent - 1, max(1, round(latent * cell.networks.unique_fraction)))
         self.n_common = latent - self.n_unique
-        long_skip, n_channels = options["long_skip"], len(task.channels)
+        long_skip, n_channels = options.long_skip, len(task.channels)
         self.encoder = Encoder.of(tables, n_channels, spectral_norm=True, generator=generator)
         self.common_decoder = Decoder.of(
             tables,
@@ -89,7 +89,7 @@ class Generator(nn.Module):
             spectral_norm=True,
             generator=generator,
         )
-        separate = options["segmentation_decoder"] == "separate"
+        separate = options.segmentation_decoder == "separate"
         self.residual_decoder = ResidualDecoder(
             latent,
             tables.decoder_channels,

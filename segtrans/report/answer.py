@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from segtrans.config.catalogue import METHODS
+from segtrans.config.catalogue import lineage
 from segtrans.config.runs import Run
 from segtrans.score.significance import FEWEST_SEEDS, Difference
 
-# The claim's order: each is to be above those before it. Modules of `segtrans/methods/`.
+# The claim's order: each, with its ablations, is to be above those before it.
 _STEPS = ("segmentation_only", "autoencoder", "translation")
 _NBSP = "\N{NO-BREAK SPACE}"
 _INTERVAL = f"95{_NBSP}% interval"
@@ -125,7 +125,7 @@ def _steps(runs: Sequence[Run]) -> list[str]:
 
 
 def _step(run: Run) -> str:
-    return METHODS[run.cell.method].module
+    return lineage(run.cell.method)[0]
 
 
 def _verdict(asked: Sequence[Difference]) -> str:

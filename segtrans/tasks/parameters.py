@@ -1,8 +1,9 @@
 """What the data of the paper's tasks are made from, as typed blocks of the parameters."""
 
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from segtrans.block import Block, Positive, Share
 
@@ -52,7 +53,52 @@ class ClutteredMnistParams(Block):
     )
 
 
-class BratsParams(Block):
+def _has_a_lesion(classes: tuple[int, ...]) -> tuple[int, ...]:
+    if not any(classes):
+        raise PydanticCustomError("no_lesion", "makes no label a lesion; at least one is 1, 2 or 3")
+    return classes
+
+
+class HalfSliceRules(Block):
+    """How volumes become half-slices; left out, a rule is the paper's."""
+
+    min_brain_fraction: Share = Field(
+        default=0.25,
+        description="least share of brain pixels among all pixels of a half-slice; the paper: 0.25",
+    )
+    min_lesion_fraction: Share = Field(
+        default=0.01,
+        description="least share of lesion pixels among the brain pixels of P; the paper: 0.01",
+    )
+    normalisation: Literal["per_sequence", "joint"] = Field(
+        default="per_sequence",
+        description="mean and standard deviation of the brain, of each sequence or of all four "
+        "together (the authors' code)",
+    )
+    mirror_right: bool = Field(
+        default=False, description="mirror right half-slices, so that the midline is on one side"
+    )
+    label_classes: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=0, le=3)], ...],
+            Field(min_length=1, max_length=255),
+            AfterValidator(_has_a_lesion),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="class of the masks' labels 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, "
+        "3 enhancing; null: as the layout of the files has them",
+    )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The rules alone, for JSON; no label_classes where there are none."""
+        names = set(HalfSliceRules.model_fields)
+        return self.model_dump(mode="json", include=names, exclude_none=True)
+
+
+class BratsParams(HalfSliceRules):
     """Brain tumours (section 4.2): where the cases come from, and how half-slices are made."""
 
     source: Literal["phantom", "msd", "directory"] = Field(
@@ -72,34 +118,10 @@ class BratsParams(Block):
         description="k rotates the shuffled patients by k test folds: 0, 1, 2... is a k-fold "
         "cross-validation"
     )
-    min_brain_fraction: Share = Field(
-        description="least share of brain pixels among all pixels of a half-slice; the paper: 0.25"
-    )
-    min_lesion_fraction: Share = Field(
-        description="least share of lesion pixels among the brain pixels of P; the paper: 0.01"
-    )
-    normalisation: Literal["per_sequence", "joint"] = Field(
-        description="mean and standard deviation of the brain, of each sequence or of all four "
-        "together (the authors' code)"
-    )
-    mirror_right: bool = Field(
-        description="mirror right half-slices, so that the midline is on one side"
-    )
-    label_classes: (
-        Annotated[tuple[Annotated[int, Field(ge=0, le=3)], ...], Field(min_length=1)] | None
-    ) = Field(
-        description="class of the masks' labels 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, "
-        "3 enhancing; null: as the layout of the files has them"
-    )
 
     @model_validator(mode="after")
     def _fits_the_source(self) -> Self:
         _check_directory("brats", self.source, self.directory)
-        if self.label_classes is not None and not any(self.label_classes):
-            raise ValueError(
-                f"brats.label_classes = {list(self.label_classes)}: makes no label a lesion; at "
-                "least one is 1, 2 or 3"
-            )
         if self.valid_fraction + self.test_fraction >= 1:
             raise ValueError(
                 f"brats.valid_fraction + test_fraction = "

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import load_params
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,38 +24,47 @@ def test_the_data_set_of_the_docs_is_written_and_read(tmp_path):
     assert (tmp_path / "scratches.h5").exists()
 
 
+def test_the_pictures_of_the_docs_are_a_task(tmp_path):
+    (text,) = listings("add-a-data-set.md", "yaml")
+    (tmp_path / "mine.yaml").write_text(text)
+    params = load_params(ROOT / "params.yaml", tmp_path / "mine.yaml")
+    cell = resolve_cell(params, task="scratches", method="translation", init_seed=0)
+    assert cell.definition.channels == ("grey",)
+
+
 TRY = """
 import sys, torch
-from dataclasses import replace
 import segtrans.methods
 from segtrans.batch import Batch
 from segtrans.methods.base import plain_step
 segtrans.methods.__path__.append(sys.argv[1])
-from segtrans.config.catalogue import METHODS, MethodEntry
-METHODS.update({{{entry}}})
+from segtrans.config import catalogue
+catalogue.METHODS.update(eval(sys.argv[3], vars(catalogue)))
 from pathlib import Path
 from segtrans.config.cells import resolve_cell
 from segtrans.methods.weights import build_method
 from segtrans.config.params import load_params
-weights = {{"objective": {{"with_absence": {{"lambda_seg": 1.0}}}}}}
-params = load_params(Path(sys.argv[2]), overlay=weights | {{"methods": ["with_absence"]}})
+weights = {"objective": {"with_absence": {"lambda_seg": 1.0}}}
+params = load_params(Path(sys.argv[2]), overlay=weights | {"methods": ["with_absence"]})
 cell = resolve_cell(params, task="mnist48_simple", method="with_absence", init_seed=0)
 method = build_method(cell)
 method.prepare(cell.training)
 x = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 y = (x[:1, 0] > 0.5).to(torch.uint8)
 terms = method.update(Batch.of(x, x, y), plain_step(torch.Generator()))
-assert set(terms) == {{"seg", "total"}}
+assert set(terms) == {"seg", "total"}
+ablation = "translation_separate_sum"
+assert params.weights(ablation) == params.weights("translation")
+networks = build_method(resolve_cell(params, task="mnist48_simple", method=ablation, init_seed=0))
+assert networks.generator.segmentation_decoder is not None
 """
 
 
-def test_the_method_of_the_docs_trains(tmp_path):
-    module, entry = listings("add-a-method.md", "python")
+def test_the_method_and_the_ablation_of_the_docs_work(tmp_path):
+    ablation, module, entry = listings("add-a-method.md", "python")
     (tmp_path / "with_absence.py").write_text(module)
-    code = TRY.format(entry=entry)
-    subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), str(ROOT / "params.yaml")], check=True
-    )
+    arguments = [str(tmp_path), str(ROOT / "params.yaml"), f"{{{ablation}{entry}}}"]
+    subprocess.run([sys.executable, "-c", TRY, *arguments], check=True)
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))

@@ -7,7 +7,7 @@ import torch
 
 from segtrans.batch import Batch
 from segtrans.config import cells
-from segtrans.config.catalogue import METHODS
+from segtrans.config.catalogue import METHODS, TranslationOptions
 from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
 from segtrans.methods.base import plain_step
@@ -61,7 +61,7 @@ def assert_same_step(cell, model, x_P, x_A, y):
         model.state_dict(),
         weights=cell.weights,
         unique=model.generator.n_unique,
-        long_skip=METHODS[cell.method].options["long_skip"],
+        long_skip=(METHODS[cell.method].options or TranslationOptions()).long_skip,
     )
     u_prior = model.sample_u(x_A, torch.Generator(device).manual_seed(7)).double()
     expected, gradients = step.run(x_P, x_A, y, u_prior)

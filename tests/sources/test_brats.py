@@ -14,17 +14,12 @@ import pytest
 from segtrans.data.store import FOLDS, Store
 from segtrans.errors import UserError
 from segtrans.sources.brats.data_set import merge_parts, write_half_slices, write_part, write_split
-from segtrans.sources.brats.half_slices import HalfSliceRules
 from segtrans.sources.brats.parts import read_column, save_part
 from segtrans.sources.scans import grids
 from segtrans.sources.scans.cases import find_cases
+from segtrans.tasks.parameters import HalfSliceRules
 
-RULES = HalfSliceRules(
-    min_brain_fraction=0.25,
-    min_lesion_fraction=0.01,
-    normalisation="per_sequence",
-    mirror_right=False,
-)
+RULES = HalfSliceRules()
 SHAPE = (12, 10, 6)
 PLANE = SHAPE[:2]
 
@@ -425,7 +420,7 @@ def test_memory_does_not_grow_with_the_number_of_patients(tmp_path):
 
 def test_parts_of_other_rules_or_patients_are_refused(source, tmp_path):
     split = split_of(source, tmp_path)
-    joint = HalfSliceRules(**(vars(RULES) | {"normalisation": "joint"}))
+    joint = HalfSliceRules(normalisation="joint")
     for job, rules in enumerate((RULES, joint)):
         write_part([source], split, tmp_path / f"{job}.npz", rules=rules, job=job, n_jobs=2)
     parts = [tmp_path / "0.npz", tmp_path / "1.npz"]

@@ -8,28 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segtrans.config.params import load_params
+from segtrans.config.refusals import validate
 from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import (
-    HalfSliceRules,
     brain_of,
     half,
     intensities_of,
     make_half_slices,
     normalised,
 )
+from segtrans.tasks.parameters import HalfSliceRules
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "tcga-du-7294"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 NAMES = ("t1", "t2", "t1c", "flair")
-
-
-def rules(**changes):
-    paper = {
-        "min_brain_fraction": 0.25,
-        "min_lesion_fraction": 0.01,
-        "normalisation": "per_sequence",
-        "mirror_right": False,
-    }
-    return HalfSliceRules(**(paper | changes))
 
 
 def patient():
@@ -51,7 +44,9 @@ def patient():
 
 def test_hand_counted_half_slices_go_where_they_belong():
     volumes, mask = patient()
-    domains, _ = make_half_slices(volumes, mask, rules(min_lesion_fraction=0.03), case_id="hand")
+    domains, _ = make_half_slices(
+        volumes, mask, HalfSliceRules(min_lesion_fraction=0.03), case_id="hand"
+    )
     assert domains.counts == {
         "present": 2,  # left 1, right 4
         "absent": 2,  # right 1, left 4
@@ -71,7 +66,9 @@ def test_hand_counted_half_slices_go_where_they_belong():
 def test_the_limits_are_included():
     volumes, mask = patient()
     volumes["t2"][3, 0, 2] = 1  # ten pixels: a quarter
-    domains, _ = make_half_slices(volumes, mask, rules(min_lesion_fraction=1 / 40), case_id="hand")
+    domains, _ = make_half_slices(
+        volumes, mask, HalfSliceRules(min_lesion_fraction=1 / 40), case_id="hand"
+    )
     assert domains.counts["small_brain"] == 0
     assert domains.counts["small_lesion"] == 0
     assert domains.counts["present"] == 3
@@ -79,10 +76,10 @@ def test_the_limits_are_included():
 
 def test_lesion_outside_the_brain_makes_no_presence_and_no_absence():
     volumes, mask = patient()
-    before, _ = make_half_slices(volumes, mask, rules(), case_id="hand")
+    before, _ = make_half_slices(volumes, mask, HalfSliceRules(), case_id="hand")
     mask[:4, 5:, 1] = 1  # the brain of right 1, one of A, ends at row 3
     mask[4:, 5:, 2] = 1  # there is no brain on the left of 2
-    domains, _ = make_half_slices(volumes, mask, rules(), case_id="hand")
+    domains, _ = make_half_slices(volumes, mask, HalfSliceRules(), case_id="hand")
     assert before.absent.side.tolist() == ["right", "left"]
     assert domains.absent.side.tolist() == ["left"]
     changed = {"absent": before.counts["absent"] - 1, "small_lesion": 1}
@@ -118,8 +115,8 @@ def test_the_brain_of_the_whole_volume_is_normalised_and_the_background_stays_ze
 
 def test_the_right_half_is_mirrored_when_asked_and_the_left_never():
     volumes, mask = patient()
-    plain, _ = make_half_slices(volumes, mask, rules(), case_id="x")
-    mirrored, _ = make_half_slices(volumes, mask, rules(mirror_right=True), case_id="x")
+    plain, _ = make_half_slices(volumes, mask, HalfSliceRules(), case_id="x")
+    mirrored, _ = make_half_slices(volumes, mask, HalfSliceRules(mirror_right=True), case_id="x")
     for domain in ("present", "absent"):
         before, after = getattr(plain, domain), getattr(mirrored, domain)
         for i, side in enumerate(before.side):
@@ -141,20 +138,34 @@ def test_a_sequence_of_one_value_is_refused_by_name():
     volumes = {name: volumes["t2"] if name == "t2" else volumes["t1"] for name in NAMES}
     volumes["t2"] = np.where(brain_of(volumes), 4, 0)
     with pytest.raises(UserError, match="patient 7: sequence t2 has one value, 4"):
-        make_half_slices(volumes, mask, rules(), case_id="patient 7")
+        make_half_slices(volumes, mask, HalfSliceRules(), case_id="patient 7")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"min_brain_fraction": 1.5}, "min_brain_fraction = 1.5"),
-        ({"min_lesion_fraction": 0.0}, "min_lesion_fraction = 0"),
-        ({"normalisation": "joined"}, "normalisation = joined: allowed: per_sequence, joint"),
+        ({"min_brain_fraction": 1.5}, "rules: min_brain_fraction = 1.5"),
+        ({"min_lesion_fraction": 0.0}, "rules: min_lesion_fraction = 0"),
+        ({"normalisation": "joined"}, 'rules: normalisation = "joined".*per_sequence'),
+        ({"label_classes": [0, 0]}, r"rules: label_classes = \[0, 0\]: makes no label a lesion"),
+        ({"label_classes": [1, 4]}, "rules: label_classes.1 = 4"),
+        ({"mirror": True}, "rules: mirror: unknown; did you mean mirror_right"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(change, words):
     with pytest.raises(UserError, match=words):
-        rules(**change)
+        validate(HalfSliceRules, change, origin="rules")
+
+
+@pytest.mark.parametrize("classes", [None, (1, 2, 3, 0)])
+def test_the_rules_of_a_parameter_file_are_one_value(classes):
+    brats = load_params(PARAMS).brats.model_copy(update={"label_classes": classes})
+    read = validate(HalfSliceRules, brats.facts, origin="rules")
+    assert read.facts == brats.facts
+    assert read.label_classes == classes
+    # The parameters of a data set, which have had these names and no others since version 1.
+    always = {"min_brain_fraction", "min_lesion_fraction", "normalisation", "mirror_right"}
+    assert set(brats.facts) == always | ({"label_classes"} if classes else set())
 
 
 @given(seed=st.integers(0, 2**32), lesion=st.floats(0.01, 0.5), brain=st.floats(0.05, 0.6))
@@ -168,7 +179,7 @@ def test_every_half_slice_has_one_fate_and_keeps_its_rule(seed, lesion, brain):
     domains, _ = make_half_slices(
         volumes,
         mask,
-        rules(min_brain_fraction=brain, min_lesion_fraction=lesion),
+        HalfSliceRules(min_brain_fraction=brain, min_lesion_fraction=lesion),
         case_id="random",
     )
     assert sum(domains.counts.values()) == 2 * 7
@@ -195,7 +206,7 @@ def test_a_real_patient_has_the_counts_found_independently():
     }
     mask = np.asanyarray(nib.load(REAL / "TCGA-DU-7294_seg.nii.gz").dataobj)
     assert brain_of(volumes).sum() == 1_246_059
-    domains, _ = make_half_slices(volumes, mask, rules(), case_id="TCGA-DU-7294")
+    domains, _ = make_half_slices(volumes, mask, HalfSliceRules(), case_id="TCGA-DU-7294")
     counts = domains.counts
     assert (counts["present"], counts["absent"], counts["small_lesion"]) == (2, 60, 1)
     assert sum(counts.values()) == 310

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from segtrans.errors import UserError
-from segtrans.sources.brats.half_slices import HalfSliceRules, brain_of, make_half_slices
+from segtrans.sources.brats.half_slices import brain_of, make_half_slices
 from segtrans.sources.phantom.patients import write_phantoms
 from segtrans.sources.scans.cases import find_case, find_cases
-from segtrans.sources.scans.masks import parse_label_classes
 from segtrans.sources.scans.volumes import read_case
+from segtrans.tasks.parameters import HalfSliceRules
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "tcga-du-7294"
 SUFFIXES = {"t1": "t1", "t2": "t2", "t1c": "t1ce", "flair": "flair", "mask": "seg"}
@@ -367,7 +367,13 @@ BAD = {
     "negative label": (labels(0, -1, dtype=np.int16), ["label -1 is unknown"]),
     "2024": (
         labels(0, 1, 2, 3, 4),
-        ["labels 3 and 4 together", "2015 3 is", "(1,2,1,3)", "(3,1,1,2)", "resection cavity"],
+        [
+            "labels 3 and 4 together",
+            "2015 3 is",
+            "[1, 2, 1, 3]",
+            "[3, 1, 1, 2]",
+            "resection cavity",
+        ],
     ),
     "singular": (singular, ["case_t1.nii.gz", "affine has no inverse"]),
     "complex": (
@@ -443,9 +449,9 @@ def test_a_lesion_outside_the_brain_is_refused_or_said(tmp_path, capsys):
         ({"background": 0, "tumour": 1}, None),
         (
             {"background": 0, "necrotic core": 1, "edema": 2, "enhancing": 3},
-            r"names the labels 1 necrotic core, 2 edema; .*--label-classes \(.*\) 1,2,3$",
+            r"names the labels 1 necrotic core, 2 edema; .*label_classes.* --rules: \[1, 2, 3\]$",
         ),
-        ({"0": "background", "3": "resection cavity"}, r"labels 3 resection cavity;.*_classes\)$"),
+        ({"0": "background", "3": "resection cavity"}, r"labels 3 resection cavity;.*--rules$"),
         ({"1": []}, None),
         ([1], r"Dataset\.json: cannot be read"),
     ],
@@ -543,13 +549,7 @@ def z_scored(source, target):
 
 def prepared(folder):
     case = read_case(find_case(folder), with_mask=True)
-    paper = HalfSliceRules(
-        min_brain_fraction=0.25,
-        min_lesion_fraction=0.01,
-        normalisation="per_sequence",
-        mirror_right=False,
-    )
-    domains, _ = make_half_slices(case.sequences, case.mask, paper, case_id="case")
+    domains, _ = make_half_slices(case.sequences, case.mask, HalfSliceRules(), case_id="case")
     return np.count_nonzero(brain_of(case.sequences)), domains.counts
 
 
@@ -677,15 +677,16 @@ def test_labels_a_rounding_error_from_whole_are_whole(tmp_path, error):
     assert case.label_convention == "1, 2, 4"
 
 
-@pytest.mark.parametrize(("text", "enhancing"), [("1,2,3,0", 3), ("1,2,1,3", 4), ("3,1,1,2", 1)])
-def test_the_user_can_say_what_labels_mean(tmp_path, text, enhancing):
+@pytest.mark.parametrize(
+    ("classes", "enhancing"), [((1, 2, 3, 0), 3), ((1, 2, 1, 3), 4), ((3, 1, 1, 2), 1)]
+)
+def test_the_user_can_say_what_labels_mean(tmp_path, classes, enhancing):
     volumes = scan()
     volumes["mask"] = np.resize(np.arange(5, dtype=np.uint8), SHAPE)
     files = find_case(write(tmp_path, volumes))
-    classes = parse_label_classes(text)
     case = read_case(files, with_mask=True, label_classes=classes)
     np.testing.assert_array_equal(case.mask, np.array([0, *classes])[volumes["mask"]])
     np.testing.assert_array_equal(case.mask == 3, volumes["mask"] == enhancing)
-    assert text in case.label_convention
+    assert ",".join(map(str, classes)) in case.label_convention
     with pytest.raises(UserError, match="label 4 is unknown; expected 0 and 1, 2, 3, as label_cl"):
         read_case(files, with_mask=True, label_classes=(1, 2, 3))

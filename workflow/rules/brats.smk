@@ -70,7 +70,7 @@ rule half_slice_part:
         # of one patient, of four sequences in 64 bits at most
         mem_mb=lambda wildcards, attempt: get_grown(1500, attempt),
     params:
-        rules=get_half_slice_rules,
+        rules=json.dumps(PARAMS.brats.facts),
         sources=get_sources,
         files=get_own_files,
         n_jobs=PARAMS.brats.n_jobs,
@@ -78,7 +78,7 @@ rule half_slice_part:
     shell:
         "segtrans half-slice-part {params.sources:q} --split {input.split:q}"
         " --job {wildcards.job:q} --n-jobs {params.n_jobs}"
-        " {params.rules:q} --output {output:q} 2> {log:q}"
+        " --rules {params.rules:q} --output {output:q} 2> {log:q}"
 
 
 rule brats:
@@ -99,7 +99,7 @@ rule brats:
     params:
         store_version=STORE_VERSION,
         # Of its parts, which are gone when it is done: what made them is to be known from it.
-        rules=get_half_slice_rules,
+        rules=json.dumps(PARAMS.brats.facts),
         sources=get_sources,
         files=get_own_files,
         version=HALF_SLICES_VERSION,

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import sys
 import time
@@ -234,21 +235,6 @@ def get_cases(wildcards):
     if PARAMS.brats.source == "phantom":
         return expand(f"{PHANTOMS}/{{job}}.sha256", job=JOBS)
     return [DECATHLON] if PARAMS.brats.source == "msd" else []
-
-
-def get_half_slice_rules(wildcards):
-    """The options that say what becomes a half-slice."""
-    options = [
-        *("--min-brain-fraction", PARAMS.brats.min_brain_fraction),
-        *("--min-lesion-fraction", PARAMS.brats.min_lesion_fraction),
-        *("--normalisation", PARAMS.brats.normalisation),
-    ]
-    if PARAMS.brats.mirror_right:
-        options.append("--mirror-right")
-    if PARAMS.brats.label_classes is not None:
-        classes = ",".join(map(str, PARAMS.brats.label_classes))
-        options += ["--label-classes", classes]
-    return [str(option) for option in options]
 
 
 def get_own_files(wildcards):

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from tqdm import tqdm
 
@@ -17,7 +16,7 @@ from segtrans.data.split import split_patients
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.errors import UserError
-from segtrans.sources.brats.half_slices import Z_SCORE_SCALE, HalfSliceRules
+from segtrans.sources.brats.half_slices import Z_SCORE_SCALE
 from segtrans.sources.brats.parts import SIDE_TYPE, Patient, read_column, read_facts, save_part
 from segtrans.sources.brats.split_file import SplitFile, check_patients, read_split
 from segtrans.sources.scans.case_names import SEQUENCES
@@ -25,6 +24,7 @@ from segtrans.sources.scans.cases import PHANTOM, CaseFiles, describe, find_all_
 from segtrans.sources.scans.duplicates import check_distinct, check_fingerprints
 from segtrans.sources.scans.grids import PLANE, check_grids, describe_spacing
 from segtrans.sources.scans.masks import describe_labels
+from segtrans.tasks.parameters import HalfSliceRules
 
 # What the classes of `segtrans.sources.scans.volumes` are.
 LABELS = {
@@ -253,7 +253,7 @@ def _check_folds(counts: dict[str, dict[str, int]], folds: Mapping[str, str]) ->
                 )
 
 
-def _header(patients: Sequence[Patient], split: SplitFile, rules: dict[str, Any]) -> StoreHeader:
+def _header(patients: Sequence[Patient], split: SplitFile, rules: HalfSliceRules) -> StoreHeader:
     labels = describe_labels({patient["case_id"]: patient["labels"] for patient in patients})
     everything = "".join(patient["sha256"] for patient in patients)
     return StoreHeader(
@@ -261,7 +261,7 @@ def _header(patients: Sequence[Patient], split: SplitFile, rules: dict[str, Any]
         channels=SEQUENCES,
         parameters={
             **split.drawn.model_dump(exclude_unset=True),
-            **rules,
+            **rules.facts,
             "volume_shape": patients[0]["shape"],
             "spacing_mm": patients[0]["spacing_mm"],
             "half_slices_version": HALF_SLICES_VERSION,

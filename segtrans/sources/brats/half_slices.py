@@ -12,50 +12,13 @@ from numpy.typing import NDArray
 
 from segtrans.data.patients import SIDES
 from segtrans.errors import UserError
-from segtrans.sources.scans.masks import check_label_classes
+from segtrans.tasks.parameters import HalfSliceRules
 
 # Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
 Z_SCORE_SCALE = 0.2
 _LEAST_SD = 1e-30  # one over it is a number in float32
 
 Volumes = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HalfSliceRules:
-    """How volumes become half-slices.
-
-    Attributes:
-        min_brain_fraction: least share of brain pixels among all pixels of a half-slice.
-        min_lesion_fraction: least share of lesion pixels among the brain pixels of P.
-        normalisation: `per_sequence`, or `joint`: mean and sd over all sequences together.
-        mirror_right: mirror right half-slices, so that the midline is on one side.
-        label_classes: class of the masks' labels 1, 2, 3... in turn; None: as their layout says.
-    """
-
-    min_brain_fraction: float
-    min_lesion_fraction: float
-    normalisation: str
-    mirror_right: bool
-    label_classes: tuple[int, ...] | None = None
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What decided a data set, for JSON; no label_classes where there are none."""
-        facts = vars(self)
-        if self.label_classes is None:
-            return {name: value for name, value in facts.items() if name != "label_classes"}
-        return facts | {"label_classes": list(self.label_classes)}
-
-    def __post_init__(self) -> None:
-        """Refuse what no volume could be prepared by."""
-        for name in ("min_brain_fraction", "min_lesion_fraction"):
-            if not 0 < getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name)}: between 0 and 1")
-        if self.normalisation not in ("per_sequence", "joint"):
-            raise UserError(f"normalisation = {self.normalisation}: allowed: per_sequence, joint")
-        if self.label_classes is not None:
-            check_label_classes(self.label_classes)
 
 
 @dataclass(frozen=True)

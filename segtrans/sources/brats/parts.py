@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
+from segtrans.config.refusals import validate
 from segtrans.data.store import DOMAINS
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
-from segtrans.sources.brats.half_slices import Domains, HalfSliceRules, make_half_slices
+from segtrans.sources.brats.half_slices import Domains, make_half_slices
 from segtrans.sources.scans.cases import CaseFiles
 from segtrans.sources.scans.duplicates import fingerprints, mask_fingerprint
 from segtrans.sources.scans.volumes import read_case
+from segtrans.tasks.parameters import HalfSliceRules
 
 SIDE_TYPE = "S5"
 _FACTS = "facts"
@@ -49,7 +51,7 @@ def save_part(
         _write_array(archive, _FACTS, np.array(json.dumps(facts)))
 
 
-def read_facts(parts: Sequence[Path]) -> tuple[list[Patient], dict[str, Any]]:
+def read_facts(parts: Sequence[Path]) -> tuple[list[Patient], HalfSliceRules]:
     """The patients of all parts, and the rules that all were prepared by.
 
     Raises:
@@ -68,7 +70,8 @@ def read_facts(parts: Sequence[Path]) -> tuple[list[Patient], dict[str, Any]]:
                 f"{part}: prepared by an earlier version, which took no fingerprints of the scans; "
                 "delete it and prepare it again"
             )
-    return [patient for of_part in facts for patient in of_part["patients"]], facts[0]["rules"]
+    rules = validate(HalfSliceRules, facts[0]["rules"], origin=str(parts[0]))
+    return [patient for of_part in facts for patient in of_part["patients"]], rules
 
 
 def read_column(

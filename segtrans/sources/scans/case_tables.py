@@ -160,11 +160,11 @@ def check_labels(folder: Path) -> None:
     if wrong:
         said = _shown([f"{label} {named[label]}" for label in wrong])
         known = [classes.get(label) for label in range(1, max(classes) + 1)]
-        meant = "" if None in known else f" {','.join(map(str, known))}"
+        meant = "" if None in known else f": {known}"
         raise UserError(
             f"{path}: names the labels {said}; expected 1 oedema, 2 core, 3 enhancing, as in "
-            "Task01_BrainTumour: say what each label is with --label-classes "
-            f"(brats.label_classes){meant}"
+            "Task01_BrainTumour: say what each label is with label_classes, in brats or in "
+            f"--rules{meant}"
         )
 
 

@@ -13,46 +13,15 @@ from numpy.typing import NDArray
 from segtrans.errors import UserError
 from segtrans.sources.scans.case_names import BRATS_2023, MSD, MSD_LABELS
 
-CLASSES = (0, 1, 2, 3)
 _BRATS_LABELS = {1: 1, 2: 2, 3: 3, 4: 3}
 _ROUNDING = 1e-3
 _N_LABELS = 256
-_EXPECTED = (
-    "the class of each label 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, 3 enhancing; such "
-    "as 1,2,3,0"
-)
 # What 3 and 4 are where both stand in one mask; files do not tell which it is.
 _WITH_3_AND_4 = (
-    "in BraTS 2013 and 2015 3 is non-enhancing core and 4 enhancing (1,2,1,3), in "
-    "BraTS-PED 1 is enhancing, 2 and 3 core and 4 oedema (3,1,1,2), in BraTS 2024 after treatment "
-    "4 is a resection cavity (1,2,3,0)"
+    "in BraTS 2013 and 2015 3 is non-enhancing core and 4 enhancing ([1, 2, 1, 3]), in "
+    "BraTS-PED 1 is enhancing, 2 and 3 core and 4 oedema ([3, 1, 1, 2]), in BraTS 2024 after "
+    "treatment 4 is a resection cavity ([1, 2, 3, 0])"
 )
-
-
-def check_label_classes(label_classes: Sequence[int]) -> None:
-    """Refuse what is no list of classes.
-
-    Raises:
-        UserError: a class is none of 0 to 3, or none is a lesion.
-    """
-    is_known = set(label_classes) <= set(CLASSES) and len(label_classes) < _N_LABELS
-    if not is_known or not any(label_classes):
-        listed = ",".join(map(str, label_classes)) or "nothing"
-        raise UserError(f"label_classes = {listed}: expected {_EXPECTED}")
-
-
-def parse_label_classes(text: str | None) -> tuple[int, ...] | None:
-    """Classes as the command line has them, such as "1,2,3,0"; None for nothing.
-
-    Raises:
-        UserError: it is no list of classes.
-    """
-    if text is None:
-        return None
-    numbers = text.split(",")
-    if not all(number.strip().isdecimal() for number in numbers):
-        raise UserError(f"label_classes = {text}: expected {_EXPECTED}")
-    return tuple(int(number) for number in numbers)
 
 
 def classes_of(
@@ -139,7 +108,7 @@ def _check_clear(labels: Sequence[int], path: Path, layout: str) -> None:
     said = "labels 3 and 4 together" if 3 in labels else f"label 4 in the layout {BRATS_2023}"
     raise UserError(
         f"{path}: has {said}, which may mean several things: {_WITH_3_AND_4}; expected 1, 2, 4 "
-        "(until 2021) or 1, 2, 3 (2023); say which with --label-classes (brats.label_classes)"
+        "(until 2021) or 1, 2, 3 (2023); say which with label_classes, in brats or in --rules"
     )
 
 
