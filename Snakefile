@@ -11,7 +11,16 @@ rule all:
         get_final_output(),
 
 
-include: "workflow/rules/data.smk"
+# `snakemake data`: the data sets alone.
+rule data:
+    input:
+        expand("data/{scale}/{task}.h5", scale=SCALE, task=PARAMS.tasks),
+    localrule: True
+
+
+include: "workflow/rules/cluttered_mnist.smk"
+include: "workflow/rules/brats.smk"
+include: "workflow/rules/image_folder.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 

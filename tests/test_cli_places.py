@@ -26,6 +26,7 @@ FOLDERS = {
     *(("train", "output"), ("train", "checkpoints"), ("predict", "output"), ("figures", "output")),
     *(("phantom", "output"), ("decathlon", "output")),
     *(("half-slices", "report"), ("merge-half-slices", "report")),
+    *(("image-folder", "report"), ("fit", "output")),
 }
 OUTPUTS = [
     (verb, option.name)

@@ -36,6 +36,11 @@ VERBS = {
         {"h5py", "nibabel", "matplotlib", "pandas"},
     ),
     "check": ("nowhere", set()),
+    "image-folder": (
+        "nowhere --task x --output y --report z",
+        {"h5py", "pandas", "matplotlib"},
+    ),
+    "fit": ("nowhere --output x", set()),
     "cell": ("--task mnist128 --method nowhere", set()),
     "plan": ("--params nowhere", {"torch"}),
     "train": (

@@ -22,10 +22,10 @@ def cell(
 ) -> None:
     """Print the resolved parameters of one training run, as `train --cell` takes them."""
     from segtrans.config.cells import resolve_cell
-    from segtrans.config.params import load_params
+    from segtrans.sources.parameters import read_params
 
     resolved = resolve_cell(
-        load_params(*params), task=task, method=method, init_seed=seed, variant=variant
+        read_params(*params), task=task, method=method, init_seed=seed, variant=variant
     )
     print(resolved.to_json())
 
@@ -43,10 +43,10 @@ def plan(
     ] = 10.0,
 ) -> None:
     """Print what the trainings of a scale cost: operations, hours, memory."""
-    from segtrans.config.params import load_params
+    from segtrans.sources.parameters import read_params
     from segtrans.train.budget.plan import plan_runs, plan_table
 
-    print(plan_table(plan_runs(load_params(*params)), tflops))
+    print(plan_table(plan_runs(read_params(*params)), tflops))
     print(
         f"\nHours at {tflops:g} TFLOP/s: in fp32 an H100 did 6 to 13 at the paper's width, and 0.6"
         "\nto 2 where layers are narrow; yours does its GFLOP each over the seconds of an"

@@ -29,7 +29,8 @@ class LabelsParams(Block):
     """Which training images come with a reference mask."""
 
     fraction: Rate = Field(
-        description="share of the training digits, or of the P half-slices, that is labelled"
+        description="share of the training digits, or of the P half-slices, that is labelled; of "
+        "pictures of your own all that have a mask are"
     )
     digits: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)] | None = (
         Field(description="MNIST: digit classes that labels are drawn from; the paper: nines only")

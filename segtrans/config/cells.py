@@ -30,6 +30,7 @@ class Cell(Block):
     """All science of one training run and nothing else: a change of it, and only that, retrains.
 
     What the task has no use for is null: digits to label or the unit of labels, the augmentation.
+    Where the data say what is labelled, the fraction is all of that, whatever the seed.
     `own_task` is what a task of `data_sets` is; it is left out for the paper's.
     """
 
@@ -104,7 +105,10 @@ def resolve_cell(
         raise UserError(f"variant = {variant}: {nearest(variant, params.variants)}")
     params = params_of(params, task, variant)
     definition = params.known_tasks[task]
-    unused = {key: None for key in ("digits", "unit") if key not in definition.needs_labels}
+    labels = params.labels.model_dump(mode="json")
+    labels |= {key: None for key in ("digits", "unit") if key not in definition.needs_labels}
+    if definition.has_own_labels:
+        labels |= {"fraction": 1.0, "per_seed": False}
     content = {
         "task": task,
         "own_task": None
@@ -113,7 +117,7 @@ def resolve_cell(
         "method": method,
         "init_seed": init_seed,
         "data_seed": params.data_seed,
-        "labels": params.labels.model_dump(mode="json") | unused,
+        "labels": labels,
         "networks": params.networks.model_dump(mode="json"),
         "weights": params.weights(method),
         "augmentation": params.augmentation.model_dump(mode="json")

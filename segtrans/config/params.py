@@ -8,7 +8,7 @@ descriptions below.
 import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -36,6 +36,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # without the "-" of "<method>-<
 # Names of other files and folders where those of tasks stand.
 _RESERVED = {"brats_report", "brats_split", "digits", "figures", "half_slices", "phantom"}
 _LABELS_OF_SOME = ("digits", "unit")
+_LABELS_TO_CHOOSE = ("fraction", "per_seed")
 
 
 class Params(Block):
@@ -137,7 +138,7 @@ class Params(Block):
         for name in self.data_sets:
             if name in PAPER_TASKS:
                 raise ValueError(f"data_sets.{name}: a task of the paper; take another name")
-            if name in _RESERVED or not _NAME.fullmatch(name):
+            if not is_free_name(name):
                 raise ValueError(
                     f"data_sets.{name}: a name is a-z, 0-9 and _, no _ in front, at most 64, and "
                     f"none of {', '.join(sorted(_RESERVED))}"
@@ -151,8 +152,15 @@ class Params(Block):
             unused = block == "augmentation" and not any(of.is_augmented for of in definitions)
             if block == "labels" and name in _LABELS_OF_SOME:
                 unused = not any(name in of.needs_labels for of in definitions)
+            if block == "labels" and name in _LABELS_TO_CHOOSE:
+                unused = all(of.has_own_labels for of in definitions)
             if unused:
                 raise ValueError(f"{place}.{key}: of no use to {', '.join(tasks)}; leave it out")
+
+
+def is_free_name(name: str) -> bool:
+    """Whether a task of the user's own may be called so."""
+    return name not in _RESERVED | PAPER_TASKS.keys() and bool(_NAME.fullmatch(name))
 
 
 def _check_names(key: str, names: tuple[str, ...], known: Iterable[str]) -> None:
@@ -175,12 +183,17 @@ def _check_unique(key: str, values: tuple[object, ...]) -> None:
             raise ValueError(f"{key} = {value}: stands there twice")
 
 
-def load_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
+def load_params(
+    *files: Path,
+    overlay: dict[str, Any] | None = None,
+    complete: Callable[[dict[str, Any]], None] = lambda content: None,
+) -> Params:
     """Read YAML files and validate the whole; the last one that names a value wins.
 
     Args:
         files: parameter files, the default first.
         overlay: the last layer, such as that of Snakemake's --config.
+        complete: adds in place what else is known, such as what the user's own data are.
 
     Raises:
         UserError: a file is missing or no YAML mapping, or a value is refused.
@@ -189,7 +202,9 @@ def load_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
     if overlay:
         layers.append(("--config", overlay))
     origin = ", ".join(name for name, _ in layers)
-    return _validated(merge(layers), origin=origin)
+    content = merge(layers)
+    complete(content)
+    return _validated(content, origin=origin)
 
 
 def parse_params(content: dict[str, Any], *, origin: str) -> Params:

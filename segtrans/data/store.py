@@ -6,7 +6,8 @@
 `image` is (N, C, H, W) with an attribute `scale`: intensity = stored value * scale. `mask` is
 (N, H, W) uint8, values of the attribute `labels`, which says what each means. Provenance is one
 value a sample, (N,); text is stored as bytes of a fixed length and read as text. Attributes of the
-file: schema_version, task, channels, labels, parameters, source, source_sha256, data_seed.
+file: schema_version, task, channels, labels, parameters, source, source_sha256, data_seed; has_void
+where masks may hold `segtrans.tasks.base.VOID` too, for pixels that count neither way.
 """
 
 import json
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ class StoreHeader:
         source_sha256: hash of the raw data.
         data_seed: seed of split and content.
         labels: what each value of a mask means; 0 is the background, all others are the target.
+        has_void: whether masks may hold `VOID` where nothing is known.
     """
 
     task: str
@@ -71,6 +74,7 @@ class StoreHeader:
     source_sha256: str
     data_seed: int
     labels: dict[int, str] = field(default_factory=lambda: dict(BINARY))
+    has_void: bool = False
 
 
 @contextmanager
@@ -98,7 +102,10 @@ def write_store(path: Path, header: StoreHeader) -> Iterator[StoreWriter]:
             file.attrs["source"] = header.source
             file.attrs["source_sha256"] = header.source_sha256
             file.attrs["data_seed"] = header.data_seed
-            writer = StoreWriter(file, path, header.labels)
+            if header.has_void:
+                file.attrs["has_void"] = True
+            check = partial(check_masks, labels=header.labels, has_void=header.has_void)
+            writer = StoreWriter(file, path, check)
             yield writer
             writer.finish()
     except (OSError, RuntimeError) as error:
@@ -240,6 +247,7 @@ class Store:
             source_sha256=str(attributes["source_sha256"]),
             data_seed=int(attributes["data_seed"]),
             labels={int(key): str(of) for key, of in json.loads(attributes["labels"]).items()},
+            has_void=bool(attributes.get("has_void", False)),
         )
 
     def _check_layout(self) -> None:
@@ -267,7 +275,7 @@ class Store:
 
     def _check_values(self) -> None:
         """Sizes, scales and all masks; images are checked as they are read."""
-        labels = self.header.labels
+        labels, has_void = self.header.labels, self.header.has_void
         check_labels(labels, place=str(self.path))
         for fold in FOLDS:
             for domain in DOMAINS:
@@ -278,7 +286,8 @@ class Store:
             step = max(1, _CHECKED_BYTES * n // max(1, masks.nbytes))
             for start in range(0, n, step):
                 block = self.masks(fold, np.arange(start, min(n, start + step)))
-                check_masks(block, labels, place=f"{self.path}: {masks.name}")
+                place = f"{self.path}: {masks.name}"
+                check_masks(block, labels, has_void=has_void, place=place)
 
     def _damaged(self, error: Exception) -> UserError:
         return UserError(

@@ -7,14 +7,14 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from segtrans.data.chunks import ChunkWriter, chunk_shape
-from segtrans.data.values import check_count, check_images, check_masks, check_name, check_scale
+from segtrans.data.values import check_count, check_images, check_name, check_scale
 
 
 class StoreWriter:
     """Writes the datasets of one file; `write_store` gives one."""
 
-    def __init__(self, file: Any, path: Path, labels: dict[int, str]) -> None:
-        self._file, self._path, self._labels = file, path, labels
+    def __init__(self, file: Any, path: Path, check_masks: partial[None]) -> None:
+        self._file, self._path, self._check_masks = file, path, check_masks
         self._datasets: list[ChunkWriter] = []
 
     def add(
@@ -50,7 +50,7 @@ class StoreWriter:
             check_scale(scale, place=place)
             check = partial(check_images, place=place)
         elif name == "mask":
-            check = partial(check_masks, labels=self._labels, place=place)
+            check = partial(self._check_masks, place=place)
         dataset = self._file.create_dataset(
             f"{fold}/{domain}/{name}",
             shape=shape,

@@ -42,14 +42,22 @@ def check_labels(labels: Mapping[int, str], *, place: str) -> None:
         )
 
 
-def check_masks(masks: NDArray[np.uint8], labels: Mapping[int, str], *, place: str) -> None:
+def check_masks(
+    masks: NDArray[np.uint8], labels: Mapping[int, str], *, has_void: bool, place: str
+) -> None:
     """Refuse a value of masks (any shape) that has no meaning.
+
+    Args:
+        masks: of any shape.
+        labels: what each value means.
+        has_void: whether `VOID` may stand where nothing is known.
+        place: what the message begins with.
 
     Raises:
         UserError: a value is not one of `labels`.
     """
     has_meaning = np.zeros(_LARGEST + 1, bool)
-    has_meaning[list(labels)] = True
+    has_meaning[[*labels, *([VOID] if has_void else [])]] = True
     is_known = has_meaning[masks]
     if is_known.all():
         return
@@ -60,6 +68,12 @@ def check_masks(masks: NDArray[np.uint8], labels: Mapping[int, str], *, place: s
         f"{place}: a mask holds {value}{why}; expected {said}; write the masks with these values "
         "and make the data set again"
     )
+
+
+def is_target(masks: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where masks (any shape) show the target, of whatever class; `VOID` is not known to."""
+    shows: NDArray[np.bool_] = (masks > 0) & (masks != VOID)
+    return shows
 
 
 def check_images(images: NDArray[Any], *, place: str) -> None:

@@ -7,10 +7,13 @@ from numpy.typing import NDArray
 
 from segtrans.data.images import read_images
 from segtrans.data.store import Store
+from segtrans.data.values import is_target
 from segtrans.figures.image_rows import Row
 
 FOLD = "test"
+COLOURS = ("red", "green", "blue")
 _N_WITHOUT_CLASSES = 10
+_LEAST_RANGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,11 @@ class Examples:
         return float(min(x.min() for x in both)), float(max(x.max() for x in both))
 
     def rows(self, label: str, x: NDArray[np.float32]) -> list[Row]:
-        """A row per channel of images (n, C, H, W), in the inputs' black and white."""
+        """Images (n, C, H, W) in the inputs' black and white: a row per channel, or in colour."""
+        if self.channels == COLOURS:
+            low, high = self.limits
+            shares = (np.moveaxis(x, 1, -1) - low) / max(high - low, _LEAST_RANGE)
+            return [Row(label, shares.clip(0, 1))]
         return [
             Row(name, x[:, i], limits=self.limits) for i, name in enumerate(self._labels(label))
         ]
@@ -68,7 +75,7 @@ def choose_examples(store: Store) -> Examples:
     present = present[: len(absent)].astype(np.int64)
     return Examples(
         x_P=read_images(store, FOLD, "present", present),
-        y=(store.masks(FOLD, present) > 0).astype(np.float32),
+        y=is_target(store.masks(FOLD, present)).astype(np.float32),
         x_A=read_images(store, FOLD, "absent", absent),
         channels=store.header.channels,
     )

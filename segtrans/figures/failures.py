@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from segtrans.config.runs import Run
 from segtrans.data.images import read_images
 from segtrans.data.store import DOMAINS, Store
+from segtrans.data.values import is_target
 from segtrans.figures.examples import FOLD, Examples
 from segtrans.figures.image_rows import Block, Row, rows_figure
 from segtrans.figures.sequences import HalfSlices, brain_window
@@ -26,9 +27,10 @@ _N_IMAGES = 8
 _LABEL_LETTERS = 15  # of a line beside the images
 _SHOWN_SEQUENCE = "flair"  # where lesions are brightest
 # What is told of an image, where its data have it, and under which title.
-_KNOWN = {"digit": "digit", "case_id": "", "side": "", "slice_index": "slice"}
+_KNOWN = {"digit": "digit", "case_id": "", "side": "", "slice_index": "slice", "name": ""}
 
 Images = NDArray[np.float32]
+_Drawers = tuple[Callable[[str, Images], Row], Callable[[str, Images], Row]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,9 @@ def failures_figure(runs: Sequence[Run], store: Store, failures: Failures, outpu
     """
     x_P = read_images(store, FOLD, "present", failures.present)
     x_A = read_images(store, FOLD, "absent", failures.absent)
-    y = (store.masks(FOLD, failures.present) > 0).astype(np.float32)
-    image_row, map_row = _drawers(store, x_P, x_A, y)
+    y = is_target(store.masks(FOLD, failures.present)).astype(np.float32)
+    draw = _half_slice_drawers if runs[0].cell.definition.has_patients else _image_drawers
+    image_row, map_row = draw(store, x_P, x_A, y)
     first_runs = list({run.row: run for run in reversed(runs)}.values())[::-1]
     maps = {run.title: _segment(run, x_P, x_A) for run in first_runs}
     rows_figure(
@@ -155,17 +158,18 @@ def _segment(run: Run, x_P: Images, x_A: Images) -> tuple[Images, Images]:
     return of_P, of_A
 
 
-def _drawers(
-    store: Store, x_P: Images, x_A: Images, y: Images
-) -> tuple[Callable[[str, Images], Row], Callable[[str, Images], Row]]:
-    """How to draw images (n, C, H, W), of which one channel is shown, and maps (n, H, W)."""
+def _image_drawers(store: Store, x_P: Images, x_A: Images, y: Images) -> _Drawers:
+    """How to draw images (n, C, H, W), in colour or their first channel, and maps (n, H, W)."""
+    examples = Examples(x_P, y, x_A, store.header.channels)
+    return (
+        lambda label, x: examples.rows(_wrapped(label), x)[0],
+        lambda label, maps: Row(_wrapped(label), maps),
+    )
+
+
+def _half_slice_drawers(store: Store, x_P: Images, x_A: Images, y: Images) -> _Drawers:
+    """As `_image_drawers`, of the sequence that shows lesions best."""
     channels = store.header.channels
-    if len(channels) == 1:
-        examples = Examples(x_P, y, x_A, channels)
-        return (
-            lambda label, x: Row(_wrapped(label), x[:, 0], limits=examples.limits),
-            lambda label, maps: Row(_wrapped(label), maps),
-        )
     window = brain_window(np.concatenate([x_P, x_A]))
     shown = channels.index(_SHOWN_SEQUENCE) if _SHOWN_SEQUENCE in channels else 0
     title = SEQUENCE_TITLES.get(channels[shown], channels[shown])

@@ -22,6 +22,7 @@ _RESIDUAL_COLOURS = LinearSegmentedColormap.from_list(
 _LABEL_WIDTH = 244
 _SCALE_WIDTH = 110
 _GAP = 4
+_LARGEST = 400
 _HEADING_HEIGHT = 46
 _COLUMNS_HEIGHT = 34
 _BLOCK_GAP = 30
@@ -34,7 +35,7 @@ class Row:
 
     Attributes:
         label: what the images are.
-        images: (n, H, W).
+        images: (n, H, W), or colours in [0, 1], (n, H, W, 3), which have no limits.
         limits: values drawn black and white; for residuals their two extremes, whose colours
             meet in grey at zero.
         is_residual: drawn in diverging colours with a scale beside it.
@@ -68,10 +69,11 @@ def rows_figure(blocks: Sequence[Block], output: Path) -> None:
         blocks: at least one; images of equal shape and number in every row.
         output: file to write.
     """
-    n, height, width = blocks[0].rows[0].images.shape
+    n, height, width = blocks[0].rows[0].images.shape[:3]
     has_scale = any(row.is_residual for block in blocks for row in block.rows)
     frame_width = _LABEL_WIDTH + (_SCALE_WIDTH if has_scale else _MARGIN)
-    zoom = max(1, (round(PAGE_WIDTH_IN * DPI) - frame_width) // (n * (width + _GAP)))
+    zoom = (round(PAGE_WIDTH_IN * DPI) - frame_width) // (n * (width + _GAP))
+    zoom = max(1, min(zoom, _LARGEST // max(height, width)))  # a single image need not fill a page
     row_width, row_height = n * (width * zoom + _GAP) - _GAP, height * zoom
     figure_width = frame_width + row_width
     figure_height = 2 * _MARGIN + sum(
@@ -150,8 +152,9 @@ class _Canvas:
 
 
 def _side_by_side(images: NDArray[np.floating], zoom: int) -> NDArray[np.floating]:
-    """(n, H, W) to one picture; between the images NaN, which is drawn as background."""
+    """(n, H, W) to one picture; between the images what is drawn as background: NaN, or white."""
     enlarged = np.repeat(np.repeat(images.astype(np.float32), zoom, axis=1), zoom, axis=2)
-    gap = np.full((enlarged.shape[1], _GAP), np.nan, dtype=np.float32)
+    background = np.nan if images.ndim == 3 else 1.0
+    gap = np.full((enlarged.shape[1], _GAP, *images.shape[3:]), background, dtype=np.float32)
     parts = [part for image in enlarged for part in (image, gap)]
     return np.concatenate(parts[:-1], axis=1)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from segtrans.data.images import read_images
 from segtrans.data.store import Store
+from segtrans.data.values import is_target
 from segtrans.figures.examples import FOLD
 from segtrans.figures.image_rows import Block, Row, rows_figure
 from segtrans.figures.style import SEQUENCE_TITLES
@@ -88,7 +89,7 @@ def choose_half_slices(store: Store, domain: str) -> HalfSlices:
     x = read_images(store, FOLD, domain, indices)
     y = np.zeros((len(x), *x.shape[2:]), np.float32)
     if masks is not None:
-        y = (masks[indices] > 0).astype(np.float32)
+        y = is_target(masks[indices]).astype(np.float32)
     names = tuple(SEQUENCE_TITLES.get(name, name) for name in store.header.channels)
     return HalfSlices(x, y, names * len(x))
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from segtrans.config.layers import lay_over
-from segtrans.config.params import Params, load_params, own_values
+from segtrans.config.params import Params, own_values
 from segtrans.config.yaml_files import parse_yaml
 from segtrans.errors import UserError
+from segtrans.sources.parameters import read_params
 from segtrans.sources.preflight import CHECKS
 
 _DRY_RUN = re.compile(r"--dry-?run|-[a-zA-Z]*n[a-zA-Z]*")
@@ -45,7 +46,7 @@ def read_scale(
                 f"{option} stands there more than once, and Snakemake heeds the last alone; give "
                 "it once, with everything behind it"
             )
-    params = load_params(default, *map(_shown, files), overlay=parse_options(options))
+    params = read_params(default, *map(_shown, files), overlay=parse_options(options))
     check_sources(params)
     if any(_DRY_RUN.fullmatch(argument) for argument in argv):
         for line in own_values(params):

@@ -105,9 +105,17 @@ def direction(difference: Difference) -> int:
 
 def _shares(runs: Iterable[Run]) -> str:
     """The labelled shares of runs, the lowest to the highest."""
-    shares = {run.cell.labels.fraction for run in runs}
+    shares = {_share(run) for run in runs}
     ends = sorted({min(shares), max(shares)})
     return " to ".join(f"{100 * share:g}{_NBSP}%" for share in ends)
+
+
+def _share(run: Run) -> float:
+    """What was asked for, or what the data have."""
+    if not run.cell.definition.has_own_labels:
+        return run.cell.labels.fraction
+    record = run.record
+    return float(f"{record.labelled.n_images / record.data.n_train_images.present:.2g}")
 
 
 def _steps(runs: Sequence[Run]) -> list[str]:

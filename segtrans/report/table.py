@@ -246,6 +246,8 @@ def _have_patients(runs: Sequence[Run]) -> bool:
 
 
 def _labelled(runs: Sequence[Run]) -> str:
+    if all(run.cell.definition.has_own_labels for run in runs):
+        return "those with a mask"
     n_units = _joined(_unique(run.record.labelled.n_units for run in runs))
     unit = _joined(_unique(run.record.labelled.unit for run in runs)).replace("_", "-")
     digits = _unique(d for run in runs for d in run.cell.labels.digits or ())

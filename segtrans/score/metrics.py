@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.config.run_record import PATIENT_FIGURES
+from segtrans.data.values import is_target
+from segtrans.tasks.base import VOID
 
 # Scores of tasks with patients, and why they are null in others.
 NOT_DEFINED = dict.fromkeys(
@@ -29,6 +31,8 @@ class ImageSums:
         overlap: (N,) int64, pixels that are segmented and belong to the lesion.
         predicted_pixels: (N,) int64, pixels that are segmented, p > threshold.
         lesion_pixels: (N,) int64, pixels of the reference mask, y > 0.
+
+    Pixels that the mask says nothing of, `VOID`, are in none of them.
     """
 
     soft_overlap: NDArray[np.float64]
@@ -63,8 +67,8 @@ def image_sums(
 
     Args:
         probability: (N, H, W), probability of lesion, in [0, 1].
-        mask: (N, H, W) class labels, 0 is background; None for images of the absence domain,
-            which are known to hold no lesion.
+        mask: (N, H, W) class labels, 0 is background, `VOID` not known; None for images of the
+            absence domain, which are known to hold no lesion.
         threshold: a pixel counts as segmented when its probability is above.
 
     Raises:
@@ -76,8 +80,11 @@ def image_sums(
         raise ValueError("a probability lies outside of [0, 1] or is not a number")
     n = len(probability)
     p = probability.reshape(n, -1).astype(np.float64)
-    y = np.zeros(p.shape, dtype=bool) if mask is None else mask.reshape(n, -1) > 0
     segmented = probability.reshape(n, -1) > threshold
+    y = np.zeros(p.shape, dtype=bool)
+    if mask is not None:
+        y, is_known = (of.reshape(n, -1) for of in (is_target(mask), mask != VOID))
+        p, segmented = p * is_known, segmented & is_known
     return ImageSums(
         soft_overlap=(p * y).sum(axis=1),
         soft_size=p.sum(axis=1),

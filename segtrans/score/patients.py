@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from segtrans.data.patients import volume_facts
 from segtrans.data.store import DOMAINS, Store
+from segtrans.data.values import is_target
 from segtrans.score.metrics import dice
 
 COLUMNS = (
@@ -81,7 +82,7 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
     """
     grid = Grid.of(store)
     places = {domain: store.provenance(fold, domain) for domain in DOMAINS}
-    masks = store.masks(fold) > 0
+    masks = is_target(store.masks(fold))
     case_ids = np.unique(np.concatenate([places[domain]["case_id"] for domain in DOMAINS]))
     rows = []
     for case_id in case_ids.tolist():

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from segtrans.methods.inference import lesion_probability
+from segtrans.tasks.base import VOID
 
 
 def validate(
@@ -31,7 +32,9 @@ def validate(
         if mask is None:
             raise ValueError("validation needs images with masks, those of the presence domain")
         p = lesion_probability(method, x)
-        y = mask.to(p.device, non_blocking=True) > 0
+        mask = mask.to(p.device, non_blocking=True)
+        is_known = mask != VOID
+        p, y = p * is_known, (mask > 0) & is_known
         parts = [(p * y).sum(dtype=torch.float64), p.sum(dtype=torch.float64), y.sum()]
         batch_sums = torch.stack([part.to(torch.float64) for part in parts])
         sums = batch_sums if sums is None else sums + batch_sums

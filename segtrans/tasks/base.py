@@ -21,6 +21,7 @@ class Task(Block, ABC):
     Attributes:
         needs_labels: keys of `labels` that decide what is labelled, beside those of all tasks, and
             what is expected there.
+        has_own_labels: whether the data say which images are labelled, so that nothing is chosen.
         is_augmented: whether training images are changed at random (appendix A).
         has_patients: whether images are slices of patients' volumes: drawn by sequences, and scored
             in 3D too.
@@ -48,6 +49,7 @@ class Task(Block, ABC):
     )
 
     needs_labels: ClassVar[dict[str, str]]
+    has_own_labels: ClassVar[bool] = False
     is_augmented: ClassVar[bool]
     has_patients: ClassVar[bool]
     paper_figure: ClassVar[int]

@@ -82,6 +82,7 @@ class ImageFolder(Task):
     )
 
     needs_labels: ClassVar[dict[str, str]] = {}
+    has_own_labels: ClassVar[bool] = True
     is_augmented: ClassVar[bool] = True
     has_patients: ClassVar[bool] = False
     paper_figure: ClassVar[int] = 7

@@ -33,6 +33,19 @@ def test_another_seed_labels_other_digits_and_the_same_seed_the_same():
     np.testing.assert_array_equal(choose(0.1, data_seed=5), choose(0.1, data_seed=5))
 
 
+def test_images_that_have_a_mask_are_labelled_and_no_others():
+    provenance = {
+        "name": np.array(["b", "a", "b", "c"]),
+        "has_mask": np.array([1, 0, 1, 1], np.uint8),
+    }
+    labels = LabelsParams(
+        fraction=0.01, digits=(9,), unit=None, per_batch=1, per_seed=True, segment_absent=False
+    )
+    labelled = choose_labelled(provenance, labels, data_seed=0, init_seed=1)
+    assert (labelled.unit, labelled.ids) == ("image", ["b", "c"])
+    assert labelled.is_labelled.tolist() == [True, False, True, True]
+
+
 def test_all_digits_can_be_labelled():
     np.testing.assert_array_equal(choose(1.0, digits=tuple(range(10))), np.arange(500, 540))
 

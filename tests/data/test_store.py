@@ -45,8 +45,8 @@ def make_arrays(dtype="uint8"):
     return arrays
 
 
-def write(path, arrays, block=7):
-    with write_store(path, HEADER) as writer:
+def write(path, arrays, block=7, header=HEADER):
+    with write_store(path, header) as writer:
         for (fold, domain, name), values in arrays.items():
             dataset = writer.add(
                 fold,
@@ -317,6 +317,18 @@ def test_a_mask_value_without_a_meaning_is_refused_in_writing_and_in_opening(
     message = refusal(path)
     assert "/valid/present/mask" in message
     assert words in message
+
+
+def test_pixels_that_count_neither_way_are_kept_where_the_header_says_so(tmp_path, arrays):
+    arrays["train", "present", "mask"][-1, 5, 5] = 255
+    write(tmp_path / "data.h5", arrays, header=replace(HEADER, has_void=True))
+    store = Store(tmp_path / "data.h5")
+    assert store.header.has_void
+    np.testing.assert_array_equal(store.masks("train"), arrays["train", "present", "mask"])
+    del store
+    with h5py.File(tmp_path / "data.h5", "a") as file:
+        del file.attrs["has_void"]
+    assert "holds 255" in refusal(tmp_path / "data.h5")
 
 
 def test_the_meaning_of_the_values_is_in_the_file(path):

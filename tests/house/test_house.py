@@ -41,6 +41,7 @@ ALLOWED = {
         "report",
         "predict",
         "tracking",
+        "pipeline",
     },
     "__main__": {"cli"},
 }

@@ -42,6 +42,19 @@ def test_every_lesion_class_counts(data):
     assert validate(PassOn(), [(x, y * 3)]) == validate(PassOn(), [(x, y)])
 
 
+def test_pixels_that_are_not_known_count_neither_way(data):
+    x, y = data
+    void = y.clone()
+    void[:, :2] = 255
+    score = validate(PassOn(), [(x, void)])
+    assert score == {
+        k: pytest.approx(v) for k, v in validate(PassOn(), [(x[..., 2:, :], y[:, 2:])]).items()
+    }
+    sums = image_sums(x[:, 0].numpy(), void.numpy(), threshold=0.5)
+    cut = image_sums(x[:, 0, 2:].numpy(), y[:, 2:].numpy(), threshold=0.5)
+    assert split_scores(sums, sums) == pytest.approx(split_scores(cut, cut))
+
+
 def test_nothing_to_find_and_nothing_found_is_perfect():
     nothing = torch.zeros((2, 1, 4, 4))
     assert validate(PassOn(), [(nothing, nothing[:, 0].byte())]) == {"dice_soft_pooled": 1.0}

@@ -32,7 +32,8 @@ if "--checksums" in options:
     paths.append(pathlib.Path(options["--checksums"]))
 if "--report" in options:
     paths += [pathlib.Path(options["--report"], name)
-              for name in ("half_slices.png", "report.md", "patients.csv")]
+              for name in ("half_slices.png", "report.md", "patients.csv", "samples.png",
+                           "pictures.csv")]
 for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
     made_by = " ".join(sys.argv[1:])  # other arguments, other results

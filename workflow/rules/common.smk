@@ -15,11 +15,13 @@ from segtrans.config.versions import (
     CLUTTER_VERSION,
     EVALUATION_VERSION,
     HALF_SLICES_VERSION,
+    IMAGE_FOLDER_VERSION,
     PHANTOM_VERSION,
     SPLIT_VERSION,
     STORE_VERSION,
 )
-from segtrans.errors import UserError
+from segtrans.data.walk import walk_all
+from segtrans.errors import UserError, UserErrors
 from segtrans.pipeline.ownership import claim_scale, sign_lock
 from segtrans.pipeline.preflight import read_scale
 from segtrans.pipeline.records import RECORDS, check_records, save_records
@@ -45,7 +47,8 @@ try:
         argv=sys.argv,
     )
 except UserError as error:
-    print(f"segtrans: error: {error}", file=sys.stderr)
+    for line in error.lines if isinstance(error, UserErrors) else [error]:
+        print(f"segtrans: error: {line}", file=sys.stderr)
     raise SystemExit(1) from None
 
 SCALE = PARAMS.scale
@@ -60,12 +63,15 @@ RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
 SCORE_FILES = ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"]
 TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
 if all(
-    len({params_of(PARAMS, task, row[1]).labels.fraction for row in rows.values()}) > 1
+    not PARAMS.known_tasks[task].has_own_labels
+    and len({params_of(PARAMS, task, row[1]).labels.fraction for row in rows.values()})
+    > 1
     for task, rows in ROWS_OF.items()
 ):
     TASK_FIGURES += ["labels.png"]
 TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
+PICTURE_REPORT = ["samples.png", "report.md", "pictures.csv"]
 CUDA_MB = 4000  # of the machine's memory, for its libraries
 JOBS = range(PARAMS.brats.n_jobs)
 # Where this scale's files stand, each with its records.json.
@@ -239,10 +245,28 @@ def get_own_files(wildcards):
         files = source_files(Path(PARAMS.brats.directory))
     except UserError as error:
         return str(error)  # the job says it in one line
+    return get_digest(files)
+
+
+def get_digest(files):
+    """What changes when a file is another one, without reading it."""
     facts = [
         (str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files
     ]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def get_picture_folder(wildcards):
+    """The folder of a task's pictures."""
+    return PARAMS.data_sets[wildcards.task].directory
+
+
+def get_pictures(wildcards):
+    """Names, sizes and times of all that lies in that folder: other pictures make other data."""
+    try:
+        return get_digest(walk_all(Path(get_picture_folder(wildcards))).files)
+    except UserError as error:
+        return str(error)  # the job says it in one line
 
 
 def get_run_folders(scale, tasks):

@@ -1,4 +1,4 @@
-"""Which training images are labelled: those of chosen digits, of chosen patients, or any."""
+"""Which training images are labelled: those with a mask, of chosen digits, of patients, or any."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,9 @@ class Labelled:
     """What is labelled.
 
     Attributes:
-        unit: digit, volume or half_slice.
+        unit: digit, volume, half_slice or image.
         ids: of the labelled units, ascending: index of a digit in its source, case id of a
-            volume, "case id, side, slice index" of a half-slice.
+            volume, "case id, side, slice index" of a half-slice, name of an image.
         is_labelled: (N,), whether each presence image of the training fold is.
     """
 
@@ -34,7 +34,7 @@ class Labelled:
 def choose_labelled(
     provenance: Provenance, labels: LabelsParams, *, data_seed: int, init_seed: int
 ) -> Labelled:
-    """Choose by what the task labels.
+    """Choose by what the task labels; data that say which images have a mask leave no choice.
 
     Args:
         provenance: of the presence images of the training fold.
@@ -45,6 +45,10 @@ def choose_labelled(
     Raises:
         UserError: the data do not say where images come from, or the fraction cannot be met.
     """
+    if "has_mask" in provenance:
+        _check_has(provenance, "name")
+        has_mask = provenance["has_mask"] > 0
+        return Labelled("image", np.unique(provenance["name"][has_mask]).tolist(), has_mask)
     rng = np.random.default_rng((data_seed, _LABELLED_STREAM, init_seed if labels.per_seed else 0))
     if labels.unit is None:
         _check_has(provenance, "digit", "source_index")

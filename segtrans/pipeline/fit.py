@@ -1,0 +1,133 @@
+"""A folder of pictures through the whole workflow, for those who know no Snakemake."""
+
+import re
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segtrans.atomic import write_text
+from segtrans.config.params import is_free_name, parse_params
+from segtrans.config.yaml_files import read_yaml
+from segtrans.errors import UserError, UserErrors
+from segtrans.pipeline.preflight import check_sources
+from segtrans.places import check_folder
+from segtrans.sources.parameters import complete_data_sets
+
+SCALE = "fit"
+_PROJECT = Path(__file__).resolve().parents[2]  # with Snakefile and workflow/
+_FIRST_LINE = "# Written by `segtrans fit`, which writes it anew each time; change its options.\n"
+_RULE = re.compile(r"(?:local)?rule (\w+):")
+_WILDCARDS = re.compile(r"    wildcards: (.*)")
+_ERROR = re.compile(r"(?:\S+\.log: )?segtrans: error: (.*)")
+_STEPS = {
+    "image_folder": "read the pictures",
+    "train": "train",
+    "evaluate": "score",
+    "figures": "draw figures",
+    "report_page": "write the report",
+}
+
+
+def write_project(
+    run: Path, folder: Path, *, methods: Sequence[str], iterations: int | None
+) -> None:
+    """Write params.yaml of a run: the defaults with the folder as the only task.
+
+    Args:
+        run: folder that everything is written to.
+        folder: of the pictures.
+        methods: rows of the table.
+        iterations: length of the training; None: the default.
+
+    Raises:
+        UserError: something else lies there, or the parameters or the pictures' names are refused.
+    """
+    file, defaults = run / "params.yaml", _PROJECT / "params.yaml"
+    if not defaults.is_file() or not (_PROJECT / "Snakefile").is_file():
+        raise UserError(f"{_PROJECT}: no Snakefile; run `segtrans fit` of a clone of the project")
+    check_folder(run)
+    if file.exists() and not file.read_text(encoding="utf-8").startswith(_FIRST_LINE):
+        raise UserError(f"{file}: not of `segtrans fit`; give --output a folder of its own")
+    if folder.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(
+        folder.resolve()
+    ):
+        raise UserError(f"{run}: lies in the pictures, or they in it; give --output another place")
+    content: dict[str, Any] = read_yaml(defaults)
+    task = _task_name(folder)
+    content |= {"scale": SCALE, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
+    entry = {"kind": "image_folder", "directory": str(folder.resolve())}
+    content |= {"data_sets": {task: entry}, "overrides": {}, "variants": {}}
+    if iterations is not None:
+        training = content["training"]
+        training["iterations"] = iterations
+        training["validate_every"] = min(training["validate_every"], iterations)
+    text = _FIRST_LINE + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    complete_data_sets(content)
+    check_sources(parse_params(content, origin="fit"))
+    write_text(file, text)
+
+
+def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None:
+    """Run Snakemake in a run's folder; what is there and up to date is not made again.
+
+    Args:
+        run: folder with params.yaml.
+        n_cores: that it may use.
+        say: called with each step, as a line.
+
+    Raises:
+        UserErrors: what a job said was wrong.
+        UserError: it failed without a word; its output is in fit.log.
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(_PROJECT / "Snakefile")]
+    command += ["--cores", str(n_cores)]
+    log = run / "fit.log"
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command,
+            cwd=run,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
+        errors = []
+        rule = ""
+        for line in process.stdout or ():
+            file.write(line)
+            if found := _RULE.match(line):
+                rule = found[1]
+            elif (found := _WILDCARDS.match(line)) and rule in _STEPS:
+                say(f"{_STEPS[rule]}{_of(found[1])}")
+            elif found := _ERROR.match(line):
+                errors.append(found[1])
+    if process.returncode:
+        if errors:
+            raise UserErrors(list(dict.fromkeys(errors)))
+        raise UserError(f"{log}: Snakemake ended with code {process.returncode}; it says why")
+
+
+def run_folders(run: Path) -> Iterator[Path]:
+    """The run folders of what was trained, such as results/fit/photos/translation/seed0."""
+    for file in sorted((run / "results" / SCALE).glob("*/*/seed*/run.json")):
+        yield file.parent
+
+
+def _of(wildcards: str) -> str:
+    rows = re.findall(r"row=([^,]+)", wildcards)
+    return f": {rows[0]}" if rows else ""
+
+
+def _task_name(folder: Path) -> str:
+    """The folder's name as that of a task; pictures where that is none."""
+    plain = unicodedata.normalize("NFKD", folder.resolve().name).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")[:64]
+    return name if is_free_name(name) else "pictures"

@@ -1,0 +1,137 @@
+"""What became of each picture of a folder: counts, what was left out and why, and samples."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from segtrans.atomic import atomic_path, write_text
+from segtrans.data.images import read_images
+from segtrans.data.store import FOLDS, Store
+from segtrans.data.values import is_target
+from segtrans.figures.examples import Examples
+from segtrans.figures.image_rows import Block, Row, rows_figure
+
+_N_SAMPLES = 8
+_FEW = 5  # pictures with masks: their scores say little
+_N_NAMED = 10
+
+
+def write_report(
+    pictures: Sequence[dict[str, Any]], shortcuts: Sequence[str], data_file: Path, folder: Path
+) -> None:
+    """Write pictures.csv, report.md and samples.png into a folder.
+
+    Args:
+        pictures: rows of `segtrans.sources.image_folder.prepare.Prepared`.
+        shortcuts: what tells present from absent images without the target, as lines.
+        data_file: the store that was made of them.
+        folder: of the report.
+
+    Raises:
+        UserError: the store cannot be read.
+    """
+    store, table = Store(data_file), pd.DataFrame(pictures)
+    table["fate"] = [_fate(picture) for picture in pictures]
+    with atomic_path(folder / "pictures.csv") as temporary:
+        shown = table.drop(columns=["is_whole", "is_used"])
+        shown.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    write_text(folder / "report.md", _text(table, shortcuts, store))
+    _draw(store, folder / "samples.png")
+
+
+def _fate(picture: dict[str, Any]) -> str:
+    if not picture["is_used"]:
+        return "left out: a present picture without a mask, whose group does not train"
+    if not picture["n_samples"]:
+        return "left out: too little of it is target"
+    return "whole" if picture["is_whole"] else "in parts"
+
+
+def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
+    definition = store.header.parameters["definition"]
+    counts = pd.DataFrame(
+        [
+            {
+                "Fold": fold,
+                "Groups": rows["group"].nunique(),
+                "Present, with a mask": int((rows["has_mask"] & rows["kept"]).sum()),
+                "Present, without": int(
+                    ((rows["domain"] == "present") & ~rows["has_mask"] & rows["kept"]).sum()
+                ),
+                "Absent": int(((rows["domain"] == "absent") & rows["kept"]).sum()),
+                "Left out": int((~rows["kept"]).sum()),
+                "Stored of P": store.n(fold, "present"),
+                "Stored of A": store.n(fold, "absent"),
+            }
+            for fold, rows in (
+                (fold, table[table["fold"] == fold].assign(kept=lambda t: t["n_samples"] > 0))
+                for fold in FOLDS
+            )
+        ]
+    )
+    sizes = Counter(zip(table["height"], table["width"], strict=True))
+    named = ", ".join(f"{h} x {w} ({n})" for (h, w), n in sizes.most_common(_N_NAMED))
+    return "\n".join(
+        [
+            f"# {store.header.parameters['title']}",
+            "",
+            f"Source: {store.header.source}",
+            "",
+            f"Networks see {definition['height']} x {definition['width']} pixels "
+            f"(`size: {definition['size']}`), channels {', '.join(store.header.channels)}. "
+            f"Pictures are {named}{' and others' if len(sizes) > _N_NAMED else ''}.",
+            "",
+            counts.to_markdown(index=False),
+            "",
+            *(line for note in _notes(table, definition) for line in (f"- {note}", "")),
+            "```",
+            *shortcuts,
+            "```",
+            "",
+            "`pictures.csv` has a line per picture, `samples.png` shows some of the training fold.",
+            "",
+        ]
+    )
+
+
+def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:
+    for fold in ("valid", "test"):
+        n = int((table["has_mask"] & (table["n_samples"] > 0) & (table["fold"] == fold)).sum())
+        if n < _FEW:
+            yield f"Fold {fold} has {n} of the pictures with masks: scores of so few say little."
+    for fate, rows in table[table["n_samples"] == 0].groupby("fate"):
+        names = ", ".join(rows["picture"].head(_N_NAMED))
+        more = f" and {len(rows) - _N_NAMED} more" if len(rows) > _N_NAMED else ""
+        yield f"{len(rows)} {fate}: {names}{more}."
+    is_resized = (table["height"] > definition["height"]) | (table["width"] > definition["width"])
+    is_unlabelled = (table["domain"] == "present") & ~table["has_mask"]
+    n = int((is_unlabelled & is_resized & table["is_whole"]).sum())
+    if definition["size"] in ("crop", "tile") and n:
+        yield (
+            f"{n} present pictures without a mask are whole and made smaller, all else is parts at "
+            "full resolution: a translator may learn that difference instead of the target. Give "
+            "them masks, or set `size: fit`."
+        )
+
+
+def _draw(store: Store, output: Path) -> None:
+    """Images to train on: labelled P with their masks, unlabelled P, and A."""
+    has_mask = store.provenance("train", "present")["has_mask"] > 0
+    labelled, unlabelled = (np.flatnonzero(of)[:_N_SAMPLES] for of in (has_mask, ~has_mask))
+    absent = np.arange(min(_N_SAMPLES, store.n("train", "absent")))
+    n = min(len(labelled), len(absent))  # of columns
+    x_P = read_images(store, "train", "present", labelled[:n])
+    y = is_target(store.masks("train", labelled[:n])).astype(np.float32)
+    examples = Examples(
+        x_P, y, read_images(store, "train", "absent", absent[:n]), store.header.channels
+    )
+    rows = [*examples.rows("presence,\nlabelled", x_P), Row("mask", y)]
+    if len(unlabelled) >= n:
+        x = read_images(store, "train", "present", unlabelled[:n])
+        rows += examples.rows("presence,\nunlabelled", x)
+    rows += examples.rows("absence", examples.x_A)
+    rows_figure([Block(f"{store.header.parameters['title']}: training images", rows)], output)

@@ -1,0 +1,84 @@
+"""Which groups of images train, which validate, which test."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segtrans.errors import UserError
+from segtrans.sources.image_folder.item import Item
+from segtrans.tasks.image_folder import ImageFolder
+
+FOLDS = ("train", "valid", "test")  # as in a store, which takes long to import
+_FOLD_STREAM = 1004  # keeps the draw apart from those of other modules
+
+
+def draw_folds(items: Sequence[Item], task: ImageFolder, *, data_seed: int) -> dict[str, str]:
+    """Share groups out to the folds; what has a fold already keeps it.
+
+    Validation and test need P images with masks: their share is drawn from the groups with masks,
+    those without any unlabelled P image first, and from the groups of A images alone. All others
+    train. Unlabelled P images of a group that validates or tests have no use there: see `is_used`.
+
+    Args:
+        items: all images of a folder.
+        task: has the shares.
+        data_seed: of the draw, not negative.
+
+    Returns:
+        Fold (train, valid, test) by group.
+
+    Raises:
+        UserError: a fold would have no P image with a mask, or no A image.
+    """
+    folds = {item.group: item.fold for item in items if item.fold is not None}
+    shares = {"test": task.test_fraction, "valid": task.valid_fraction}
+    shares = {fold: share for fold, share in shares.items() if fold not in folds.values()}
+    rng = np.random.default_rng((data_seed, _FOLD_STREAM))
+    for groups in _strata([item for item in items if item.fold is None]):
+        left = rng.permutation(sorted(groups)).tolist()
+        left.sort(key=groups.__getitem__)  # stable: the order that was drawn among equals
+        n = len(left)
+        for fold, share in shares.items():
+            n_drawn = min(max(1, round(share * n)), max(0, len(left) - 1))
+            folds |= dict.fromkeys(left[:n_drawn], fold)
+            left = left[n_drawn:]
+        folds |= dict.fromkeys(left, "train")
+    for item in items:
+        folds.setdefault(item.group, "train")
+    _check(items, folds)
+    return folds
+
+
+def is_used(item: Item, fold: str) -> bool:
+    """Whether an image has a use in a fold: P images without a mask can only be trained on."""
+    return fold == "train" or item.domain == "absent" or item.mask is not None
+
+
+def _strata(items: Sequence[Item]) -> tuple[dict[str, int], dict[str, int]]:
+    """Groups with masks, and groups of A alone, each with its number of unlabelled P images."""
+    n_unlabelled: dict[str, int] = {}
+    has_mask, has_present = set(), set()
+    for item in items:
+        is_present = item.domain == "present"
+        is_unlabelled = is_present and item.mask is None
+        n_unlabelled[item.group] = n_unlabelled.get(item.group, 0) + is_unlabelled
+        if is_present:
+            has_present.add(item.group)
+        if is_present and not is_unlabelled:
+            has_mask.add(item.group)
+    labelled = {group: n for group, n in n_unlabelled.items() if group in has_mask}
+    absent = {group: n for group, n in n_unlabelled.items() if group not in has_present}
+    return labelled, absent
+
+
+def _check(items: Sequence[Item], folds: dict[str, str]) -> None:
+    with_mask = {item.group for item in items if item.domain == "present" and item.mask}
+    with_absent = {item.group for item in items if item.domain == "absent"}
+    kinds = {"present images with a mask": with_mask, "absent images": with_absent}
+    for what, groups in kinds.items():
+        for fold in FOLDS:
+            if not any(folds[group] == fold for group in groups):
+                raise UserError(
+                    f"no {what} are left for fold {fold}: {len(groups)} groups have some; expected "
+                    "at least one group for each of train, valid and test; give more of them"
+                )

@@ -1,0 +1,76 @@
+"""A task of pictures in the parameters: what its folder says, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from segtrans.config.cells import resolve_cell
+from segtrans.errors import UserError
+from segtrans.pipeline.fit import write_project
+from segtrans.pipeline.preflight import check_sources
+from segtrans.sources.parameters import read_params
+from tests.sources.image_folder.folders import write_folder
+
+ROOT = Path(__file__).parents[3]
+
+
+def read(tmp_path, folder, *, overrides=None, **entry):
+    entry = {"kind": "image_folder", "directory": str(folder)} | entry
+    own = tmp_path / "own.yaml"
+    content = {"tasks": ["mine"], "data_sets": {"mine": entry}, "overrides": overrides or {}}
+    own.write_text(yaml.safe_dump(content))
+    return read_params(ROOT / "params.yaml", own)
+
+
+def test_what_an_entry_leaves_out_is_what_its_folder_says(tmp_path):
+    folder = write_folder(tmp_path / "Photos", n_channels=3)
+    (folder / "dataset.yaml").write_text("classes: {crack: 1}\nheight: 64\nwidth: 96\n")
+    params = read(tmp_path, folder, width=80)
+    task = params.known_tasks["mine"]
+    assert (task.title, task.height, task.width) == ("Photos", 64, 80)
+    assert task.channels == ("red", "green", "blue")
+    assert task.classes == {"crack": 1}
+    check_sources(params)
+
+
+def test_a_run_of_it_keeps_what_networks_see_and_labels_all_that_have_a_mask(tmp_path):
+    folder = write_folder(tmp_path / "photos")
+    params = read(tmp_path, folder, size="stretch", title="Cracks")
+    cell = resolve_cell(params, task="mine", method="translation", init_seed=1)
+    assert cell.definition.channels == ("grey",)
+    assert (cell.definition.size, cell.definition.title) == ("fit", "mine")
+    assert (cell.labels.fraction, cell.labels.digits, cell.labels.unit) == (1.0, None, None)
+    assert not cell.labels.per_seed
+    assert cell.labels.per_batch == params.labels.per_batch
+    with pytest.raises(UserError, match=r"overrides.mine.labels.fraction: of no use to mine"):
+        read(tmp_path, folder, overrides={"mine": {"labels": {"fraction": 0.5}}})
+
+
+def test_a_folder_that_is_not_there_or_not_of_pictures_is_refused_before_any_job(tmp_path):
+    with pytest.raises(UserError, match=r"data_sets.mine.directory = .*: not found; expected"):
+        read(tmp_path, tmp_path / "photos")
+    folder = write_folder(tmp_path / "photos")
+    for path in (folder / "masks").iterdir():
+        path.unlink()
+    (folder / "masks" / "other.png").write_bytes((folder / "present" / "p00.png").read_bytes())
+    with pytest.raises(UserError, match=r"masks/other.png") as caught:
+        check_sources(read(tmp_path, folder))
+    assert len(caught.value.lines) > 1
+
+
+def test_fit_writes_parameters_only_where_all_is_well(tmp_path):
+    folder, run = write_folder(tmp_path / "My Photos (2)"), tmp_path / "run"
+    with pytest.raises(UserError, match="methods = foo"):
+        write_project(run, folder, methods=["foo"], iterations=None)
+    with pytest.raises(UserError, match="lies in the pictures"):
+        write_project(folder / "run", folder, methods=["translation"], iterations=None)
+    assert not run.exists()
+    write_project(run, folder, methods=["translation"], iterations=3)
+    params = read_params(run / "params.yaml")
+    assert params.tasks == ("my_photos_2",)
+    assert (params.training.iterations, params.training.validate_every) == (3, 3)
+    write_project(run, folder, methods=["autoencoder"], iterations=None)
+    (run / "params.yaml").write_text("scale: laptop\n")
+    with pytest.raises(UserError, match="not of `segtrans fit`"):
+        write_project(run, folder, methods=["translation"], iterations=None)

@@ -1,0 +1,76 @@
+"""Pictures of the user's own through the workflow: what is made again, and all of it for real."""
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segtrans.config.runs import read_labelled_ids, read_run
+from segtrans.data.store import Store
+from tests.sources.image_folder.folders import write_folder
+from tests.workflow.plans import planned, snakemake
+
+SEGTRANS = Path(sysconfig.get_path("scripts")) / "segtrans"
+OWN = """\
+scale: own
+tasks: [discs]
+methods: [translation]
+init_seeds: [0]
+data_sets: {discs: {kind: image_folder, directory: pictures}}
+"""
+
+
+def test_another_picture_makes_everything_again_and_a_second_run_nothing(
+    tmp_path, copy_project, interpreter
+):
+    folder = copy_project(tmp_path / "project")
+    write_folder(folder / "pictures")
+    (folder / "own.yaml").write_text(OWN)
+    arguments = ("--configfile", "own.yaml")
+    answer = snakemake(interpreter, folder, *arguments)
+    assert answer.returncode == 0, answer.stderr
+    assert planned(interpreter, folder, *arguments) == {}
+    picture = folder / "pictures" / "absent" / "a00.png"
+    picture.rename(picture.with_name("another.png"))
+    jobs = planned(interpreter, folder, *arguments)
+    assert jobs["image_folder"] == jobs["train"] == 1
+    (folder / "pictures" / "absent" / "A01.png").write_bytes(b"")
+    answer = snakemake(interpreter, folder, *arguments, "--dry-run")
+    assert answer.returncode == 1
+    assert "segtrans: error: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.slow
+def test_a_folder_of_pictures_becomes_a_table_a_page_and_weights(tmp_path):
+    pictures = write_folder(tmp_path / "discs", n_channels=3, shape=(40, 48))
+    (pictures / "dataset.yaml").write_text(
+        "{title: Discs & more, height: 40, width: 48, architecture: mnist48}\n"
+    )
+    fit = [SEGTRANS, "fit", pictures, "--output", tmp_path / "run", "--iterations", "2"]
+    fit += ["--cores", "2", "--methods", "segmentation_only,autoencoder,translation"]
+    first = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "train: translation" in first.stdout
+    results = tmp_path / "run" / "results" / "fit"
+    assert len(pd.read_csv(results / "table.csv")) == 3
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "Discs &amp; more" in page
+    assert page.count("<img ") == 5 + 3
+    run = read_run(results / "discs" / "translation" / "seed0")
+    assert run.record.labelled.unit == "image"
+    data = Store(tmp_path / "run" / "data" / "fit" / "discs.h5")
+    assert data.images("train", "present").dtype == np.uint8
+    noted = data.provenance("train", "present")
+    assert set(read_labelled_ids(run).ids) == set(noted["name"][noted["has_mask"] > 0])
+    rows = pd.read_csv(run.folder / "per_image.csv")
+    assert {"name", "group"} <= set(rows.columns)
+    assert (run.folder / "panel.png").read_bytes().startswith(b"\x89PNG")
+    times = {path: path.stat().st_mtime_ns for path in results.rglob("*.*")}
+    second = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
+    assert "train" not in second.stdout.split("|")[0]
+    assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.*")}

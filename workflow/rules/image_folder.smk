@@ -1,0 +1,30 @@
+rule image_folder:
+    output:
+        data="data/{scale}/{task}.h5",
+        report=report(
+            expand("data/{{scale}}/{{task}}_report/{file}", file=PICTURE_REPORT),
+            category="Pictures",
+            subcategory="{task}",
+            caption="../report/pictures.rst",
+        ),
+    log:
+        "logs/{scale}/{task}.log",
+    benchmark:
+        "logs/{scale}/{task}.benchmark.tsv"
+    wildcard_constraints:
+        task=tasks_of("image_folder"),
+    # Processes that read; no result depends on it.
+    threads: 16
+    resources:
+        mem_mb=lambda wildcards, attempt: get_grown(2000, attempt),
+    params:
+        folder=get_picture_folder,
+        files=get_pictures,
+        definition=get_definition,
+        data_seed=PARAMS.data_seed,
+        version=IMAGE_FOLDER_VERSION,
+        store_version=STORE_VERSION,
+    shell:
+        "segtrans image-folder {params.folder:q} --task {wildcards.task:q} {params.definition:q}"
+        " --data-seed {params.data_seed} --processes {threads} --output {output.data:q}"
+        " --report data/{wildcards.scale:q}/{wildcards.task:q}_report 2> {log:q}"
