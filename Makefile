@@ -28,7 +28,7 @@ run: $(STAMP)  ## run the default scale (laptop) and print its table
 # Made once: the same files each time, and what is there is never written over.
 example: $(STAMP)  ## make pictures with defects, train three methods on them, print the table
 	@test -d data/example || $(BIN)/segtrans example data/example
-	@$(BIN)/segtrans fit data/example --output results/example --iterations 600 \
+	@$(BIN)/segtrans fit data/example --output results/example \
 	  --methods segmentation_only,autoencoder,translation
 
 ui: $(STAMP)  ## compare the runs in MLflow
