@@ -37,8 +37,8 @@ def test_an_example_is_a_sound_folder_with_few_masks(tmp_path, kind, monkeypatch
     items, _ = find_items(tmp_path / "mine", task)
     to_train = [item for item in items if item.fold is None]
     assert counts["present"] == counts["absent"] == len(to_train) // 2
-    assert counts["masks"] == sum(item.mask is not None for item in to_train) == 42
-    assert 0.03 < counts["masks"] / (3 * counts["present"]) < 0.07  # as there are 24, not 8
+    assert counts["masks"] == sum(item.mask is not None for item in to_train)
+    assert counts["masks"] / counts["present"] == pytest.approx(0.05, abs=0.01)
     # A block is in one part, and shows both domains in equal shares.
     of_group = {}
     for item in items:
@@ -48,7 +48,7 @@ def test_an_example_is_a_sound_folder_with_few_masks(tmp_path, kind, monkeypatch
         2 * sum(domain == "present" for domain, _ in found) == len(found)
         for found in of_group.values()
     )
-    for item in [item for item in items if item.mask][::12]:
+    for item in [item for item in items if item.mask][::6]:
         image, mask = read_image(item.files, task.channels), read_mask(item.mask, task)
         assert image.dtype == (np.uint16 if kind == "sixteen_bit" else np.uint8)
         assert image.shape == (64, 64, 3 if kind == "colour" else 1)

@@ -24,7 +24,7 @@ from segtrans.errors import UserError
 
 _SIDE, _BLOCK = 64, 128  # pixels of a crop and of a block
 _N_OF_DOMAIN, _N_TEST = 24, 4  # crops of each domain of a block: to train on, in test/
-_MASKED_BLOCKS, _MASKS = 6, 7  # blocks with masks, and masks in each: about 5 % of present/
+_MASKS, _MASKED_SHARE = 4, 0.05  # masks of a block that has some, and of all of present/
 _LEAST_AREA = 24  # pixels of a defect
 _LEVELS = 257  # 16 bit from 8: white stays white
 _SENSOR = 3 * _LEVELS  # noise of the 16 bit camera, at most
@@ -76,13 +76,14 @@ def write_example(folder: Path, *, kind: str, seed: int = 0) -> dict[str, int]:
     blocks = [_Block(*found) for name in of_kind.photographs for found in _blocks(name)]
     order = rng.permutation(len(blocks)).tolist()
     n_test = len(blocks) // 4
+    n_masked = round(_MASKED_SHARE * (len(blocks) - n_test) * _N_OF_DOMAIN / _MASKS)
     with atomic_path(folder) as temporary:
         for place, number in enumerate(order):
             block = blocks[number]
             if place < n_test:
                 _write_block(temporary / "test", block, of_kind, _N_TEST, _N_TEST, rng)
             else:
-                n_masks = _MASKS if place < n_test + _MASKED_BLOCKS else 0
+                n_masks = _MASKS if place < n_test + n_masked else 0
                 _write_block(temporary, block, of_kind, _N_OF_DOMAIN, n_masks, rng)
         text = yaml.safe_dump(_definition(of_kind), sort_keys=False)
         (temporary / "dataset.yaml").write_text(text, encoding="utf-8")
