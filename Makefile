@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test lint types unit test-slow docs bench clean
+.PHONY: help setup run example ui test lint types unit test-slow docs bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,12 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP)  ## run the default scale (laptop) and print its table
 	@$(BIN)/snakemake --quiet rules host
 	@$(BIN)/segtrans summary results/laptop
+
+# Made once: the same files each time, and what is there is never written over.
+example: $(STAMP)  ## make pictures with defects, train three methods on them, print the table
+	@test -d data/example || $(BIN)/segtrans example data/example
+	@$(BIN)/segtrans fit data/example --output results/example \
+	  --methods segmentation_only,autoencoder,translation
 
 ui: $(STAMP)  ## compare the runs in MLflow
 	@$(BIN)/segtrans ui

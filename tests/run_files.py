@@ -125,4 +125,8 @@ def fold_scores(dice, *, false_positives=0, has_patients=False, reconstruction=N
         "false_positive_pixels_A_image_mean": false_positives / 10,
         "reconstruction_l1": reconstruction,
         "reconstruction_l1_constant": None if reconstruction is None else 0.1,
+        "lesions_found_fraction": dice,
+        "lesions_false_image_mean": 1 - dice,
+        "lesions_found_fraction_group": dice if has_patients else None,
+        "lesions_false_group_mean": 2.0 if has_patients else None,
     }

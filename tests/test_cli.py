@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 VERBS = [
     *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
     *("summary", "phantom", "decathlon", "split", "half-slice-part", "merge-half-slices"),
-    *("half-slices", "predict", "trace", "ui", "plan", "report", "check"),
+    *("half-slices", "predict", "trace", "ui", "plan", "report", "check", "import", "example"),
 ]
 
 

@@ -29,7 +29,14 @@ DICE = "dice_soft_pooled"
 PATIENT_FIGURES = ("dice_hard_patient_3d", "hd95_mm_patient")
 # Null for methods that reconstruct nothing.
 RECONSTRUCTION_FIGURES = ("reconstruction_l1", "reconstruction_l1_constant")
-NULLABLE = PATIENT_FIGURES + RECONSTRUCTION_FIGURES
+# Null without lesions (the first), or without patients or groups (the last two).
+LESION_FIGURES = (
+    "lesions_found_fraction",
+    "lesions_false_image_mean",
+    "lesions_found_fraction_group",
+    "lesions_false_group_mean",
+)
+NULLABLE = (*PATIENT_FIGURES, *RECONSTRUCTION_FIGURES, LESION_FIGURES[0], *LESION_FIGURES[2:])
 FIGURES = (
     DICE,
     "dice_hard_pooled",
@@ -38,6 +45,7 @@ FIGURES = (
     "false_positive_pixels_A",
     "false_positive_pixels_A_image_mean",
     *RECONSTRUCTION_FIGURES,
+    *LESION_FIGURES,
 )
 
 
@@ -195,7 +203,8 @@ class Metrics(Record):
                     if scores[name] is None and name not in NULLABLE:
                         raise ValueError(f"{which}.{fold}.{name} = null: expected a number")
                 for name, value in scores.items():
-                    largest = 1 if name.startswith("dice_") else math.inf
+                    is_share = name.startswith(("dice_", "lesions_found_fraction"))
+                    largest = 1 if is_share else math.inf
                     if value is not None and not 0 <= value <= largest:
                         raise ValueError(f"{which}.{fold}.{name} = {value}: no such score")
         return self

@@ -15,6 +15,7 @@ BINARY = {0: "background", 1: "target"}
 RESERVED = (
     *("fold", "domain", "index", "dice_hard", "dice_soft"),
     *("soft_overlap", "soft_size", "lesion_pixels", "predicted_pixels"),
+    *("lesions_found", "lesions_missed", "lesions_false"),
 )
 _LARGEST = 255  # of uint8
 

@@ -94,6 +94,8 @@ def caption(runs: Sequence[Run]) -> list[str]:
         f"{_joined(thresholds)}: pooled over all pixels, and the mean over images. False "
         "positives: segmented pixels per A image.",
         "Empty masks: both empty is Dice 1, one empty is 0.",
+        "Lesions: connected parts of the masks of P images. Found: the share of which a pixel is "
+        "segmented. False: parts of the segmentation that touch none, mean over P and A images.",
         *_patients_point(runs),
         *_phantoms_point(runs),
         *_unlearnt_point(runs),
@@ -173,6 +175,8 @@ def _shown(row: dict[str, Any], task_title: str) -> dict[str, str]:
         _PATIENT_COLUMNS[0]: score("dice_hard_patient_3d"),
         _PATIENT_COLUMNS[1]: score("hd95_mm_patient", digits=1),
         "False positives, pixels": score("false_positive_pixels_A_image_mean", digits=1),
+        "Lesions found": score("lesions_found_fraction"),
+        "False lesions, per image": score("lesions_false_image_mean"),
     }
 
 

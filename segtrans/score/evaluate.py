@@ -19,12 +19,9 @@ from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
 from segtrans.methods.inference import lesion_probability, reconstruction_errors
 from segtrans.methods.weights import WEIGHTS, load_method
-from segtrans.score.metrics import (
-    NOT_DEFINED,
-    ImageSums,
-    image_sums,
-    split_scores,
-)
+from segtrans.score import lesions
+from segtrans.score.lesions import LesionCounts
+from segtrans.score.metrics import NOT_DEFINED, ImageSums, image_sums, split_scores
 from segtrans.score.patients import COLUMNS, score_patients
 from segtrans.score.reconstruction import reconstruction_scores
 from segtrans.score.run_data import check_data
@@ -42,6 +39,9 @@ class FoldSums:
         absent: its A images, which hold no lesion.
         patients: a row for each patient, of `segtrans.score.patients.COLUMNS`; None for tasks
             without patients.
+        lesions: found, missed and false ones of each image, by domain.
+        groups: a row for each patient, or for each group of images, of
+            `segtrans.score.lesions.COLUMNS`; None where the data have neither.
         reconstruction: (n, 2), errors of `reconstruction_errors` of all images; None for methods
             that reconstruct nothing.
     """
@@ -49,17 +49,19 @@ class FoldSums:
     present: ImageSums
     absent: ImageSums
     patients: pd.DataFrame | None
+    lesions: dict[str, LesionCounts]
+    groups: pd.DataFrame | None
     reconstruction: NDArray[np.float64] | None
 
 
 def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     """Write `metrics.json`, `per_image.csv` and `per_patient.csv` into the run folder.
 
-    `metrics.json` has the scores of `split_scores`, `patient_means` and `reconstruction_scores`
-    under best / last (weights) and valid / test (fold), the threshold, and what they belong to:
-    cell, data and weights. `per_image.csv` has one line per image, `per_patient.csv` one per
-    patient (none for tasks without), of the best weights. None holds a time: the same run gives
-    the same bytes.
+    `metrics.json` has the scores of `split_scores`, `patient_means`, `reconstruction_scores` and
+    `lesion_scores` under best / last (weights) and valid / test (fold), the threshold, and what
+    they belong to: cell, data and weights. `per_image.csv` has one line per image,
+    `per_patient.csv` one per patient (none for tasks without), of the best weights. None holds a
+    time: the same run gives the same bytes.
 
     Args:
         run_folder: written by training.
@@ -151,14 +153,14 @@ def per_patient(sums: Mapping[str, FoldSums]) -> pd.DataFrame:
 
 
 def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
-    """One row per image: fold, domain, index in the fold, provenance, Dice, sums over its pixels.
+    """One row per image: fold, domain, index in the fold, provenance, Dice, sums, lesions.
 
     The sums are those of `ImageSums`, from which the pooled scores follow. Dice and overlap are
     given for P images only; provenance (digit, source index) where the data have it.
     """
     return pd.concat(
         [
-            _domain_rows(store, fold, domain, fold_sums)
+            _domain_rows(store, fold, domain, fold_sums, of_fold.lesions[domain])
             for fold, of_fold in sums.items()
             for domain, fold_sums in (("present", of_fold.present), ("absent", of_fold.absent))
         ],
@@ -171,6 +173,8 @@ def _notes(run: Run, sums: Mapping[str, FoldSums]) -> dict[str, str]:
     notes = {} if run.cell.definition.has_patients else dict(NOT_DEFINED)
     if any(of_fold.reconstruction is None for of_fold in sums.values()):
         notes |= dict.fromkeys(RECONSTRUCTION_FIGURES, "null: the method reconstructs nothing")
+    if any(of_fold.groups is None for of_fold in sums.values()):
+        notes |= lesions.NO_GROUPS
     return notes
 
 
@@ -180,6 +184,7 @@ def _scores_of_folds(sums: Mapping[str, FoldSums]) -> dict[str, dict[str, float 
             **split_scores(of.present, of.absent),
             **patient_means(of.patients),
             **reconstruction_scores(of.reconstruction),
+            **lesions.lesion_scores(of.lesions["present"], of.lesions["absent"], of.groups),
         }
         for fold, of in sums.items()
     }
@@ -190,26 +195,40 @@ def _score_fold(
 ) -> FoldSums:
     sums: dict[str, ImageSums] = {}
     segmented: dict[str, NDArray[np.bool_]] = {}
+    found: dict[str, LesionCounts] = {}
     errors: list[NDArray[np.float64]] = []
     for domain in DOMAINS:
-        blocks, maps = [], []
+        blocks, counts, maps = [], [], []
         for x, mask in iterate_fold(store, fold, domain):
             probability = lesion_probability(method, x).cpu().numpy()
             truth = None if mask is None else mask.numpy()
             blocks.append(image_sums(probability, truth, threshold=threshold))
             if (of_block := reconstruction_errors(method, x, domain)) is not None:
                 errors.append(of_block)
+            is_segmented = probability > threshold
+            counts.append(lesions.count_in_images(is_segmented, truth))
             if has_patients:
-                maps.append(probability > threshold)
+                maps.append(is_segmented)
         sums[domain] = ImageSums.joined(blocks)
+        found[domain] = LesionCounts.joined(counts)
         if has_patients:
             segmented[domain] = np.concatenate(maps)
     patients = score_patients(store, fold, segmented) if has_patients else None
     reconstruction = np.concatenate(errors) if errors else None
-    return FoldSums(sums["present"], sums["absent"], patients, reconstruction)
+    groups = _groups(store, fold, found) if patients is None else patients
+    return FoldSums(sums["present"], sums["absent"], patients, found, groups, reconstruction)
 
 
-def _domain_rows(store: Store, fold: str, domain: str, sums: ImageSums) -> pd.DataFrame:
+def _groups(store: Store, fold: str, found: Mapping[str, LesionCounts]) -> pd.DataFrame | None:
+    noted = {domain: store.provenance(fold, domain) for domain in DOMAINS}
+    if not all("group" in names for names in noted.values()):
+        return None
+    return lesions.sum_over_groups([(noted[domain]["group"], found[domain]) for domain in DOMAINS])
+
+
+def _domain_rows(
+    store: Store, fold: str, domain: str, sums: ImageSums, found: LesionCounts
+) -> pd.DataFrame:
     n = len(sums.lesion_pixels)
     columns: dict[str, object] = {"fold": fold, "domain": domain, "index": range(n)}
     for name, values in store.provenance(fold, domain).items():
@@ -219,5 +238,5 @@ def _domain_rows(store: Store, fold: str, domain: str, sums: ImageSums) -> pd.Da
         columns |= {"dice_hard": sums.dice_hard(), "dice_soft": sums.dice_soft()}
         columns |= {"soft_overlap": sums.soft_overlap}
     columns |= {"soft_size": sums.soft_size, "lesion_pixels": sums.lesion_pixels}
-    columns |= {"predicted_pixels": sums.predicted_pixels}
+    columns |= {"predicted_pixels": sums.predicted_pixels, **vars(found)}
     return pd.DataFrame(columns)

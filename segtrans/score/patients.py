@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from segtrans.data.patients import volume_facts
 from segtrans.data.store import DOMAINS, Store
 from segtrans.data.values import is_target
+from segtrans.score import lesions
 from segtrans.score.metrics import dice
 
 COLUMNS = (
     *("fold", "case_id", "n_half_slices_P", "n_half_slices_A"),
-    *("lesion_voxels", "predicted_voxels", "dice_hard_3d", "hd95_mm"),
+    *("lesion_voxels", "predicted_voxels", "dice_hard_3d", "hd95_mm", *lesions.COLUMNS),
 )
 
 Mask = NDArray[np.bool_]
@@ -73,7 +74,8 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
     `dice_hard_3d` follows the rule of `segtrans.score.metrics.dice`. `hd95_mm` is the 95th
     percentile of the distances between the surfaces of segmentation and reference, the larger of
     both directions, as MONAI has it: 0 when both are empty, the volume's diagonal when one is, so
-    that a missed lesion never scores better than a found one.
+    that a missed lesion never scores better than a found one. Lesions are counted in 3D; one that
+    goes through a half-slice of neither domain is counted as two.
 
     Args:
         store: of a task with patients.
@@ -112,7 +114,7 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
 
 
 def volume_scores(segmented: Mask, truth: Mask, grid: Grid) -> dict[str, float | int]:
-    """Voxel counts, Dice and HD95 of one volume (Z, Y, X); see `score_patients`."""
+    """Voxel counts, Dice, HD95 and lesions of one volume (Z, Y, X); see `score_patients`."""
     n_segmented, n_truth = int(segmented.sum()), int(truth.sum())
     overlap = int((segmented & truth).sum())
     return {
@@ -120,6 +122,7 @@ def volume_scores(segmented: Mask, truth: Mask, grid: Grid) -> dict[str, float |
         "predicted_voxels": n_segmented,
         "dice_hard_3d": float(dice(np.array(overlap), np.array(n_segmented), np.array(n_truth))),
         "hd95_mm": _hd95(segmented, truth, grid),
+        **dict(zip(lesions.COLUMNS, lesions.count_lesions(segmented, truth), strict=True)),
     }
 
 

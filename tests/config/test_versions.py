@@ -18,6 +18,7 @@ from segtrans.config.params import parse_params
 from segtrans.config.versions import EVALUATION_VERSION, TRAINING_VERSION
 from segtrans.methods.base import plain_step
 from segtrans.methods.weights import build_method
+from segtrans.score.lesions import count_in_images, lesion_scores
 from segtrans.score.metrics import image_sums, split_scores
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,8 @@ EVALUATION = (
         "n_both_empty_P": 0,
         "n_only_mask_empty_P": 1,
         "n_only_segmentation_empty_P": 0,
+        "lesions_found_fraction": 0.375,
+        "lesions_false_image_mean": 5.285714,
     },
 )
 
@@ -73,8 +76,12 @@ def test_evaluation_has_the_scores_of_its_number():
     rng = np.random.default_rng(1)
     mask = (rng.random((4, 8, 8)) > 0.8).astype(np.uint8)
     mask[0] = 0
-    present = image_sums(rng.random((4, 8, 8), np.float32), mask, threshold=0.5)
-    absent = image_sums(rng.random((3, 8, 8), np.float32), None, threshold=0.5)
-    scores = split_scores(present, absent)
+    p_P, p_A = (rng.random((n, 8, 8), np.float32) for n in (4, 3))
+    scores = {
+        **split_scores(*(image_sums(p, y, threshold=0.5) for p, y in ((p_P, mask), (p_A, None)))),
+        **lesion_scores(
+            *(count_in_images(p > 0.8, y) for p, y in ((p_P, mask), (p_A, None))), None
+        ),
+    }
     rounded = {key: round(value, 6) for key, value in scores.items() if value is not None}
     assert (EVALUATION_VERSION, rounded) == EVALUATION

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 from scipy.interpolate import CubicSpline
+from skimage import transform
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import AugmentationParams
@@ -116,6 +117,38 @@ def test_pixels_are_those_that_scipy_looks_up(height, width, warp_sd, rotation_d
         is_clear = (np.abs(at - np.floor(at) - 0.5) > 1e-3).all(0)
         expected = ndimage.map_coordinates(y[n].numpy(), at, order=0, mode="mirror")
         np.testing.assert_array_equal(labels[n][is_clear], expected[is_clear])
+
+
+@pytest.mark.parametrize("size", [(240, 120), (24, 13)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_pixels_are_those_that_scikit_image_warps(size, seed):
+    height, width = size
+    ranges = PAPER.model_copy(update={"rotation_deg": 40.0, "zoom": 0.3, "intensity": 0.0})
+    drawn = draw_augmentation(1, 1, ranges, generator=generator(seed))
+    x = images(1, 1, *size, seed=seed)
+    y = blobs(1, *size, seed=seed)
+    column_flip, row_flip = (1 - 2 * int(flip) for flip in (drawn.flip_columns, drawn.flip_rows))
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    turned = (
+        transform.AffineTransform(translation=[-at for at in centre])
+        + transform.AffineTransform(scale=(column_flip, row_flip))
+        + transform.SimilarityTransform(
+            scale=1 / float(drawn.zoom), rotation=np.deg2rad(float(drawn.rotation_deg))
+        )
+        + transform.AffineTransform(translation=centre)
+    )
+    rows, columns = (
+        spline(spline(points, height).T, width).T for points in drawn.control_points[0].numpy()
+    )
+
+    def looked_up(places):
+        column, row = places.astype(int).T
+        return turned(places) + np.stack([columns[row, column], rows[row, column]], 1)
+
+    expected = transform.warp(x[0, 0].double().numpy(), looked_up, order=1, mode="reflect")
+    np.testing.assert_allclose(augment_images(x, drawn)[0, 0], expected, atol=5e-4)
+    labels = transform.warp(y[0].numpy(), looked_up, order=0, mode="reflect", preserve_range=True)
+    assert (augment_masks(y, drawn)[0].numpy() != labels).mean() < 1e-3  # half-way, either is right
 
 
 @pytest.mark.parametrize("angle", [3.0, -3.0, 30.0])

@@ -147,6 +147,11 @@ def test_patients_are_scored_over_their_half_slices_of_both_domains(store):
         expected = 2 * lesion[i] / (2 * lesion[i] + invented[i])
         assert table["dice_hard_3d"][i] == pytest.approx(expected)
     assert table["dice_hard_3d"][2] == 0
+    # Both lesions of patient a are found by the half-slices that are segmented as they are.
+    assert table["lesions_missed"].tolist() == [0, 0, 0]
+    assert (table["lesions_found"] > 0).tolist() == [True, True, False]
+    assert table["lesions_false"][2] > 0
+    assert sums["test"].groups is table
     means = patient_means(table)
     assert means["dice_hard_patient_3d"] == pytest.approx(table["dice_hard_3d"].mean())
     assert means["hd95_mm_patient"] == pytest.approx(table["hd95_mm"].mean())

@@ -12,6 +12,7 @@ from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.score import evaluate as score
 from segtrans.score.evaluate import per_image, score_method, score_run
+from segtrans.score.lesions import count_lesions
 from segtrans.score.run_data import check_data
 
 
@@ -67,11 +68,14 @@ def test_images_are_listed_with_their_provenance(make_store):
     assert list(frame.columns) == [
         "fold", "domain", "index", "digit", "source_index",
         "dice_hard", "dice_soft", "soft_overlap", "soft_size", "lesion_pixels", "predicted_pixels",
+        "lesions_found", "lesions_missed", "lesions_false",
     ]  # fmt: skip
     assert len(frame) == 2 * 2 * 6
     row = frame[(frame["fold"] == "test") & (frame["domain"] == "present")].iloc[1]
     assert (row["index"], row["digit"], row["source_index"]) == (1, 9, 101)
-    assert row["lesion_pixels"] == store.masks("test")[1].sum()
+    mask, segmented = store.masks("test")[1] > 0, store.images("test", "present")[1, 0] > 127.5
+    assert row["lesion_pixels"] == mask.sum()
+    assert tuple(row["lesions_found":"lesions_false"]) == count_lesions(segmented, mask)
     absent = frame[frame["domain"] == "absent"]
     assert absent["dice_hard"].isna().all()
     assert absent["digit"].isna().all()
@@ -94,6 +98,16 @@ def test_the_last_weights_are_scored_apart_unless_they_are_the_best(trained, mon
     score_run(folder, store.path, threshold=0.5)
     assert loaded == ["best", "last", "best"]
     assert json.loads((folder / "metrics.json").read_text()) == apart
+
+
+def test_lesions_are_summed_over_the_images_of_a_group(make_store, monkeypatch):
+    store = make_store()
+    group = np.array(["a", "a", "b", "b", "b", "c"])
+    monkeypatch.setattr(store, "provenance", lambda fold, domain: {"group": group})
+    of = score_method(Brightness(), store, threshold=0.3, has_patients=False)["test"]
+    false = of.lesions["present"].lesions_false + of.lesions["absent"].lesions_false
+    assert of.groups["group"].tolist() == ["a", "b", "c"]
+    assert of.groups["lesions_false"].tolist() == np.bincount([0, 0, 1, 1, 1, 2], false).tolist()
 
 
 def test_data_without_provenance_can_be_scored(make_store):
