@@ -1,7 +1,7 @@
 """Verbs that train, score and use runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -161,6 +161,24 @@ def predict(
             raise UserError("--save: is for pictures, --input; of a scan all is written")
         for path in predict_case(weights, case, output, threshold=threshold):
             print(path)
+
+
+@verbs.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="ONNX file to write, whole or not at all.", callback=file_to_write),
+    ],
+    pixels: Annotated[
+        Literal["uint8", "uint16", "float32"],
+        typer.Option(help="Type of the values of the pictures that the model will be given."),
+    ] = "uint8",
+) -> None:
+    """Write the segmentation of a run as an ONNX model, resizing and intensities included."""
+    from segtrans.predict.export import export_run
+
+    print(export_run(run, output, pixels=pixels))
 
 
 @verbs.command()

@@ -27,7 +27,7 @@ ALLOWED = {
     "score": {"tasks", "config", "data", "methods"},
     "figures": {"tasks", "config", "data", "methods", "score"},
     "report": {"tasks", "config", "data", "score", "figures", "tracking"},
-    "predict": {"tasks", "config", "data", "sources", "methods", "figures"},
+    "predict": {"tasks", "config", "data", "sources", "nets", "methods", "figures"},
     "train": {"tasks", "config", "data", "nets", "methods", "score", "tracking"},
     "pipeline": {"tasks", "config", "data", "sources"},
     "cli": {

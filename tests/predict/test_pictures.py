@@ -1,18 +1,17 @@
 """Pictures go in and come back in their own size, type and name; the networks are tiny."""
 
 import csv
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from imagecodecs import png_encode
 from PIL import Image
 from skimage.data import astronaut, camera
@@ -20,47 +19,19 @@ from skimage.io import imread
 from torch import nn
 
 import segtrans.predict.pictures as predicting
-from segtrans.config.cells import resolve_cell
-from segtrans.config.params import parse_params
 from segtrans.errors import UserError, UserErrors
-from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.predict.pictures import predict_pictures
-from segtrans.tasks.image_folder import ImageFolder
 from tests.limits import WAIT_S
-from tests.run_files import run_facts
+from tests.predict.picture_runs import write_run
 
 ROOT = Path(__file__).parents[2]
 ALL = ("mask", "probability", "translation", "residual", "overlay")
 COLOURS = ("red", "green", "blue")
 
 
-def definition_of(**task):
-    content = {"kind": "image_folder", "title": "Mine", "directory": "mine", "height": 32}
-    content |= {"width": 40, "architecture": "mnist48"}
-    return ImageFolder.model_validate_json(json.dumps(content | task))
-
-
 @pytest.fixture
 def make_run(tmp_path):
-    def make(method="translation", **task):
-        definition = definition_of(**task).model_dump(mode="json")
-        content = yaml.safe_load((ROOT / "params.yaml").read_text())
-        content |= {"data_sets": {"mine": definition}, "overrides": {}}
-        content["networks"]["width"] = 1 / 32
-        params = parse_params(content, origin="test")
-        cell = resolve_cell(params, task="mine", method=method, init_seed=0)
-        folder = tmp_path / f"run_{method}"
-        folder.mkdir(exist_ok=True)
-        state = build_method(cell).state_dict()
-        sha256 = {
-            which: save_weights(folder / name, state, cell) for which, name in WEIGHTS.items()
-        }
-        facts = run_facts(cell, weights_sha256=sha256)
-        facts["data"]["parameters"] = {"definition": definition, "title": "Mine"}
-        (folder / "run.json").write_text(json.dumps(facts))
-        return folder
-
-    return make
+    return partial(write_run, tmp_path)
 
 
 class Light(nn.Module):
