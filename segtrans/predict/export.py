@@ -16,7 +16,7 @@ from segtrans.config.runs import Run, read_run
 from segtrans.errors import UserError
 from segtrans.methods.weights import load_method
 from segtrans.predict.network_of_pictures import NetworkOfIntensities, NetworkOfPictures
-from segtrans.predict.pictures import task_of_pictures
+from segtrans.predict.prepared import task_of_pictures
 
 PixelType = Literal["uint8", "uint16", "float32"]
 
@@ -66,7 +66,7 @@ def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[in
     n_maps = f"{task.n_classes} map{'s' * (task.n_classes > 1)}"
     classes = ", ".join(["background", *task.classes] if task.n_classes > 1 else task.classes)
     gives = f"gives probabilities: {n_maps} ({classes})"
-    prepared = task_of_pictures(run) if "definition" in run.record.data.parameters else None
+    prepared = task_of_pictures(run) if run.has_pictures else None
     if prepared is None or prepared.size in ("crop", "tile"):
         shape = (len(task.channels), task.height, task.width)
         example = torch.from_numpy(generator.uniform(-1, 1, shape).astype(np.float32))

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
-from segtrans.config.refusals import nearest, validate
+from segtrans.config.refusals import nearest
 from segtrans.config.runs import Run, read_run
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError, UserErrors
@@ -25,9 +23,9 @@ from segtrans.places import check_folder
 from segtrans.predict.picture_files import BY_TRANSLATION, KINDS, PicturePrediction, encoded
 from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
 from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
+from segtrans.predict.prepared import read_finite_image, task_of_pictures
 from segtrans.predict.written import PictureRecord, Settings, Written
 from segtrans.sources.image_folder.fitting import Fitting
-from segtrans.sources.image_folder.reading import read_image
 from segtrans.tasks.image_folder import ImageFolder
 
 DEFAULT_KINDS = ("mask", "probability", "overlay")
@@ -137,8 +135,7 @@ class _Prediction:
             sources = tuple(file_sha256(path) for path in files.files)
             if self._written.is_done(files.image, sources, self._kinds):
                 return None
-            picture = read_image(files.files, self._task.channels)
-            _check_finite(picture, files.files[0])
+            picture = read_finite_image(files.files, self._task)
             fitting = Fitting((picture.shape[0], picture.shape[1]), self._task)
             return Loaded(files, sources, picture, fitting, fitting.views(picture))
         except UserError as error:
@@ -157,10 +154,10 @@ class _Prediction:
         for kind in self._kinds:
             suffix, content = encoded(kind, predicted, mask, self._task)
             contents[f"{kind}/{loaded.files.name}{suffix}"] = content
-        self._written.add(self._record(loaded, predicted.probability, mask), contents)
+        self._written.add(self._record(loaded, predicted, mask), contents)
 
     def _record(
-        self, loaded: Loaded, probability: NDArray[np.float32], mask: NDArray[np.uint8]
+        self, loaded: Loaded, predicted: PicturePrediction, mask: NDArray[np.uint8]
     ) -> PictureRecord:
         task, areas = self._task, {}
         if task.n_classes > 1:
@@ -169,35 +166,11 @@ class _Prediction:
             image=loaded.files.image,
             sources=loaded.sources,
             files={},
-            max_probability=float(probability.max()),
+            max_probability=float(predicted.probability.max()),
             area=int(np.count_nonzero(mask)),
             areas=areas,
-            score=_score(probability, task.min_target_fraction),
+            score=predicted.score(task.min_target_fraction),
         )
-
-
-class _Preparation(BaseModel):
-    """How the run's own data were prepared."""
-
-    model_config = ConfigDict(strict=True)
-    definition: ImageFolder
-
-
-def task_of_pictures(run: Run) -> ImageFolder:
-    """The whole task that a run's pictures were prepared by.
-
-    Raises:
-        UserError: the run was not trained on pictures.
-    """
-    parameters = run.record.data.parameters
-    if "definition" not in parameters:
-        scans = ", which reads scans: give --case" if run.cell.definition.has_patients else ""
-        raise UserError(
-            f"{run.folder}: a run of task {run.cell.task}{scans or ', whose images are made up'}; "
-            "expected one on pictures in a folder"
-        )
-    origin = f"{run.folder / 'run.json'}, data.parameters"
-    return validate(_Preparation, parameters, origin=origin).definition
 
 
 def _check_kinds(kinds: Sequence[str], run: Run, *, can_translate: bool) -> None:
@@ -224,15 +197,3 @@ def _check_places(run_folder: Path, source: Path, output: Path) -> None:
     for kind in KINDS:
         if source.resolve().is_relative_to((output / kind).resolve()):
             raise UserError(f"{source}: lies in {output / kind}, where predictions are written")
-
-
-def _check_finite(picture: NDArray[Any], path: Path) -> None:
-    if picture.dtype.kind == "f" and not np.isfinite(picture).all():
-        raise UserError(f"{path}: holds values that are no numbers")
-
-
-def _score(probability: NDArray[np.float32], share: float) -> float:
-    """Mean of the most probable pixels, which are a share of all, and at least one."""
-    n = max(1, round(share * probability.size))
-    flat = probability.reshape(-1)
-    return float(np.partition(flat, flat.size - n)[-n:].mean(dtype=np.float64))

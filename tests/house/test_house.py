@@ -23,7 +23,7 @@ ALLOWED = {
     "nets": set(),
     "objective": {"tasks"},
     "methods": {"config", "nets", "objective"},
-    "tracking": {"config", "methods"},
+    "tracking": {"config", "methods", "predict"},
     "score": {"tasks", "config", "data", "methods"},
     "figures": {"tasks", "config", "data", "methods", "score"},
     "report": {"tasks", "config", "data", "score", "figures", "tracking"},

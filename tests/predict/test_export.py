@@ -10,7 +10,7 @@ from segtrans.methods.weights import load_method
 from segtrans.predict.export import export_run
 from segtrans.predict.network_of_pictures import NetworkOfPictures
 from segtrans.predict.picture_stream import Networks
-from segtrans.predict.pictures import task_of_pictures
+from segtrans.predict.prepared import task_of_pictures
 from segtrans.sources.image_folder.fitting import Fitting
 from tests.predict.picture_runs import write_run
 
