@@ -129,8 +129,8 @@ def predict(
     case: Annotated[
         Path | None,
         typer.Option(
-            help="A run on scans: folder of one patient's files; one of these, where a folder holds "
-            "several; or a 4D file. Any known layout."
+            help="A run on scans: folder of one patient's files; one of these, where a folder "
+            "holds several; or a 4D file. Any known layout."
         ),
     ] = None,
     source: Annotated[

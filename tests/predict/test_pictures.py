@@ -250,13 +250,13 @@ def test_what_is_there_is_not_made_again_but_what_changed_is(tmp_path, make_run,
         write(folder / f"{name}.png", camera()[:50, :60])
     tiny = make_run()
     run(tiny, folder, out, kinds=["mask"])
-    seen = []
-    read = predicting.read_image
-    monkeypatch.setattr(
-        predicting,
-        "read_image",
-        lambda files, channels: seen.append(files) or read(files, channels),
-    )
+    seen, read = [], predicting.read_finite_image
+
+    def note(files, task):
+        seen.append(files)
+        return read(files, task)
+
+    monkeypatch.setattr(predicting, "read_finite_image", note)
     run(tiny, folder, out, kinds=["mask"])
     assert seen == []
     write(folder / "b.png", camera()[100:150, :70])
