@@ -1,12 +1,13 @@
 """Verbs that train, score and use runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from segtrans.cli.options import Data, Output, ParamFiles, Runs, Threshold, Variant, finite
 from segtrans.cli.verb import Verbs, file_to_write, folder_to_write
+from segtrans.errors import UserError
 from segtrans.places import check_folder
 
 verbs = Verbs()
@@ -123,22 +124,61 @@ def evaluate(
 
 @verbs.command()
 def predict(
-    weights: Annotated[Path, typer.Option(help="Run folder of task brats.")],
-    case: Annotated[
-        Path,
-        typer.Option(
-            help="Folder of one patient's files; one of these, where a folder holds several; or a "
-            "4D file. Any known layout."
-        ),
-    ],
+    weights: Annotated[Path, typer.Option(help="Run folder.")],
     output: Annotated[Path, typer.Option(help="Folder to write to.", callback=folder_to_write)],
+    case: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run on scans: folder of one patient's files; one of these, where a folder "
+            "holds several; or a 4D file. Any known layout."
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", help="A run on pictures: a folder of them, or a single one."),
+    ] = None,
     threshold: Threshold = 0.5,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            help="What to write of pictures: mask, probability, translation, residual, overlay.",
+            show_default="mask,probability,overlay",
+        ),
+    ] = None,
 ) -> None:
-    """Segment a patient's scan, and paint it without its lesion, in the scan's own geometry."""
-    from segtrans.predict.scans import predict_case
+    """Segment scans or pictures, and paint them without the target, each in its own geometry."""
+    if (case is None) == (source is None):
+        raise UserError("give one of --case, a scan, and --input, pictures")
+    if source is not None:
+        from segtrans.predict.pictures import DEFAULT_KINDS, predict_pictures
 
-    for path in predict_case(weights, case, output, threshold=threshold):
-        print(path)
+        kinds = save.split(",") if save is not None else DEFAULT_KINDS
+        print(predict_pictures(weights, source, output, threshold=threshold, kinds=kinds))
+    elif case is not None:
+        from segtrans.predict.scans import predict_case
+
+        if save is not None:
+            raise UserError("--save: is for pictures, --input; of a scan all is written")
+        for path in predict_case(weights, case, output, threshold=threshold):
+            print(path)
+
+
+@verbs.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="ONNX file to write, whole or not at all.", callback=file_to_write),
+    ],
+    pixels: Annotated[
+        Literal["uint8", "uint16", "float32"],
+        typer.Option(help="Type of the values of the pictures that the model will be given."),
+    ] = "uint8",
+) -> None:
+    """Write the segmentation of a run as an ONNX model, resizing and intensities included."""
+    from segtrans.predict.export import export_run
+
+    print(export_run(run, output, pixels=pixels))
 
 
 @verbs.command()
@@ -202,7 +242,6 @@ def track(
 ) -> None:
     """Record finished runs in MLflow, and register the best of each row. Safe to repeat."""
     from segtrans.atomic import write_json
-    from segtrans.errors import UserError
     from segtrans.tracking import track_runs
     from segtrans.tracking.register import register_best
 

@@ -56,6 +56,11 @@ class Run:
         return bool(self.record.data.parameters.get("phantoms"))
 
     @property
+    def has_pictures(self) -> bool:
+        """Whether its data are pictures of the user's own, whose preparation its header has."""
+        return "definition" in self.record.data.parameters
+
+    @property
     def task_title(self) -> str:
         """The task as tables and figures name it."""
         return self.cell.definition.title_of(self.record.data.parameters)

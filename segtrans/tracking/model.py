@@ -28,21 +28,36 @@ class Segmenter(PythonModel):
         from segtrans.methods.inference import lesion_probability
         from segtrans.methods.weights import load_method
 
-        self._probability = lesion_probability
-        self._method = load_method(read_run(run), which="best")
+        read = read_run(run)
+        if read.has_pictures:
+            from segtrans.predict.served import PictureSegmenter
+
+            self._pictures = PictureSegmenter(read)
+        else:
+            self._probability = lesion_probability
+            self._method = load_method(read, which="best")
 
     # Without types: MLflow would take them for a declaration of the served format.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Probability that a pixel belongs to a lesion.
+        """Segment images of a data set, or pictures of any size.
 
         Args:
             context: MLflow's, not read.
-            model_input: images (N, C, H, W) float32 in [-1, 1], as in a data set.
-            params: MLflow's, not read.
+            model_input: of a run on pictures, a table with column `image`, the bytes of a file
+                each; else images (N, C, H, W) float32 in [-1, 1], as in a data set.
+            params: of a run on pictures, `threshold`, of the masks.
 
         Returns:
+            Of pictures, a table: mask and probability as PNG in the picture's own size,
+            max_probability and score. Else the probability that a pixel belongs to a lesion,
             (N, H, W) float32 in [0, 1].
         """
+        if hasattr(self, "_pictures"):
+            import pandas as pd
+
+            threshold = (params or {}).get("threshold", 0.5)
+            rows = [self._pictures.segment(bytes(x), threshold) for x in model_input["image"]]
+            return pd.DataFrame(rows)
         import torch
 
         x = torch.from_numpy(np.ascontiguousarray(model_input, np.float32))

@@ -135,17 +135,7 @@ def _held(client: "MlflowClient", name: str) -> Any:
 
 def _save_model(run: Run, path: Path) -> None:
     import mlflow
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
 
-    task = run.cell.definition
-    images = (-1, len(task.channels), task.height, task.width)
-    maps = (-1, task.height, task.width)
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), images)]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), maps)]),
-    )
     mlflow.set_tracking_uri(tracking_uri())
     with TemporaryDirectory() as folder, _without_advice():
         needed, code = Path(folder) / "run", Path(folder) / "code" / _PACKAGE.name
@@ -158,8 +148,8 @@ def _save_model(run: Run, path: Path) -> None:
             python_model=str(Path(__file__).with_name("model.py")),
             artifacts={"run": str(needed)},
             code_paths=[str(code)],
-            signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
+            signature=_signature(run),
+            pip_requirements=[f"{name}=={version(name)}" for name in _needed(run)],
         )
 
 
@@ -179,7 +169,42 @@ def _without_advice() -> Iterator[None]:
             )
 
 
+def _signature(run: Run) -> Any:
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    if run.has_pictures:
+        gives = {"mask": "binary", "probability": "binary"}
+        gives |= {"max_probability": "double", "score": "double"}
+        return ModelSignature(
+            inputs=Schema([ColSpec("binary", "image")]),
+            outputs=Schema([ColSpec(kind, name) for name, kind in gives.items()]),
+            params=ParamSchema([ParamSpec("threshold", "double", 0.5)]),
+        )
+    task = run.cell.definition
+    images = (-1, len(task.channels), task.height, task.width)
+    maps = (-1, task.height, task.width)
+    return ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), images)]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), maps)]),
+    )
+
+
+def _needed(run: Run) -> tuple[str, ...]:
+    if not run.has_pictures:
+        return _NEEDED
+    from segtrans.predict.served import NEEDED
+
+    return (*_NEEDED, *NEEDED)
+
+
 def _description(run: Run) -> str:
+    if run.has_pictures:
+        return (
+            f"{run.row}, {run.task_title}. Takes the bytes of picture files of any size (column "
+            "image), gives mask and probability of each as the bytes of PNG files, and a score."
+        )
     task = run.cell.definition
     return (
         f"{run.row}, {run.task_title}. Takes images (N, {len(task.channels)}, {task.height}, "

@@ -23,11 +23,11 @@ ALLOWED = {
     "nets": set(),
     "objective": {"tasks"},
     "methods": {"config", "nets", "objective"},
-    "tracking": {"config", "methods"},
+    "tracking": {"config", "methods", "predict"},
     "score": {"tasks", "config", "data", "methods"},
     "figures": {"tasks", "config", "data", "methods", "score"},
     "report": {"tasks", "config", "data", "score", "figures", "tracking"},
-    "predict": {"config", "data", "sources", "methods", "figures"},
+    "predict": {"tasks", "config", "data", "sources", "nets", "methods", "figures"},
     "train": {"tasks", "config", "data", "nets", "methods", "score", "tracking"},
     "pipeline": {"tasks", "config", "data", "sources"},
     "cli": {

@@ -1,5 +1,6 @@
 """Registered models, loaded and served by a real MLflow."""
 
+import base64
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,9 +24,11 @@ from segtrans.config.runs import read_run
 from segtrans.errors import UserError
 from segtrans.methods.inference import lesion_probability
 from segtrans.methods.weights import WEIGHTS, build_method, load_method, save_weights
+from segtrans.predict.pictures import predict_pictures
 from segtrans.tracking import LOCAL_PORT, track_run
 from segtrans.tracking.register import model_name, register_best
 from tests.limits import WAIT_S
+from tests.predict.picture_runs import write_run as write_picture_run
 from tests.run_files import run_facts
 
 ROOT = Path(__file__).parents[2]
@@ -197,6 +201,40 @@ def test_a_model_of_another_source_is_refused_in_a_process_that_has_one(write_ru
     command = [sys.executable, "-c", alone, str(place)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stdout == f"{place}/code/segtrans/__init__.py\n"
+
+
+def test_a_model_of_pictures_takes_their_files_and_gives_what_predict_writes(tmp_path, store):
+    import mlflow
+    import pandas as pd
+    from PIL import Image
+    from skimage.data import astronaut
+
+    folder = write_picture_run(tmp_path, "autoencoder", channels=["red", "green", "blue"])
+    record = {"iteration": 0, "train": {}, "valid": {"dice_soft_pooled": 0.4}}
+    (folder / "history.jsonl").write_text(json.dumps(record) + "\n")
+    for name, width in (("a", 70), ("b", 40)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.fromarray(astronaut()[:50, :width]).save(tmp_path / f"in/{name}.png")
+    kinds = ("mask", "probability")
+    predict_pictures(folder, tmp_path / "in", tmp_path / "out", threshold=0.4, kinds=kinds)
+    register(folder)
+    from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_json
+
+    mlflow.set_tracking_uri(store)
+    model = mlflow.pyfunc.load_model(f"models:/{model_name(read_run(folder))}@best")
+    files = [(tmp_path / f"in/{name}.png").read_bytes() for name in "ab"]
+    # As a server does with a request and the answer.
+    records = [{"image": base64.b64encode(content).decode()} for content in files]
+    data = infer_and_parse_data({"dataframe_records": records}, model.metadata.get_input_schema())
+    answer = StringIO()
+    predictions_to_json(model.predict(data, params={"threshold": 0.4}), answer)
+    found = pd.DataFrame(json.loads(answer.getvalue())["predictions"])
+    for kind in kinds:
+        expected = [(tmp_path / f"out/{kind}/{name}.png").read_bytes() for name in "ab"]
+        assert [base64.b64decode(content) for content in found[kind]] == expected
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    for column in ("max_probability", "score"):
+        np.testing.assert_allclose(found[column], table[column], atol=1e-6)
 
 
 def test_the_readme_serves_a_model_beside_the_pages():

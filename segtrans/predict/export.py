@@ -1,0 +1,130 @@
+"""A trained run as an ONNX model, with what stands before and behind its networks."""
+
+import importlib
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segtrans.atomic import atomic_path
+from segtrans.config.runs import Run, read_run
+from segtrans.errors import UserError
+from segtrans.methods.weights import load_method
+from segtrans.predict.network_of_pictures import NetworkOfIntensities, NetworkOfPictures
+from segtrans.predict.prepared import task_of_pictures
+
+PixelType = Literal["uint8", "uint16", "float32"]
+
+_NEEDED = ("onnx", "onnxscript", "onnxruntime")
+_TOLERANCE = 1e-3  # between torch and ONNX Runtime, whose convolutions round otherwise
+_EXAMPLE = (96, 80)  # rows and columns; any would do
+
+
+def export_run(run_folder: Path, output: Path, *, pixels: PixelType) -> str:
+    """Write the segmentation of a run's best weights as ONNX, held against torch before.
+
+    Args:
+        run_folder: of any task.
+        output: the file.
+        pixels: type of the pictures' values, where pictures are what the model takes.
+
+    Returns:
+        What the model takes and gives, in a line; the file has it too, as its description.
+
+    Raises:
+        UserError: a package of the extra `export` is missing, the run is damaged, or ONNX Runtime
+            computes something else than torch; nothing is written then.
+    """
+    for name in _NEEDED:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UserError(
+                f"{name} is missing, which export needs: pip install 'segtrans[export]'"
+            ) from error
+    run = read_run(run_folder)
+    network, example, names, said = _network_of(run, pixels)
+    dynamic = {axis: torch.export.Dim(name, min=2) for axis, name in names.items()}
+    program = _exported(network.eval(), example, dynamic)
+    program.model.doc_string = said
+    with atomic_path(output) as temporary:
+        program.save(temporary, external_data=False)
+        _check(temporary, network, example)
+    return said
+
+
+def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[int, str], str]:
+    """The network, an example of what it takes, its axes of any length, and what it does."""
+    method = load_method(run, which="best")
+    task = run.cell.definition
+    generator = np.random.default_rng(0)
+    n_maps = f"{task.n_classes} map{'s' * (task.n_classes > 1)}"
+    classes = ", ".join(["background", *task.classes] if task.n_classes > 1 else task.classes)
+    gives = f"gives probabilities: {n_maps} ({classes})"
+    prepared = task_of_pictures(run) if run.has_pictures else None
+    if prepared is None or prepared.size in ("crop", "tile"):
+        shape = (len(task.channels), task.height, task.width)
+        example = torch.from_numpy(generator.uniform(-1, 1, shape).astype(np.float32))
+        said = (
+            f"Takes intensities in [-1, 1] of one image as in its data set, float32 {shape}: "
+            f"channels {', '.join(task.channels)}, rows, columns; neither intensity nor size are "
+            f"changed in it; {gives} of its size."
+        )
+        return NetworkOfIntensities(method), example, {}, said
+    largest = 1.0 if pixels == "float32" else float(np.iinfo(pixels).max)
+    picture = _example(generator, len(task.channels), largest, pixels)
+    channels = f"{len(task.channels)}: {', '.join(task.channels)}"
+    said = (
+        f"Takes one picture as its file holds it, {pixels} (rows, columns, {channels}) of any size "
+        f"from 2 x 2; intensity ({prepared.intensity.mode}) and size ({prepared.size} to "
+        f"{task.height} x {task.width}, and back) are in it; {gives} of the picture's size."
+    )
+    network = NetworkOfPictures(method, prepared, largest=largest)
+    return network, torch.from_numpy(picture), {0: "height", 1: "width"}, said
+
+
+def _example(
+    generator: np.random.Generator, n_channels: int, largest: float, pixels: PixelType
+) -> NDArray[Any]:
+    values = generator.uniform(0, largest, (*_EXAMPLE, n_channels))
+    return values.astype(pixels)
+
+
+def _exported(network: nn.Module, example: Tensor, dynamic: dict[int, Any]) -> Any:
+    # It says which packages of others it would know operations of.
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.onnx.export(
+                network,
+                (example,),
+                input_names=["picture" if dynamic else "intensities"],
+                output_names=["probabilities"],
+                dynamic_shapes=(dynamic or None,),
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+
+
+def _check(file: Path, network: nn.Module, example: Tensor) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: example.numpy()})
+    with torch.inference_mode():
+        expected = network(example).numpy()
+    if found.shape != expected.shape or not np.abs(found - expected).max() < _TOLERANCE:
+        raise UserError(
+            f"ONNX Runtime {onnxruntime.__version__} does not compute what torch "
+            f"{torch.__version__} does; nothing was written; use other versions of them"
+        )

@@ -1,0 +1,191 @@
+"""What is written of a prediction on a picture, each in the picture's own size, as bytes."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from segtrans.sources.image_folder.intensities import levels_of
+from segtrans.tasks.image_folder import ImageFolder
+
+KINDS = ("mask", "probability", "translation", "residual", "overlay")
+BY_TRANSLATION = ("translation", "residual")  # which only methods that translate make
+
+_LEVEL = 1  # of compression: higher ones take several times as long for a few per cent
+_LARGEST = 2**16 - 1
+# Orange first, the colour of lesions in all figures; Okabe and Ito's, as there.
+_COLOURS = np.array(
+    [(213, 94, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (0, 114, 178)],
+    np.uint8,
+)
+_SHOWN_PERCENTILES = (0.5, 99.5)
+_MOST_SAMPLES = 2**16
+
+
+@dataclass(frozen=True)
+class PicturePrediction:
+    """What a run makes of a picture, in its own size.
+
+    Attributes:
+        picture: (H, W, C), as its files hold it.
+        classes: (K, H, W) float32 probabilities: of the one class, or of the background and each
+            class.
+        translation: (C, H, W) float32, intensities without the target; None where it is not made.
+        residual: (C, H, W) float32, what was taken out; likewise.
+    """
+
+    picture: NDArray[Any]
+    classes: NDArray[np.float32]
+    translation: NDArray[np.float32] | None = None
+    residual: NDArray[np.float32] | None = None
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """Of the target, whatever its class: (H, W), in [0, 1]."""
+        first: NDArray[np.float32] = self.classes[0]
+        return first if len(self.classes) == 1 else 1 - first
+
+    def mask(self, threshold: float) -> NDArray[np.uint8]:
+        """The most probable class where the target's probability is above a threshold: (H, W)."""
+        is_target: NDArray[np.uint8] = (self.probability > threshold).astype(np.uint8)
+        if len(self.classes) == 1:
+            return is_target
+        values: NDArray[np.uint8] = (1 + self.classes[1:].argmax(0)).astype(np.uint8)
+        return is_target * values
+
+    def score(self, share: float) -> float:
+        """How sure it is that the picture shows the target: the mean of the most probable pixels.
+
+        Args:
+            share: of all pixels; at least one counts.
+        """
+        probability = self.probability.reshape(-1)
+        n = max(1, round(share * probability.size))
+        return float(np.partition(probability, -n)[-n:].mean(dtype=np.float64))
+
+
+def encoded(
+    kind: str, predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
+) -> tuple[str, bytes]:
+    """The suffix and content of one file of a prediction.
+
+    mask: PNG of 8 bits; 0 and 255, or the value of each class.
+    probability: PNG of 16 bits, 65535 for 1: every program reads it, nothing is lost (0.000008 is
+        less than networks round off), and it takes half of what floating-point numbers do.
+    translation: in the type and the values of the picture; PNG where PNG can hold it, else TIFF.
+    residual: TIFF of float32, in the values of the picture: it has a sign.
+    overlay: PNG in colour, the mask's outline on the picture.
+
+    Args:
+        kind: one of `KINDS`.
+        predicted: with what the kind needs.
+        mask: of the prediction.
+        task: whose intensity the picture was read with.
+    """
+    return _ENCODERS[kind](predicted, mask, task)
+
+
+def _mask(
+    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
+) -> tuple[str, bytes]:
+    return ".png", _png(mask * np.uint8(255) if task.n_classes == 1 else mask)
+
+
+def _probability(
+    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
+) -> tuple[str, bytes]:
+    scaled = predicted.probability * np.float32(_LARGEST)
+    return ".png", _png(scaled.round().clip(0, _LARGEST).astype(np.uint16))
+
+
+def _translation(
+    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
+) -> tuple[str, bytes]:
+    picture = predicted.picture
+    levels = levels_of(picture, task.intensity)
+    values = levels.undo(_channels_last(predicted.translation), picture.dtype)
+    if values.dtype == bool:
+        values = values * np.uint8(255)
+    can_be_png = values.dtype in (np.uint8, np.uint16) and values.shape[2] in (1, 3)
+    return (".png", _png(values)) if can_be_png else (".tif", _tiff(values))
+
+
+def _residual(
+    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
+) -> tuple[str, bytes]:
+    levels = levels_of(predicted.picture, task.intensity)
+    values = _channels_last(predicted.residual) * (levels.one - levels.zero)
+    return ".tif", _tiff(values.astype(np.float32))
+
+
+def _overlay(
+    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
+) -> tuple[str, bytes]:
+    shown = _shown(predicted.picture)
+    thickness = max(1, round(min(mask.shape) / 256))
+    for value in range(1, 1 + int(mask.max())):
+        is_class = mask == value
+        if is_class.any():
+            outline = is_class & ~_inner(is_class, thickness)
+            shown[outline] = _COLOURS[(value - 1) % len(_COLOURS)]
+    return ".png", _png(shown)
+
+
+_ENCODERS: Mapping[
+    str, Callable[[PicturePrediction, NDArray[np.uint8], ImageFolder], tuple[str, bytes]]
+] = {
+    "mask": _mask,
+    "probability": _probability,
+    "translation": _translation,
+    "residual": _residual,
+    "overlay": _overlay,
+}
+
+
+def _channels_last(maps: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    assert maps is not None  # noqa: S101 - it is made where its kind is asked for
+    return np.moveaxis(maps, 0, 2)
+
+
+def _inner(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
+    """Where (H, W) is inside and also some pixels further, up, down, left and right."""
+    wide = np.pad(mask, distance, mode="edge")
+    low, middle, high = slice(2 * distance, None), slice(distance, -distance), slice(-2 * distance)
+    inner: NDArray[np.bool_] = wide[low, middle] & wide[high, middle]
+    return inner & wide[middle, low] & wide[middle, high]
+
+
+def _shown(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """A picture of any type as one of 8 bits in colour, (H, W, 3), that may be written to."""
+    if picture.shape[2] not in (1, 3):
+        picture = picture[..., :1]
+    if picture.dtype != np.uint8:
+        values = picture.reshape(-1)[:: -(-picture.size // _MOST_SAMPLES)]
+        low, high = np.percentile(values.astype(np.float64), _SHOWN_PERCENTILES)
+        scale = 255 / (high - low) if high > low else 0.0
+        picture = ((picture.astype(np.float32) - low) * scale).clip(0, 255).astype(np.uint8)
+    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture.copy()
+
+
+def _png(image: NDArray[Any]) -> bytes:
+    flat = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    # Rows as differences from those above, then runs: twice as fast as what is usual, no larger.
+    options = {"strategy": imagecodecs.PNG.STRATEGY.RLE, "filter": imagecodecs.PNG.FILTER.UP}
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(flat), level=_LEVEL, **options))
+
+
+def _tiff(image: NDArray[Any]) -> bytes:
+    n_channels = image.shape[2]
+    flat = np.ascontiguousarray(image[..., 0] if n_channels == 1 else image)
+    file = io.BytesIO()
+    colour = "rgb" if n_channels == 3 else "minisblack"
+    tifffile.imwrite(
+        file, flat, photometric=colour, planarconfig="contig" if n_channels > 1 else None,
+        compression="zlib", compressionargs={"level": _LEVEL}, metadata=None,
+    )  # fmt: skip
+    return file.getvalue()

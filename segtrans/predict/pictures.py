@@ -1,0 +1,199 @@
+"""Segment and translate pictures with a trained run, each in its own size and under its name."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from segtrans.config.refusals import nearest
+from segtrans.config.runs import Run, read_run
+from segtrans.digests import file_sha256
+from segtrans.errors import UserError, UserErrors
+from segtrans.methods.inference import Translates
+from segtrans.methods.weights import WEIGHTS, load_method
+from segtrans.places import check_folder
+from segtrans.predict.picture_files import BY_TRANSLATION, KINDS, PicturePrediction, encoded
+from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
+from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
+from segtrans.predict.prepared import read_finite_image, task_of_pictures
+from segtrans.predict.written import PictureRecord, Settings, Written
+from segtrans.sources.image_folder.fitting import Fitting
+from segtrans.tasks.image_folder import ImageFolder
+
+DEFAULT_KINDS = ("mask", "probability", "overlay")
+_SUFFIXES = (".png", ".tif")  # of what is written
+
+
+def predict_pictures(
+    run_folder: Path, source: Path, output: Path, *, threshold: float, kinds: Sequence[str]
+) -> Path:
+    """Write what a run makes of pictures, and a table of them.
+
+    A picture's files are `<output>/<kind>/<its path>`, in its own size (`encoded` says how). What
+    `output` has of these pictures already is not made again: a stopped run goes on.
+
+    Args:
+        run_folder: a run on a folder of pictures.
+        source: a folder, whose sub-folders are kept, or a single picture.
+        output: folder to write to.
+        threshold: probability above which a pixel is segmented.
+        kinds: some of `KINDS`.
+
+    Returns:
+        The table: path, largest probability, area and score of each picture.
+
+    Raises:
+        UserErrors: some pictures cannot be read, a line each; all others were predicted.
+        UserError: the run is of another task or damaged, `kinds` are not what its method makes,
+            there is no picture, or the output is that of another run or threshold, lies among the
+            pictures or holds files that this command did not write; nothing is written then.
+    """
+    run = read_run(run_folder)
+    task = task_of_pictures(run)
+    _check_places(run_folder, source, output)
+    listed = find_pictures(source, n_channels=len(task.channels))
+    method = load_method(run, which="best")
+    _check_kinds(kinds, run, can_translate=isinstance(method, Translates))
+    weights = file_sha256(run_folder / WEIGHTS["best"])
+    settings = Settings(weights=weights, threshold=threshold, source=str(listed.folder))
+    written = Written(output, settings)
+    written.check(
+        f"{kind}/{picture.name}{suffix}"
+        for picture in listed.pictures
+        for kind in kinds
+        for suffix in _SUFFIXES
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    networks = Networks(
+        method.to(device), with_translation=any(kind in BY_TRANSLATION for kind in kinds)
+    )
+    prediction = _Prediction(task, written, threshold, tuple(kinds))
+    table = prediction.run(listed, networks)
+    if listed.n_skipped:
+        print(
+            f"segtrans: {listed.n_skipped} hidden or other files were passed over", file=sys.stderr
+        )
+    if faults := [*listed.faults, *prediction.faults]:
+        n = len(listed.pictures) - len(prediction.faults)
+        said = f"{len(faults)} pictures are left out, named above; {n} are in {output}"
+        raise UserErrors([*faults, said])
+    return table
+
+
+class _Prediction:
+    """The prediction of pictures with some settings.
+
+    Attributes:
+        faults: of pictures that could not be read, a line each.
+    """
+
+    def __init__(
+        self, task: ImageFolder, written: Written, threshold: float, kinds: tuple[str, ...]
+    ) -> None:
+        self._task, self._written = task, written
+        self._threshold, self._kinds = threshold, kinds
+        self.faults: list[str] = []
+
+    def run(self, listed: Listed, networks: Networks) -> Path:
+        """Predict all pictures that are not yet, and write the table of all."""
+        n_workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        # A whole batch is read and written while networks see another; the tiles of one picture
+        # are many batches, and more than a few such pictures would not fit into memory.
+        ahead = n_workers + (1 if self._task.size in ("crop", "tile") else BATCH_SIZE)
+        pictures = tqdm(listed.pictures, unit="picture", disable=None)
+        with ExitStack() as stack:
+            # Readers silence warnings each for itself, which threads cannot.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            stack.enter_context(self._written)
+            readers, writers = (ThreadPoolExecutor(n_workers) for _ in range(2))
+            for pool in (readers, writers):
+                stack.callback(pool.shutdown, cancel_futures=True)
+            loaded = self._good(in_order(readers, self._load, pictures, ahead=ahead))
+            for _ in in_order(writers, self._write, through(networks, loaded), ahead=ahead):
+                pass
+            return self._written.finish()
+
+    def _good(self, loaded: Iterable[Loaded | str | None]) -> Iterator[Loaded]:
+        for one in loaded:
+            if isinstance(one, str):
+                self.faults.append(one)
+            elif one is not None:
+                yield one
+
+    def _load(self, files: PictureFiles) -> Loaded | str | None:
+        """A picture, what is wrong with it, or None when it was predicted before."""
+        try:
+            sources = tuple(file_sha256(path) for path in files.files)
+            if self._written.is_done(files.image, sources, self._kinds):
+                return None
+            picture = read_finite_image(files.files, self._task)
+            fitting = Fitting((picture.shape[0], picture.shape[1]), self._task)
+            return Loaded(files, sources, picture, fitting, fitting.views(picture))
+        except UserError as error:
+            message = str(error)
+            return message if str(files.files[0]) in message else f"{files.files[0]}: {message}"
+        except OSError as error:
+            return f"{files.files[0]}: cannot be read ({error.strerror})"
+
+    def _write(self, made: tuple[Loaded, list[NDArray[np.float32]]]) -> None:
+        loaded, maps = made
+        predicted = PicturePrediction(
+            loaded.picture, *(loaded.fitting.joined(of_views) for of_views in maps)
+        )
+        mask = predicted.mask(self._threshold)
+        contents = {}
+        for kind in self._kinds:
+            suffix, content = encoded(kind, predicted, mask, self._task)
+            contents[f"{kind}/{loaded.files.name}{suffix}"] = content
+        self._written.add(self._record(loaded, predicted, mask), contents)
+
+    def _record(
+        self, loaded: Loaded, predicted: PicturePrediction, mask: NDArray[np.uint8]
+    ) -> PictureRecord:
+        task, areas = self._task, {}
+        if task.n_classes > 1:
+            areas = {name: int(np.count_nonzero(mask == k)) for name, k in task.classes.items()}
+        return PictureRecord(
+            image=loaded.files.image,
+            sources=loaded.sources,
+            files={},
+            max_probability=float(predicted.probability.max()),
+            area=int(np.count_nonzero(mask)),
+            areas=areas,
+            score=predicted.score(task.min_target_fraction),
+        )
+
+
+def _check_kinds(kinds: Sequence[str], run: Run, *, can_translate: bool) -> None:
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UserError(f"--save {kind}: {nearest(kind, KINDS)}")
+        if kind in BY_TRANSLATION and not can_translate:
+            raise UserError(
+                f"--save {kind}: method {run.cell.method} of {run.folder} does not translate; "
+                "leave it out"
+            )
+
+
+def _check_places(run_folder: Path, source: Path, output: Path) -> None:
+    if not source.exists():
+        raise UserError(f"{source}: not found; expected a folder of pictures, or a picture")
+    check_folder(output)
+    places = {"the run folder": run_folder}
+    if source.is_dir():
+        places["the folder of the pictures"] = source
+    for what, place in places.items():
+        if output.resolve().is_relative_to(place.resolve()):
+            raise UserError(f"{output}: lies in {what}, {place}; give another folder")
+    for kind in KINDS:
+        if source.resolve().is_relative_to((output / kind).resolve()):
+            raise UserError(f"{source}: lies in {output / kind}, where predictions are written")

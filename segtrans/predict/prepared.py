@@ -1,0 +1,47 @@
+"""How the pictures of a run were prepared, and how to read others in the same way."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from segtrans.config.refusals import validate
+from segtrans.config.runs import Run
+from segtrans.errors import UserError
+from segtrans.sources.image_folder.reading import read_image
+from segtrans.tasks.image_folder import ImageFolder
+
+
+class _Preparation(BaseModel):
+    model_config = ConfigDict(strict=True)
+    definition: ImageFolder
+
+
+def task_of_pictures(run: Run) -> ImageFolder:
+    """The whole task that a run's pictures were prepared by.
+
+    Raises:
+        UserError: the run was not trained on pictures.
+    """
+    if not run.has_pictures:
+        scans = ", which reads scans: give --case" if run.cell.definition.has_patients else ""
+        raise UserError(
+            f"{run.folder}: a run of task {run.cell.task}{scans or ', whose images are made up'}; "
+            "expected one on pictures in a folder"
+        )
+    origin = f"{run.folder / 'run.json'}, data.parameters"
+    return validate(_Preparation, run.record.data.parameters, origin=origin).definition
+
+
+def read_finite_image(files: tuple[Path, ...], task: ImageFolder) -> NDArray[Any]:
+    """A picture (H, W, C) in the type of its files.
+
+    Raises:
+        UserError: it cannot be read, has other channels, or holds values that are no numbers.
+    """
+    picture = read_image(files, task.channels)
+    if picture.dtype.kind == "f" and not np.isfinite(picture).all():
+        raise UserError(f"{files[0]}: holds values that are no numbers; put 0 there")
+    return picture

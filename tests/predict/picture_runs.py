@@ -1,0 +1,35 @@
+"""Runs on pictures with tiny, untrained networks."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from segtrans.config.cells import resolve_cell
+from segtrans.config.params import parse_params
+from segtrans.methods.weights import WEIGHTS, build_method, save_weights
+from segtrans.tasks.image_folder import ImageFolder
+from tests.run_files import run_facts
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_run(place, method="translation", **task):
+    """Write a run folder in `place`; `task` is laid over a task of 32 x 40 grey pixels."""
+    content = {"kind": "image_folder", "title": "Mine", "directory": "mine", "height": 32}
+    content |= {"width": 40, "architecture": "mnist48"}
+    definition = ImageFolder.model_validate_json(json.dumps(content | task))
+    definition = definition.model_dump(mode="json")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params |= {"data_sets": {"mine": definition}, "overrides": {}}
+    params["networks"]["width"] = 1 / 32
+    params = parse_params(params, origin="test")
+    cell = resolve_cell(params, task="mine", method=method, init_seed=0)
+    folder = place / f"run_{method}"
+    folder.mkdir(exist_ok=True)
+    state = build_method(cell).state_dict()
+    sha256 = {key: save_weights(folder / name, state, cell) for key, name in WEIGHTS.items()}
+    facts = run_facts(cell, weights_sha256=sha256)
+    facts["data"]["parameters"] = {"definition": definition, "title": "Mine"}
+    (folder / "run.json").write_text(json.dumps(facts))
+    return folder
