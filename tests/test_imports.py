@@ -41,6 +41,9 @@ VERBS = {
         {"h5py", "pandas", "matplotlib"},
     ),
     "fit": ("nowhere --output x", set()),
+    "import": ("mvtec nowhere x", {"nibabel"}),
+    "example": (".", set()),  # which is there
+    "export": ("nowhere --output x.onnx", {"torch"}),
     "cell": ("--task mnist128 --method nowhere", set()),
     "plan": ("--params nowhere", {"torch"}),
     "train": (

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from segtrans.config.refusals import validate
 from segtrans.config.runs import Run, read_run
-from segtrans.data.patients import SIDES
 from segtrans.errors import UserError
 from segtrans.methods.inference import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method
@@ -33,6 +32,7 @@ from segtrans.sources.brats.half_slices import (
 from segtrans.sources.scans.case_names import SEQUENCES
 from segtrans.sources.scans.cases import PHANTOM, find_case
 from segtrans.sources.scans.volumes import Case, read_case
+from segtrans.tasks.half_slices import SIDES
 
 _BATCH_SIZE = 8
 _SPACING_TOLERANCE = 0.02  # of the training's

@@ -11,6 +11,7 @@ import pytest
 from segtrans.data.download import fetch as fetch_module
 from segtrans.data.download.fetch import RemoteFile, check_space, fetch
 from segtrans.errors import UserError
+from segtrans.sources.cluttered_mnist import mnist_files
 from segtrans.sources.cluttered_mnist.mnist_files import MNIST_FILES, fetch_mnist
 
 BLOCK = 2**16  # what the download writes at once
@@ -259,7 +260,7 @@ def test_mnist_is_four_files_by_name(tmp_path, serve, monkeypatch):
         "t10k-labels-idx1-ubyte.gz",
     }
     files = tuple(remote(content, name) for name, content in contents.items())
-    monkeypatch.setattr(fetch_module, "MNIST_FILES", files)
+    monkeypatch.setattr(mnist_files, "MNIST_FILES", files)
     fetch_mnist(tmp_path, mirrors=(serve(contents).url,))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == contents
 

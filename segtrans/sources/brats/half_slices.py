@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.data.patients import SIDES
 from segtrans.errors import UserError
+from segtrans.tasks.half_slices import SIDES
 from segtrans.tasks.parameters import HalfSliceRules
 
 # Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
