@@ -14,8 +14,8 @@ from benchmarks.lines import Line
 from benchmarks.plain_flops import translation_flops
 from benchmarks.step import BATCH_SIZE, N_LABELLED, WIDTHS
 from benchmarks.step import CONVOLUTIONS as SMALL_CONVOLUTIONS
-from benchmarks.steps import made_up_batch, make_cell, make_method
-from segtrans.config.cells import Cell
+from benchmarks.steps import made_up_batch, make_config, make_method
+from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import Engine, Step
 from segtrans.train.budget.cost import iteration_cost
 from segtrans.train.hardware.updates import Updates
@@ -35,33 +35,33 @@ def lines() -> Iterator[Line]:
         return
     for precision in PRECISIONS:
         for channels, width in WIDTHS.items():
-            cell = _cell("translation", "mnist48_simple", width, precision)
-            yield from _steps(cell, f"translation, {channels} channels, 48 x 48, {precision}")
+            config = _config("translation", "mnist48_simple", width, precision)
+            yield from _steps(config, f"translation, {channels} channels, 48 x 48, {precision}")
     for method in ("segmentation_only", "autoencoder"):
-        cell = _cell(method, "mnist48_simple", 1.0, "fp32")
-        yield _line(f"{method}, 512 channels, 48 x 48, fp32, replayed", _replayed(cell))
+        config = _config(method, "mnist48_simple", 1.0, "fp32")
+        yield _line(f"{method}, 512 channels, 48 x 48, fp32, replayed", _replayed(config))
     for task in TASKS:
-        yield from _at_full_width(_cell("translation", task, 1.0, "fp32"))
-    cell = _cell("translation", "mnist48_simple", 1.0, "bf16")
+        yield from _at_full_width(_config("translation", task, 1.0, "fp32"))
+    config = _config("translation", "mnist48_simple", 1.0, "bf16")
     case = "translation, 512 channels, 48 x 48, bf16, compiled"
-    yield _line(case, _one_by_one(cell, is_compiled=True))
+    yield _line(case, _one_by_one(config, is_compiled=True))
 
 
-def _cell(method: str, task: str, width: float, precision: str) -> Cell:
-    cell = make_cell(method, task=task, width=width, batch_size=BATCH_SIZE)
-    training = cell.training.model_copy(update={"precision": precision})
-    return cell.model_copy(update={"training": training})
+def _config(method: str, task: str, width: float, precision: str) -> RunConfig:
+    config = make_config(method, task=task, width=width, batch_size=BATCH_SIZE)
+    training = config.training.model_copy(update={"precision": precision})
+    return config.model_copy(update={"training": training})
 
 
-def _steps(cell: Cell, case: str) -> Iterator[Line]:
-    flops = translation_flops(cell, n_labelled=N_LABELLED)
-    rate = _convolution_rate(cell.training.precision)
+def _steps(config: RunConfig, case: str) -> Iterator[Line]:
+    flops = translation_flops(config, n_labelled=N_LABELLED)
+    rate = _convolution_rate(config.training.precision)
     floor_is = f"{flops / 1e9:.1f} GFLOP of the plain algorithm, {rate / 1e12:.1f} TFLOP/s"
     for way, make in (("one by one", _one_by_one), ("replayed", _replayed)):
         yield Line(
             part="gpu",
             case=f"{case}, {way}",
-            value=_seconds(make(cell)),
+            value=_seconds(make(config)),
             unit="s",
             floor=flops / rate,
             floor_is=floor_is,
@@ -72,14 +72,14 @@ def _line(case: str, step: Callable[[], object]) -> Line:
     return Line(part="gpu", case=case, value=_seconds(step), unit="s")
 
 
-def _at_full_width(cell: Cell) -> Iterator[Line]:
+def _at_full_width(config: RunConfig) -> Iterator[Line]:
     """Seconds, and the memory that torch holds once batches without labels have come as well."""
-    floor = iteration_cost(cell).peak_bytes / 1e6
+    floor = iteration_cost(config).peak_bytes / 1e6
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    updates = _updates(cell)
-    batches = [made_up_batch(cell, n).to(_GPU) for n in (N_LABELLED, 0)]
-    case = f"{cell.task}, 512 channels, {BATCH_SIZE} + {BATCH_SIZE}, fp32, replayed"
+    updates = _updates(config)
+    batches = [made_up_batch(config, n).to(_GPU) for n in (N_LABELLED, 0)]
+    case = f"{config.task}, 512 channels, {BATCH_SIZE} + {BATCH_SIZE}, fp32, replayed"
     for way, batch in zip(("labelled", "without labels"), batches, strict=True):
         yield _line(f"{case}, {way}", lambda: updates(batch, 0))  # noqa: B023
     yield Line(
@@ -92,9 +92,9 @@ def _at_full_width(cell: Cell) -> Iterator[Line]:
     )
 
 
-def _one_by_one(cell: Cell, is_compiled: bool = False) -> Callable[[], object]:
-    engine = _engine(cell)
-    method, batch = make_method(cell, _GPU), made_up_batch(cell, N_LABELLED).to(_GPU)
+def _one_by_one(config: RunConfig, is_compiled: bool = False) -> Callable[[], object]:
+    engine = _engine(config)
+    method, batch = make_method(config, _GPU), made_up_batch(config, N_LABELLED).to(_GPU)
     if is_compiled:
         method.compile_networks()
     own = Step(engine, torch.Generator(_GPU), torch.zeros((), device=_GPU))
@@ -105,18 +105,18 @@ def _one_by_one(cell: Cell, is_compiled: bool = False) -> Callable[[], object]:
     return step
 
 
-def _replayed(cell: Cell) -> Callable[[], object]:
-    n_labelled = BATCH_SIZE if cell.method == "segmentation_only" else N_LABELLED
-    updates, batch = _updates(cell), made_up_batch(cell, n_labelled).to(_GPU)
+def _replayed(config: RunConfig) -> Callable[[], object]:
+    n_labelled = BATCH_SIZE if config.method == "segmentation_only" else N_LABELLED
+    updates, batch = _updates(config), made_up_batch(config, n_labelled).to(_GPU)
     return lambda: updates(batch, 0)
 
 
-def _updates(cell: Cell) -> Updates:
-    return Updates(make_method(cell, _GPU), _engine(cell))
+def _updates(config: RunConfig) -> Updates:
+    return Updates(make_method(config, _GPU), _engine(config))
 
 
-def _engine(cell: Cell) -> Engine:
-    return start_fabric(cell.training, ["0"], None)
+def _engine(config: RunConfig) -> Engine:
+    return start_fabric(config.training, ["0"], None)
 
 
 def _seconds(step: Callable[[], object]) -> float:

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.lines import Line, best_seconds
 from benchmarks.plain_flops import translation_flops
-from benchmarks.steps import made_up_batch, make_cell, make_method, step
+from benchmarks.steps import made_up_batch, make_config, make_method, step
 from segtrans.train.hardware.arena import keep_freed_memory
 
 N_LABELLED = 3
@@ -31,9 +31,9 @@ def lines() -> Iterator[Line]:
     for grows, cases in SERIES.items():
         first_seconds, first_flops = 0.0, 1
         for task, width, n in cases:
-            cell = make_cell("translation", task=task, width=width, batch_size=n)
-            method, batch = make_method(cell), made_up_batch(cell, N_LABELLED)
-            flops = translation_flops(cell, n_labelled=N_LABELLED)
+            config = make_config("translation", task=task, width=width, batch_size=n)
+            method, batch = make_method(config), made_up_batch(config, N_LABELLED)
+            flops = translation_flops(config, n_labelled=N_LABELLED)
             step(method, batch)
             seconds = best_seconds(lambda: step(method, batch), repeats=3)  # noqa: B023
             if not first_seconds:

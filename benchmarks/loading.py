@@ -16,7 +16,7 @@ import torch
 from benchmarks.floors import copied_bytes_per_second
 from benchmarks.lines import Line, best_seconds
 from benchmarks.samples import digit_store, half_slice_store
-from benchmarks.steps import make_cell, make_method, step
+from benchmarks.steps import make_config, make_method, step
 from segtrans.data.feed.batches import BatchPlan, TrainingBatches, make_loader
 from segtrans.data.store import Store
 from segtrans.methods.base import Method
@@ -84,7 +84,7 @@ def batches_of(store: Store) -> tuple[TrainingBatches, TrainingBatches]:
 def make_translation(store: Store) -> Method:
     """The proposed method for the images of a store."""
     task = store.header.task
-    return make_method(make_cell("translation", task=task, width=1 / 8, batch_size=BATCH_SIZE))
+    return make_method(make_config("translation", task=task, width=1 / 8, batch_size=BATCH_SIZE))
 
 
 def seconds_a_batch(batches: TrainingBatches) -> float:

@@ -39,18 +39,18 @@ def main(task: str, width: str, batch_size: str, n_updates: str) -> None:
     """Train a little, print the peak of this process and that of its tensors, in MB."""
     import torch
 
-    from benchmarks.steps import made_up_batch, make_cell, make_method, step
+    from benchmarks.steps import made_up_batch, make_config, make_method, step
     from segtrans.train.budget.cost import iteration_cost
     from segtrans.train.hardware.arena import keep_freed_memory
     from segtrans.train.usage import UsageMeter
 
     keep_freed_memory()
-    cell = make_cell("translation", task=task, width=float(width), batch_size=int(batch_size))
-    method, batch = make_method(cell), made_up_batch(cell, cell.labels.per_batch)
+    config = make_config("translation", task=task, width=float(width), batch_size=int(batch_size))
+    method, batch = make_method(config), made_up_batch(config, config.labels.per_batch)
     for _ in range(int(n_updates)):
         step(method, batch)
     peak_mb = UsageMeter(torch.device("cpu")).read()["peak_memory_mb"]
-    print(peak_mb, iteration_cost(cell).peak_bytes / 1e6)
+    print(peak_mb, iteration_cost(config).peak_bytes / 1e6)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,26 @@ with all gradients costs three times the forward pass, one with the input's grad
 
 from itertools import pairwise
 
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.nets.tables import ARCHITECTURES
 
 Size = tuple[int, int]
 
 
-def translation_flops(cell: Cell, *, n_labelled: int, judged_once: bool = False) -> int:
+def translation_flops(config: RunConfig, *, n_labelled: int, judged_once: bool = False) -> int:
     """Of one training step of the method `translation`.
 
     Args:
-        cell: what is trained.
+        config: what is trained.
         n_labelled: images of the batch that are segmented.
         judged_once: count as the package does it, one pass of the discriminators for both sides;
             the plain way has a pass for each.
     """
-    task, n = cell.definition, cell.training.batch_size
-    tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+    task, n = config.definition, config.training.batch_size
+    tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
     size, n_channels = (task.height, task.width), len(task.channels)
     latent = tables.encoder_channels[-1]
-    n_common = latent - min(latent - 1, max(1, round(latent * cell.networks.unique_fraction)))
+    n_common = latent - min(latent - 1, max(1, round(latent * config.networks.unique_fraction)))
     encoder = _encoder(n_channels, tables.encoder_channels, size)
     sizes = _halvings(size, len(tables.decoder_channels))[-2::-1]
 

@@ -24,11 +24,11 @@ SEGTRANS = ("-m", "segtrans")
 
 
 def lines() -> Iterator[Line]:
-    """Help of the whole and of every verb, the dry run of the paper, the default scale again."""
+    """Help of the whole and of every command, the dry run of the paper, the default scale again."""
     click = seconds_of("-c", "import click")
     group = typer.main.get_command(app)
-    for verb in ("", *sorted(group.commands)):  # type: ignore[attr-defined]
-        arguments = [*verb.split(), "--help"]
+    for command in ("", *sorted(group.commands)):  # type: ignore[attr-defined]
+        arguments = [*command.split(), "--help"]
         yield Line(
             part="startup",
             case=" ".join(["segtrans", *arguments]),

@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.lines import Line, best_seconds
 from benchmarks.plain_flops import translation_flops
-from benchmarks.steps import made_up_batch, make_cell, make_method, step
+from benchmarks.steps import made_up_batch, make_config, make_method, step
 from segtrans.methods.base import Method
 from segtrans.train.hardware.arena import keep_freed_memory
 
@@ -24,9 +24,11 @@ def lines() -> Iterator[Line]:
     torch.set_num_threads(N_THREADS)
     keep_freed_memory()
     for channels, width in WIDTHS.items():
-        cell = make_cell("translation", task="mnist48_simple", width=width, batch_size=BATCH_SIZE)
-        method, batch = make_method(cell), made_up_batch(cell, N_LABELLED)
-        flops = translation_flops(cell, n_labelled=N_LABELLED)
+        config = make_config(
+            "translation", task="mnist48_simple", width=width, batch_size=BATCH_SIZE
+        )
+        method, batch = make_method(config), made_up_batch(config, N_LABELLED)
+        flops = translation_flops(config, n_labelled=N_LABELLED)
         rate = convolution_rate()
         step(method, batch)
         seconds = best_seconds(lambda: step(method, batch), repeats=3 if width == 1 else 12)  # noqa: B023

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from segtrans.batch import Batch
-from segtrans.config.cells import Cell, resolve_cell
 from segtrans.config.params import load_params
+from segtrans.config.run_config import RunConfig, resolve_config
 from segtrans.methods.base import Method, plain_step
 from segtrans.methods.weights import build_method
 
@@ -14,18 +14,18 @@ _CPU = torch.device("cpu")
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
-def make_cell(method: str, *, task: str, width: float, batch_size: int) -> Cell:
-    """The default scale's cell of a task, at another width and batch size."""
-    cell = resolve_cell(load_params(PARAMS), task=task, method=method, init_seed=0)
-    networks = cell.networks.model_copy(update={"width": width})
-    training = cell.training.model_copy(update={"batch_size": batch_size})
-    return cell.model_copy(update={"networks": networks, "training": training})
+def make_config(method: str, *, task: str, width: float, batch_size: int) -> RunConfig:
+    """The default scale's run configuration of a task, at another width and batch size."""
+    config = resolve_config(load_params(PARAMS), task=task, method=method, init_seed=0)
+    networks = config.networks.model_copy(update={"width": width})
+    training = config.training.model_copy(update={"batch_size": batch_size})
+    return config.model_copy(update={"networks": networks, "training": training})
 
 
-def make_method(cell: Cell, device: torch.device = _CPU) -> Method:
-    """The untrained method of a cell with its optimisers, on a device."""
-    method = build_method(cell).to(device)
-    method.prepare(cell.training)
+def make_method(config: RunConfig, device: torch.device = _CPU) -> Method:
+    """The untrained method of a run configuration with its optimisers, on a device."""
+    method = build_method(config).to(device)
+    method.prepare(config.training)
     return method.train()
 
 
@@ -35,9 +35,9 @@ def step(method: Method, batch: Batch) -> None:
     method.update(batch, plain_step(generator))
 
 
-def made_up_batch(cell: Cell, n_labelled: int) -> Batch:
+def made_up_batch(config: RunConfig, n_labelled: int) -> Batch:
     """A batch of noise; masks cover half of the pixels."""
-    task, n = cell.definition, cell.training.batch_size
+    task, n = config.definition, config.training.batch_size
     generator = torch.Generator().manual_seed(0)
     shape = (n, len(task.channels), task.height, task.width)
     x_P, x_A = (2 * torch.rand(shape, generator=generator) - 1 for _ in range(2))

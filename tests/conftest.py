@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from segtrans.config.catalogue import row_name
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.sources.cluttered_mnist.digits import load_digits, save_digits
-from tests.run_files import SHA256, fold_scores, make_cell, run_facts
+from tests.run_files import SHA256, fold_scores, make_config, run_facts
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -56,13 +56,13 @@ def run_writer(results):
     ):
         folder = root / scale / task / row_name(method, variant) / f"seed{seed}"
         folder.mkdir(parents=True)
-        cell = make_cell(task=task, method=method, init_seed=seed, labels=labels or {})
+        config = make_config(task=task, method=method, init_seed=seed, labels=labels or {})
         facts = run_facts(
-            cell,
+            config,
             scale=scale,
             variant=variant,
             data={"sha256": sha256, "parameters": {"phantoms": phantoms}},
-            labelled={"n_images": round(16000 * cell.labels.fraction)},
+            labelled={"n_images": round(16000 * config.labels.fraction)},
             best_iteration=best_iteration,
             best_dice_soft_pooled=dice,
         )
@@ -80,7 +80,7 @@ def run_writer(results):
         }
         metrics = scores | {
             "threshold": 0.5,
-            "cell_identity": cell.identity,
+            "cell_identity": config.identity,
             "data_sha256": sha256,
         }
         history = history or [

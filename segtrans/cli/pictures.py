@@ -1,4 +1,4 @@
-"""Verbs for pictures of one's own, in folders."""
+"""Commands for pictures of one's own, in folders."""
 
 from contextlib import chdir
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from segtrans.cli.command import Commands, file_to_write, folder_to_write
 from segtrans.cli.options import DataSeed, Output
-from segtrans.cli.verb import Verbs, file_to_write, folder_to_write
 
-verbs = Verbs()
+commands = Commands()
 
 PictureFolder = Annotated[
     Path,
@@ -24,7 +24,7 @@ Definition = Annotated[
 ]
 
 
-@verbs.command()
+@commands.command()
 def check(
     folder: PictureFolder,
     definition: Definition = None,
@@ -62,7 +62,7 @@ def check(
         raise UserErrors([*checked.faults, f"{folder}: {n} fault{'s' * (n > 1)}"])
 
 
-@verbs.command()
+@commands.command()
 def image_folder(
     folder: PictureFolder,
     task: Annotated[str, typer.Option(help="Name of the task.")],
@@ -94,7 +94,7 @@ def image_folder(
     write_report([picture.row() for picture in pictures], list(shortcuts), output, report)
 
 
-@verbs.command()
+@commands.command()
 def fit(
     folder: PictureFolder,
     output: Annotated[

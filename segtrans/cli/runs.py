@@ -1,19 +1,19 @@
-"""Verbs that train, score and use runs."""
+"""Commands that train, score and use runs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from segtrans.cli.command import Commands, file_to_write, folder_to_write
 from segtrans.cli.options import Data, Output, ParamFiles, Runs, Threshold, Variant, finite
-from segtrans.cli.verb import Verbs, file_to_write, folder_to_write
 from segtrans.errors import UserError
 from segtrans.places import check_folder
 
-verbs = Verbs()
+commands = Commands()
 
 
-@verbs.command()
+@commands.command()
 def cell(
     task: Annotated[str, typer.Option(help="Data set, a column of the table.")],
     method: Annotated[str, typer.Option(help="Method, a row of the table.")],
@@ -22,16 +22,16 @@ def cell(
     variant: Variant = None,
 ) -> None:
     """Print the resolved parameters of one training run, as `train --cell` takes them."""
-    from segtrans.config.cells import resolve_cell
+    from segtrans.config.run_config import resolve_config
     from segtrans.sources.parameters import read_params
 
-    resolved = resolve_cell(
+    resolved = resolve_config(
         read_params(*params), task=task, method=method, init_seed=seed, variant=variant
     )
     print(resolved.to_json())
 
 
-@verbs.command()
+@commands.command()
 def plan(
     params: ParamFiles,
     tflops: Annotated[
@@ -57,7 +57,7 @@ def plan(
     )
 
 
-@verbs.command()
+@commands.command()
 def train(
     cell: Annotated[str, typer.Option(help="JSON of `segtrans cell`, or a file with it.")],
     data: Data,
@@ -87,12 +87,12 @@ def train(
         float, typer.Option(min=0, callback=finite, help="Seconds between checkpoints.")
     ] = 300.0,
 ) -> None:
-    """Train one cell; started again after any kind of stop, it continues."""
-    from segtrans.config.cells import read_cell
-    from segtrans.train.run import train_cell
+    """Train one run configuration; started again after any kind of stop, it continues."""
+    from segtrans.config.run_config import read_config
+    from segtrans.train.run import train_run
 
-    train_cell(
-        read_cell(cell),
+    train_run(
+        read_config(cell),
         data_file=data,
         output=output,
         checkpoints=checkpoints,
@@ -106,7 +106,7 @@ def train(
     )
 
 
-@verbs.command()
+@commands.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     data: Data,
@@ -122,7 +122,7 @@ def evaluate(
     write_panel(run, data)
 
 
-@verbs.command()
+@commands.command()
 def predict(
     weights: Annotated[Path, typer.Option(help="Run folder.")],
     output: Annotated[Path, typer.Option(help="Folder to write to.", callback=folder_to_write)],
@@ -163,7 +163,7 @@ def predict(
             print(path)
 
 
-@verbs.command()
+@commands.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     output: Annotated[
@@ -181,7 +181,7 @@ def export(
     print(export_run(run, output, pixels=pixels))
 
 
-@verbs.command()
+@commands.command()
 def table(
     runs: Runs,
     output_csv: Annotated[
@@ -200,7 +200,7 @@ def table(
     write_table(runs, output_csv=output_csv, output_md=output_md, output_json=output_json)
 
 
-@verbs.command()
+@commands.command()
 def figures(
     runs: Runs,
     data: Data,
@@ -212,7 +212,7 @@ def figures(
     write_figures(runs, data, output)
 
 
-@verbs.command()
+@commands.command()
 def report(
     runs: Runs,
     data: Annotated[
@@ -229,7 +229,7 @@ def report(
     write_report(runs, data, figures, output)
 
 
-@verbs.command()
+@commands.command()
 def track(
     runs: Runs,
     output: Annotated[
@@ -253,7 +253,7 @@ def track(
         raise UserError(f"{n_missing} of {len(ids)} runs are not tracked; run this again later")
 
 
-@verbs.command()
+@commands.command()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
 ) -> None:
@@ -263,7 +263,7 @@ def ui(
     open_pages(port)
 
 
-@verbs.command()
+@commands.command()
 def trace(
     path: Annotated[Path, typer.Argument(help="Run folder, or a file in it: metrics.json.")],
 ) -> None:
@@ -273,7 +273,7 @@ def trace(
     print_trace(path)
 
 
-@verbs.command()
+@commands.command()
 def summary(
     results: Annotated[Path, typer.Argument(help="Results of a scale, e.g. results/laptop.")],
 ) -> None:

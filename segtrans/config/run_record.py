@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 
 _VERSION: Final = 1
 
@@ -120,8 +120,8 @@ class RunOrigin(Record):
     """What is known of a run before it ends.
 
     Attributes:
-        cell: what is trained.
-        cell_identity: `Cell.identity`.
+        config: what is trained.
+        cell_identity: `RunConfig.identity`.
         scale: name of the scale.
         variant: of the parameters, by name; null without one.
         data: the data set.
@@ -131,7 +131,7 @@ class RunOrigin(Record):
     """
 
     schema_version: Literal[1] = _VERSION
-    cell: Cell
+    cell: RunConfig
     cell_identity: str
     scale: str
     variant: str | None = None
@@ -143,10 +143,10 @@ class RunOrigin(Record):
     sessions: Annotated[tuple[SessionRecord, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _is_of_one_cell(self) -> Self:
+    def _is_of_one_config(self) -> Self:
         if self.cell_identity != self.cell.identity:
             raise ValueError(
-                f"cell_identity = {self.cell_identity}: that of the cell beside it is "
+                f"cell_identity = {self.cell_identity}: that of the run configuration beside it is "
                 f"{self.cell.identity}; changed by hand or by another version; train the run again"
             )
         return self

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from segtrans.config.catalogue import METHODS, row_name, row_title
-from segtrans.config.cells import Cell
 from segtrans.config.layers import flat
 from segtrans.config.paper_dice import PAPER_DICE
 from segtrans.config.refusals import Model, parse_object, validate
+from segtrans.config.run_config import RunConfig
 from segtrans.config.run_record import HistoryRecord, LabelledIds, Metrics, RunFile, RunRecord
 from segtrans.config.versions import TRAINING_VERSION
 from segtrans.digests import file_sha256
@@ -31,7 +31,7 @@ class Run:
     record: RunRecord
 
     @property
-    def cell(self) -> Cell:
+    def config(self) -> RunConfig:
         """What was trained."""
         return self.record.cell
 
@@ -43,12 +43,12 @@ class Run:
     @property
     def row(self) -> str:
         """What stands in the path between task and seed: "<method>" or "<method>-<variant>"."""
-        return row_name(self.cell.method, self.variant)
+        return row_name(self.config.method, self.variant)
 
     @property
     def title(self) -> str:
         """The row as tables and figures name it."""
-        return row_title(self.cell.method, self.variant)
+        return row_title(self.config.method, self.variant)
 
     @property
     def has_phantoms(self) -> bool:
@@ -63,14 +63,14 @@ class Run:
     @property
     def task_title(self) -> str:
         """The task as tables and figures name it."""
-        return self.cell.definition.title_of(self.record.data.parameters)
+        return self.config.definition.title_of(self.record.data.parameters)
 
     @property
     def paper_dice(self) -> tuple[float, float] | None:
         """The paper's Dice, mean and standard deviation; None for what the paper did not run."""
         if self.variant is not None:
             return None
-        return PAPER_DICE.get(self.cell.task, {}).get(self.cell.method)
+        return PAPER_DICE.get(self.config.task, {}).get(self.config.method)
 
 
 def read_run(folder: Path) -> Run:
@@ -93,10 +93,10 @@ def read_run(folder: Path) -> Run:
     return Run(folder=folder, record=record)
 
 
-def is_run_of_another(folder: Path, cell: Cell) -> bool:
-    """Whether a folder holds the run of another cell; of a damaged one that is not known."""
+def is_run_of_another(folder: Path, config: RunConfig) -> bool:
+    """Whether a folder holds the run of another run; of a damaged one that is not known."""
     try:
-        return read_run(folder).cell != cell
+        return read_run(folder).config != config
     except UserError:
         return False
 
@@ -121,13 +121,13 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     tasks = {name: number for number, name in enumerate(PAPER_TASKS)}
     variants: dict[str | None, int] = {}
     for run in map(read_run, folders):
-        cell = run.cell
+        config = run.config
         variant = variants.setdefault(run.variant, len(variants))
-        task = tasks.setdefault(cell.task, len(tasks))
-        key = (task, methods.index(cell.method), variant, cell.init_seed)
+        task = tasks.setdefault(config.task, len(tasks))
+        key = (task, methods.index(config.method), variant, config.init_seed)
         if key in runs:
             raise UserError(
-                f"{run.folder}: task {cell.task}, row {run.row}, seed {cell.init_seed} "
+                f"{run.folder}: task {config.task}, row {run.row}, seed {config.init_seed} "
                 f"stand in {runs[key].folder} too; give each run once"
             )
         runs[key] = run
@@ -152,8 +152,8 @@ def difference(run: Run, other: Run) -> str | None:
 
 
 def _science(run: Run) -> dict[str, Any]:
-    cell = run.cell.model_dump(mode="json", exclude={"init_seed"})
-    return {"data": f"SHA-256 {run.record.data.sha256:.12}...", **flat(cell)}
+    config = run.config.model_dump(mode="json", exclude={"init_seed"})
+    return {"data": f"SHA-256 {run.record.data.sha256:.12}...", **flat(config)}
 
 
 def _check_rows(runs: Iterable[Run]) -> None:
@@ -161,7 +161,7 @@ def _check_rows(runs: Iterable[Run]) -> None:
     of_row: dict[tuple[str, str, str], Run] = {}
     of_task: dict[tuple[str, str], Run] = {}
     for run in runs:
-        scale, task = run.record.scale, run.cell.task
+        scale, task = run.record.scale, run.config.task
         first = of_task.setdefault((scale, task), run)
         if run.record.data.sha256 != first.record.data.sha256:
             raise UserError(
@@ -182,10 +182,10 @@ def only_task(runs: Sequence[Run]) -> Task:
     Raises:
         UserError: they are of different tasks.
     """
-    names = list(dict.fromkeys(run.cell.task for run in runs))
+    names = list(dict.fromkeys(run.config.task for run in runs))
     if len(names) > 1:
         raise UserError(f"runs of different tasks, {', '.join(names)}: draw a figure of each")
-    return runs[0].cell.definition
+    return runs[0].config.definition
 
 
 def read_history(run: Run) -> list[HistoryRecord]:
@@ -217,7 +217,7 @@ def read_metrics(run: Run) -> Metrics:
     """
     file, again = run.folder / "metrics.json", "evaluate the run again"
     metrics = _read(Metrics, file, missing="evaluate the run first", again=again)
-    expected = {"cell_identity": run.cell.identity, "data_sha256": run.record.data.sha256}
+    expected = {"cell_identity": run.config.identity, "data_sha256": run.record.data.sha256}
     for key, value in expected.items():
         if getattr(metrics, key) != value:
             raise UserError(

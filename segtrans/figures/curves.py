@@ -101,7 +101,7 @@ def write_curves(run_folders: Iterable[Path], output: Path) -> None:
 def history_frame(runs: Sequence[Run]) -> pd.DataFrame:
     """Every logged value: columns row, seed, iteration, name ("train/seg"), value."""
     records = [
-        (run.row, run.cell.init_seed, record.iteration, f"{group}/{name}", value)
+        (run.row, run.config.init_seed, record.iteration, f"{group}/{name}", value)
         for run in runs
         for record in read_history(run)
         for group in ("train", "valid")

@@ -90,7 +90,7 @@ def failures_figure(runs: Sequence[Run], store: Store, failures: Failures, outpu
     x_P = read_images(store, FOLD, "present", failures.present)
     x_A = read_images(store, FOLD, "absent", failures.absent)
     y = is_target(store.masks(FOLD, failures.present)).astype(np.float32)
-    draw = _half_slice_drawers if runs[0].cell.definition.has_patients else _image_drawers
+    draw = _half_slice_drawers if runs[0].config.definition.has_patients else _image_drawers
     image_row, map_row = draw(store, x_P, x_A, y)
     first_runs = list({run.row: run for run in reversed(runs)}.values())[::-1]
     maps = {run.title: _segment(run, x_P, x_A) for run in first_runs}
@@ -131,7 +131,7 @@ def image_names(store: Store, domain: str, indices: NDArray[np.int64]) -> list[s
 
 def _cases(run: Run, store: Store, domain: str) -> NDArray[Any]:
     """The patient of each image, (n,); without patients each image stands for itself."""
-    if run.cell.definition.has_patients:
+    if run.config.definition.has_patients:
         return store.provenance(FOLD, domain)["case_id"]
     return np.arange(store.n(FOLD, domain))
 

@@ -29,7 +29,7 @@ class _Line:
 
 def fractions_differ(runs: Iterable[Run]) -> bool:
     """Whether there is something to draw: more than one labelled fraction."""
-    return len({run.cell.labels.fraction for run in runs}) > 1
+    return len({run.config.labels.fraction for run in runs}) > 1
 
 
 def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
@@ -62,7 +62,7 @@ def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
 def _lines_of(runs: Iterable[Run], method: str) -> list[_Line]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        if run.cell.method == method:
+        if run.config.method == method:
             groups.setdefault(_science(run), []).append(run)
     titles = [METHODS[method].title]
     if len(groups) > 1:
@@ -74,7 +74,7 @@ def _lines_of(runs: Iterable[Run], method: str) -> list[_Line]:
 
 def _science(run: Run) -> str:
     """Equal for runs of one line."""
-    content = run.cell.model_dump(mode="json", exclude={"init_seed"})
+    content = run.config.model_dump(mode="json", exclude={"init_seed"})
     for key in _OF_THE_FRACTION:
         del content["labels"][key]
     return repr(content)
@@ -84,7 +84,7 @@ def _draw(axes: Axes, line: _Line) -> None:
     scores: dict[float, list[float]] = {}
     for run in line.runs:
         dice = read_metrics(run).test_dice
-        scores.setdefault(run.cell.labels.fraction, []).append(dice)
+        scores.setdefault(run.config.labels.fraction, []).append(dice)
     fractions = sorted(scores)
     means = [sum(scores[fraction]) / len(scores[fraction]) for fraction in fractions]
     axes.plot(fractions, means, color=line.colour, linewidth=1.8, zorder=3)
@@ -104,7 +104,7 @@ def _draw(axes: Axes, line: _Line) -> None:
 def _label_fractions(axes: Axes, runs: Iterable[Run]) -> None:
     n_images: dict[float, set[int]] = {}
     for run in runs:
-        counts = n_images.setdefault(run.cell.labels.fraction, set())
+        counts = n_images.setdefault(run.config.labels.fraction, set())
         counts.add(run.record.labelled.n_images)
     fractions = sorted(n_images)
     axes.set_xscale("log")

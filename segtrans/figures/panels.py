@@ -28,7 +28,7 @@ def write_panel(run_folder: Path, data_file: Path) -> None:
     check_data(run, store)
     method = load_method(run, which="best")
     title = f"{run.title}, {run.task_title}"
-    draw = sequence_panel if run.cell.definition.has_patients else panel_figure
+    draw = sequence_panel if run.config.definition.has_patients else panel_figure
     draw(method, store, run_folder / "panel.png", title=title)
 
 

@@ -66,7 +66,7 @@ def row_colours(runs: Sequence[Run]) -> dict[str, str]:
     A method keeps its colour; its variants are shades of it, from dark to light. Where all rows are
     of one method they take the palette's colours, as long as these last.
     """
-    method_of = {run.row: run.cell.method for run in runs}
+    method_of = {run.row: run.config.method for run in runs}
     methods = set(method_of.values())
     if len(methods) == 1 < len(method_of) <= len(_OKABE_ITO):
         return dict(zip(method_of, _OKABE_ITO, strict=False))

@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import (
     Method,
     Step,
@@ -29,12 +29,12 @@ class SegmentationOnly(Method):
 
     is_replayable = True
 
-    def __init__(self, cell: Cell, generator: torch.Generator) -> None:
+    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
-        task = cell.definition
-        tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
-        self.weights = cell.weights
-        self.segment_absent = cell.labels.segment_absent
+        task = config.definition
+        tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
+        self.weights = config.weights
+        self.segment_absent = config.labels.segment_absent
         self.encoder = Encoder.of(
             tables, len(task.channels), spectral_norm=False, generator=generator
         )
@@ -75,6 +75,6 @@ class SegmentationOnly(Method):
         }
 
 
-def build(cell: Cell, generator: torch.Generator) -> SegmentationOnly:
-    """The method of a cell, its weights drawn from `generator`."""
-    return SegmentationOnly(cell, generator)
+def build(config: RunConfig, generator: torch.Generator) -> SegmentationOnly:
+    """The method of a run configuration, its weights drawn from `generator`."""
+    return SegmentationOnly(config, generator)

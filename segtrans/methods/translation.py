@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.config.catalogue import METHODS, TranslationOptions
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.methods.adversary import judge
 from segtrans.methods.base import (
     Engine,
@@ -72,12 +72,12 @@ class Images(NamedTuple):
 class Generator(nn.Module):
     """Encoder, common and residual decoder, and the segmentation decoder when it is separate."""
 
-    def __init__(self, cell: Cell, generator: torch.Generator) -> None:
+    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
-        task, options = cell.definition, METHODS[cell.method].options or TranslationOptions()
-        tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+        task, options = config.definition, METHODS[config.method].options or TranslationOptions()
+        tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
         latent = tables.encoder_channels[-1]
-        self.n_unique = min(latent - 1, max(1, round(latent * cell.networks.unique_fraction)))
+        self.n_unique = min(latent - 1, max(1, round(latent * config.networks.unique_fraction)))
         self.n_common = latent - self.n_unique
         long_skip, n_channels = options.long_skip, len(task.channels)
         self.encoder = Encoder.of(tables, n_channels, spectral_norm=True, generator=generator)
@@ -143,13 +143,13 @@ class Translation(Method):
 
     is_replayable = True
 
-    def __init__(self, cell: Cell, generator: torch.Generator) -> None:
+    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
-        task = cell.definition
-        self.weights = cell.weights
-        self.segment_absent = cell.labels.segment_absent
-        self.generator = Generator(cell, generator)
-        tables = ARCHITECTURES[task.architecture].scaled(cell.networks.width)
+        task = config.definition
+        self.weights = config.weights
+        self.segment_absent = config.labels.segment_absent
+        self.generator = Generator(config, generator)
+        tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
         # One for each direction of translation, named by the domain that it judges.
         self.discriminators = nn.ModuleDict(
             {
@@ -275,9 +275,9 @@ class Translation(Method):
         return losses, adversarial
 
 
-def build(cell: Cell, generator: torch.Generator) -> Translation:
-    """The method of a cell, its weights drawn from `generator`."""
-    return Translation(cell, generator)
+def build(config: RunConfig, generator: torch.Generator) -> Translation:
+    """The method of a run configuration, its weights drawn from `generator`."""
+    return Translation(config, generator)
 
 
 def _sample_u(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Build a method from its cell, and its weights on disk."""
+"""Build a method from its run configuration, and its weights on disk."""
 
 import importlib
 import sys
@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from segtrans.atomic import atomic_path
 from segtrans.config.catalogue import METHODS
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.config.runs import Run
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
@@ -20,16 +20,16 @@ from segtrans.methods.base import Method
 WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}
 
 
-def build_method(cell: Cell) -> Method:
-    """The untrained method of a cell, its weights drawn with `init_seed`, on the CPU."""
-    module = importlib.import_module(f"segtrans.methods.{METHODS[cell.method].module}")
-    generator = torch.Generator().manual_seed(cell.init_seed)
-    method: Method = module.build(cell, generator)
+def build_method(config: RunConfig) -> Method:
+    """The untrained method of a run, its weights drawn with `init_seed`, on the CPU."""
+    module = importlib.import_module(f"segtrans.methods.{METHODS[config.method].module}")
+    generator = torch.Generator().manual_seed(config.init_seed)
+    method: Method = module.build(config, generator)
     return method
 
 
-def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> str:
-    """Write a state_dict as safetensors, with its cell beside it, atomically.
+def save_weights(path: Path, state: dict[str, torch.Tensor], config: RunConfig) -> str:
+    """Write a state_dict as safetensors, with its run configuration beside it, atomically.
 
     Returns:
         The SHA-256 of the file, in hexadecimal, which `run.json` keeps as `weights_sha256`.
@@ -40,7 +40,7 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], cell: Cell) -> str:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"cell": cell.to_json()})
+            save_file(tensors, temporary, metadata={"cell": config.to_json()})
             return file_sha256(temporary)
     except (OSError, SafetensorError) as error:
         raise UserError(
@@ -59,7 +59,7 @@ def load_method(run: Run, *, which: Literal["best", "last"]) -> Method:
         UserError: the weights are missing or damaged, or belong to another architecture.
     """
     path = run.folder / WEIGHTS[which]
-    method = build_method(run.cell)
+    method = build_method(run.config)
     load_weights(path, method)
     expected = run.record.weights_sha256
     if expected is None:

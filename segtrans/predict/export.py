@@ -61,7 +61,7 @@ def export_run(run_folder: Path, output: Path, *, pixels: PixelType) -> str:
 def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[int, str], str]:
     """The network, an example of what it takes, its axes of any length, and what it does."""
     method = load_method(run, which="best")
-    task = run.cell.definition
+    task = run.config.definition
     generator = np.random.default_rng(0)
     n_maps = f"{task.n_classes} map{'s' * (task.n_classes > 1)}"
     classes = ", ".join(["background", *task.classes] if task.n_classes > 1 else task.classes)

@@ -179,7 +179,7 @@ def _check_kinds(kinds: Sequence[str], run: Run, *, can_translate: bool) -> None
             raise UserError(f"--save {kind}: {nearest(kind, KINDS)}")
         if kind in BY_TRANSLATION and not can_translate:
             raise UserError(
-                f"--save {kind}: method {run.cell.method} of {run.folder} does not translate; "
+                f"--save {kind}: method {run.config.method} of {run.folder} does not translate; "
                 "leave it out"
             )
 

@@ -26,10 +26,11 @@ def task_of_pictures(run: Run) -> ImageFolder:
         UserError: the run was not trained on pictures.
     """
     if not run.has_pictures:
-        scans = ", which reads scans: give --case" if run.cell.definition.has_patients else ""
+        is_of_scans = run.config.definition.has_patients
+        why = "which reads scans: give --case" if is_of_scans else "whose images are made up"
         raise UserError(
-            f"{run.folder}: a run of task {run.cell.task}{scans or ', whose images are made up'}; "
-            "expected one on pictures in a folder"
+            f"{run.folder}: a run of task {run.config.task}, {why}; expected one on pictures in a "
+            "folder"
         )
     origin = f"{run.folder / 'run.json'}, data.parameters"
     return validate(_Preparation, run.record.data.parameters, origin=origin).definition

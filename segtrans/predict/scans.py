@@ -209,9 +209,9 @@ class _Preparation(BaseModel):
 
 def _run_of_patients(folder: Path, output: Path) -> Run:
     run = read_run(folder)
-    if not run.cell.definition.has_patients:
+    if not run.config.definition.has_patients:
         raise UserError(
-            f"{folder}: a run of task {run.cell.task}; expected one of brats, which reads scans"
+            f"{folder}: a run of task {run.config.task}; expected one of brats, which reads scans"
         )
     if output.resolve().is_relative_to(folder.resolve()):
         raise UserError(
@@ -268,4 +268,4 @@ def _listed(sizes: Iterable[float]) -> str:
 
 
 def _title(run: Run, case: Case) -> str:
-    return f"{case.files.case_id}: {run.row}, {run.cell.training.iterations:,} iterations"
+    return f"{case.files.case_id}: {run.row}, {run.config.training.iterations:,} iterations"

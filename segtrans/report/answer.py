@@ -33,7 +33,7 @@ class Answer:
 def question(runs: Sequence[Run]) -> str:
     """The question that a scale asks, with the labelled share of the data of its tasks."""
     shares = {
-        run.task_title: _shares(r for r in runs if r.cell.task == run.cell.task) for run in runs
+        run.task_title: _shares(r for r in runs if r.config.task == run.config.task) for run in runs
     }
     masks = " and ".join(f"{share} ({title})" for title, share in shares.items())
     if len(set(shares.values())) == 1:
@@ -112,8 +112,8 @@ def _shares(runs: Iterable[Run]) -> str:
 
 def _share(run: Run) -> float:
     """What was asked for, or what the data have."""
-    if not run.cell.definition.has_own_labels:
-        return run.cell.labels.fraction
+    if not run.config.definition.has_own_labels:
+        return run.config.labels.fraction
     record = run.record
     return float(f"{record.labelled.n_images / record.data.n_train_images.present:.2g}")
 
@@ -125,7 +125,7 @@ def _steps(runs: Sequence[Run]) -> list[str]:
 
 
 def _step(run: Run) -> str:
-    return lineage(run.cell.method)[0]
+    return lineage(run.config.method)[0]
 
 
 def _verdict(asked: Sequence[Difference]) -> str:

@@ -139,7 +139,7 @@ def _task(
     title = runs[0].task_title
     table = shown_table(runs).drop(columns="Task").to_dict("records")
     return {
-        "id": runs[0].cell.task,
+        "id": runs[0].config.task,
         "title": title,
         "answer": answer_task(runs, differences),
         "flat": flat_point(runs),
@@ -203,8 +203,8 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
     for _, group in groupby(runs, key=lambda run: run.row):
         run = next(group)
         text = (
-            f"{run.title}, seed {run.cell.init_seed}: what the run makes of test images (as the "
-            f"paper's figure {run.cell.definition.paper_figure})."
+            f"{run.title}, seed {run.config.init_seed}: what the run makes of test images (as the "
+            f"paper's figure {run.config.definition.paper_figure})."
         )
         if is_no_better_than_constant(run):
             text += " Its reconstruction is no better than a constant."
@@ -215,7 +215,7 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
 def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any]:
     failures = find_failures(runs, store)
     failures_figure(runs, store, failures, scratch)
-    has_patients = runs[0].cell.definition.has_patients
+    has_patients = runs[0].config.definition.has_patients
     text = (
         "Above, presence images with the lowest soft Dice (the numbers: mean over all rows and "
         "seeds); below, absence images with the most segmented pixels (the numbers: mean count). "
@@ -250,17 +250,17 @@ def _stores_of(runs: Sequence[Run], data_files: Sequence[Path]) -> dict[str, Sto
     """The data set of each task, checked to be that of its runs."""
     stores = {(store := Store(file)).header.task: store for file in data_files}
     for run in runs:
-        if run.cell.task not in stores:
+        if run.config.task not in stores:
             raise UserError(
-                f"{run.folder}: no data set of its task {run.cell.task} was given; name its file "
+                f"{run.folder}: no data set of its task {run.config.task} was given; name its file "
                 "with --data"
             )
-        check_data(run, stores[run.cell.task])
+        check_data(run, stores[run.config.task])
     return stores
 
 
 def _by_task(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
-    for task, group in groupby(runs, key=lambda run: run.cell.task):
+    for task, group in groupby(runs, key=lambda run: run.config.task):
         yield task, list(group)
 
 

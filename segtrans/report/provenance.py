@@ -54,7 +54,8 @@ def data_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
 def origin_table(runs: Sequence[Run]) -> list[dict[str, str]]:
     """What made each row of one task: seeds, labels, commits, devices, identities; all text.
 
-    The last value, "Parameters", is the cell without its initial seed as indented JSON.
+    The last value, "Parameters", is the run configuration without its initial seed as indented
+    JSON.
     """
     return [_origin(group) for group in _by_row(runs)]
 
@@ -80,7 +81,7 @@ def _cost(runs: Sequence[Run]) -> dict[str, str]:
         "Method": first.title,
         "Seeds": str(len(runs)),
         "Parameters": _joined(f"{run.record.n_parameters:,}" for run in runs),
-        "Iterations": f"{first.cell.training.iterations:,}",
+        "Iterations": f"{first.config.training.iterations:,}",
         "Time": _duration(sum(run.record.seconds for run in runs) / len(runs)),
         **{
             title: _measured([getattr(run.record.usage, key, None) for run in runs], form)
@@ -99,14 +100,14 @@ def _measured(values: Sequence[float | None], form: str) -> str:
 
 def _origin(runs: Sequence[Run]) -> dict[str, str]:
     first = runs[0]
-    parameters = first.cell.model_dump(mode="json", exclude={"init_seed"})
+    parameters = first.config.model_dump(mode="json", exclude={"init_seed"})
     return {
         "Method": first.title,
-        "Seeds": _joined(run.cell.init_seed for run in runs),
+        "Seeds": _joined(run.config.init_seed for run in runs),
         "Labelled": _joined(_labelled(run) for run in runs),
         "Commit": _joined(commit_of(session) for session in _sessions(runs)),
         "Device": devices(runs),
-        "Cells": _joined(run.cell.identity for run in runs),
+        "Cells": _joined(run.config.identity for run in runs),
         "Parameters": json.dumps(parameters, indent=2, sort_keys=True),
     }
 

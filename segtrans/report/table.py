@@ -67,7 +67,7 @@ def score_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     return [
         _row([(run, read_metrics(run)) for run in group])
-        for _, group in groupby(runs, key=lambda run: (run.cell.task, run.row))
+        for _, group in groupby(runs, key=lambda run: (run.config.task, run.row))
     ]
 
 
@@ -76,7 +76,7 @@ def shown_table(runs: Sequence[Run]) -> pd.DataFrame:
 
     Scores of patients have columns where a task has patients.
     """
-    titles = {run.cell.task: run.task_title for run in runs}
+    titles = {run.config.task: run.task_title for run in runs}
     shown = pd.DataFrame([_shown(row, titles[row["task"]]) for row in score_rows(runs)])
     if _have_patients(runs):
         return shown
@@ -100,7 +100,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         *_phantoms_point(runs),
         *_unlearnt_point(runs),
         *filter(None, [flat_point(runs)]),
-        *[_task_point([run for run in runs if run.cell.task == task]) for task in _tasks(runs)],
+        *[_task_point([run for run in runs if run.config.task == task]) for task in _tasks(runs)],
         *differing_values(runs),
         f"Data: {_joined(_unique(run.record.data.source for run in runs))}.",
         paper_point(scale),
@@ -131,11 +131,11 @@ def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, 
 def _row(scored: Sequence[tuple[Run, Metrics]]) -> dict[str, Any]:
     first, _ = scored[0]
     row: dict[str, Any] = {
-        "task": first.cell.task,
-        "method": first.cell.method,
+        "task": first.config.task,
+        "method": first.config.method,
         "variant": first.variant,
         "n_seeds": len(scored),
-        "init_seeds": " ".join(str(run.cell.init_seed) for run, _ in scored),
+        "init_seeds": " ".join(str(run.config.init_seed) for run, _ in scored),
         "phantoms": first.has_phantoms,
         "n_flat_reconstructions": sum(is_no_better_than_constant(run) for run, _ in scored),
     }
@@ -193,17 +193,18 @@ def _task_point(runs: Sequence[Run]) -> str:
     def each(values: Iterable[object]) -> str:
         return _joined(_unique(values))
 
-    cells = [run.cell for run in runs]
+    cells = [run.config for run in runs]
     counts = [run.record.data.n_train_images for run in runs]
     n_present, n_absent = (
         each(f"{getattr(n, domain):,}" for n in counts) for domain in ("present", "absent")
     )
     labelled = [run.record.labelled for run in runs]
     return (
-        f"{title}: seeds {each(cell.init_seed for cell in cells)}; "
-        f"{each(f'{cell.training.iterations:,}' for cell in cells)} iterations, batches of "
-        f"{each(cell.training.batch_size for cell in cells)} P and as many A images; "
-        f"{each(f'{cell.networks.width:g}' for cell in cells)} of the paper's channels per layer; "
+        f"{title}: seeds {each(config.init_seed for config in cells)}; "
+        f"{each(f'{config.training.iterations:,}' for config in cells)} iterations, batches of "
+        f"{each(config.training.batch_size for config in cells)} P and as many A images; "
+        f"{each(f'{config.networks.width:g}' for config in cells)} of the paper's channels per "
+        "layer; "
         f"{n_present} P and {n_absent} A images to train on, of which "
         f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}."
     )
@@ -232,7 +233,7 @@ def _phantoms_point(runs: Sequence[Run]) -> list[str]:
 def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
     """Runs that are scored with the weights they began with: a mean over them says little."""
     names = [
-        f"{run.title}, seed {run.cell.init_seed} ({run.task_title})"
+        f"{run.title}, seed {run.config.init_seed} ({run.task_title})"
         for run in runs
         if run.record.best_iteration == 0
     ]
@@ -246,17 +247,17 @@ def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
 
 
 def _have_patients(runs: Sequence[Run]) -> bool:
-    return any(run.cell.definition.has_patients for run in runs)
+    return any(run.config.definition.has_patients for run in runs)
 
 
 def _labelled(runs: Sequence[Run]) -> str:
-    if all(run.cell.definition.has_own_labels for run in runs):
+    if all(run.config.definition.has_own_labels for run in runs):
         return "those with a mask"
     n_units = _joined(_unique(run.record.labelled.n_units for run in runs))
     unit = _joined(_unique(run.record.labelled.unit for run in runs)).replace("_", "-")
-    digits = _unique(d for run in runs for d in run.cell.labels.digits or ())
+    digits = _unique(d for run in runs for d in run.config.labels.digits or ())
     of_classes = f" of class{'' if len(digits) == 1 else 'es'} {_joined(digits)}" if digits else ""
-    drawn = ", another draw for each seed" if runs[0].cell.labels.per_seed else ""
+    drawn = ", another draw for each seed" if runs[0].config.labels.per_seed else ""
     return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}{drawn}"
 
 
@@ -273,7 +274,7 @@ def only_scale(runs: Sequence[Run]) -> str:
 
 
 def _tasks(runs: Sequence[Run]) -> list[object]:
-    return _unique(run.cell.task for run in runs)
+    return _unique(run.config.task for run in runs)
 
 
 def _unique(values: Iterable[object]) -> list[object]:

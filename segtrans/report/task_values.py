@@ -18,7 +18,7 @@ def differing_values(runs: Sequence[Run]) -> list[str]:
     by_key: dict[str, dict[str, list[Any]]] = {}
     for run in runs:
         for key, value in _values(run).items():
-            values = by_key.setdefault(key, {}).setdefault(run.cell.task, [])
+            values = by_key.setdefault(key, {}).setdefault(run.config.task, [])
             if value not in values:
                 values.append(value)
     differing = [
@@ -30,12 +30,12 @@ def differing_values(runs: Sequence[Run]) -> list[str]:
 
 
 def _values(run: Run) -> dict[str, Any]:
-    cell = run.cell
+    config = run.config
     blocks = {
-        "labels": cell.labels.model_dump(mode="json", exclude={"digits", "unit"}),
-        "networks": cell.networks.model_dump(mode="json"),
-        "training": cell.training.model_dump(mode="json"),
-        "objective": {run.row: cell.weights},
+        "labels": config.labels.model_dump(mode="json", exclude={"digits", "unit"}),
+        "networks": config.networks.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json"),
+        "objective": {run.row: config.weights},
     }
     return flat(blocks)
 

@@ -31,16 +31,16 @@ def print_trace(path: Path) -> None:
 
 def trace_lines(run: Run) -> Iterator[str]:
     """Yield one fact a line, "name: value"; values of several parts are indented below."""
-    record, cell = run.record, run.cell
+    record, config = run.record, run.config
     yield f"run: {run.folder}"
     yield f"scale: {record.scale}"
     yield f"row: {run.row}"
     yield f"commit: {commit_of(record.sessions[-1])}"
-    yield f"cell: {cell.identity}"
-    yield f"init_seed: {cell.init_seed}"
-    yield f"data_seed: {cell.data_seed}"
+    yield f"cell: {config.identity}"
+    yield f"init_seed: {config.init_seed}"
+    yield f"data_seed: {config.data_seed}"
     yield "parameters:"
-    yield from _block(cell.model_dump(mode="json"))
+    yield from _block(config.model_dump(mode="json"))
     yield from _data_lines(record.data)
     yield from _label_lines(run)
     yield "trained by:"

@@ -59,7 +59,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
 
     `metrics.json` has the scores of `split_scores`, `patient_means`, `reconstruction_scores` and
     `lesion_scores` under best / last (weights) and valid / test (fold), the threshold, and what
-    they belong to: cell, data and weights. `per_image.csv` has one line per image,
+    they belong to: run configuration, data and weights. `per_image.csv` has one line per image,
     `per_patient.csv` one per patient (none for tasks without), of the best weights. None holds a
     time: the same run gives the same bytes.
 
@@ -76,7 +76,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     check_data(run, store)
     sums: dict[str, dict[str, FoldSums]] = {}
     for which in _WHICH:
-        if which == "last" and run.record.best_iteration == run.cell.training.iterations:
+        if which == "last" and run.record.best_iteration == run.config.training.iterations:
             sums[which] = sums["best"]  # the very same weights
             continue
         method = load_method(run, which=which)
@@ -85,7 +85,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
                 method,
                 store,
                 threshold=threshold,
-                has_patients=run.cell.definition.has_patients,
+                has_patients=run.config.definition.has_patients,
             )
         except ValueError as error:
             weights = run_folder / WEIGHTS[which]
@@ -93,7 +93,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     content: dict[str, Any] = {
         **{which: _scores_of_folds(sums[which]) for which in _WHICH},
         "threshold": threshold,
-        "cell_identity": run.cell.identity,
+        "cell_identity": run.config.identity,
         "data_sha256": run.record.data.sha256,
         "weights_sha256": run.record.weights_sha256,
         "notes": _notes(run, sums["best"]),
@@ -170,7 +170,7 @@ def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
 
 def _notes(run: Run, sums: Mapping[str, FoldSums]) -> dict[str, str]:
     """Why scores are null."""
-    notes = {} if run.cell.definition.has_patients else dict(NOT_DEFINED)
+    notes = {} if run.config.definition.has_patients else dict(NOT_DEFINED)
     if any(of_fold.reconstruction is None for of_fold in sums.values()):
         notes |= dict.fromkeys(RECONSTRUCTION_FIGURES, "null: the method reconstructs nothing")
     if any(of_fold.groups is None for of_fold in sums.values()):

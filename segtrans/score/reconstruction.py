@@ -48,7 +48,7 @@ def flat_rows(runs: Sequence[Run]) -> list[str]:
         runs: in order.
     """
     found = []
-    for _, group in groupby(runs, key=lambda run: (run.cell.task, run.row)):
+    for _, group in groupby(runs, key=lambda run: (run.config.task, run.row)):
         of_row = list(group)
         if n := sum(map(is_no_better_than_constant, of_row)):
             first = of_row[0]

@@ -74,7 +74,7 @@ def paired_differences(runs: Sequence[Run]) -> list[Difference]:
         UserError: a run is not evaluated.
     """
     differences: list[Difference] = []
-    for _, group in groupby(runs, key=lambda run: run.cell.task):
+    for _, group in groupby(runs, key=lambda run: run.config.task):
         differences += _of_task(list(group))
     return differences
 
@@ -106,12 +106,12 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 def _of_task(runs: Sequence[Run]) -> list[Difference]:
     dice: dict[str, dict[int, float]] = {}
     for run in runs:
-        dice.setdefault(run.row, {})[run.cell.init_seed] = read_metrics(run).test_dice
+        dice.setdefault(run.row, {})[run.config.init_seed] = read_metrics(run).test_dice
     differences = []
     for reference, row in combinations(dice, 2):
         if seeds := sorted(dice[row].keys() & dice[reference].keys()):
             per_seed = tuple(dice[row][seed] - dice[reference][seed] for seed in seeds)
             differences.append(
-                Difference(runs[0].cell.task, row, reference, per_seed, t_interval(per_seed))
+                Difference(runs[0].config.task, row, reference, per_seed, t_interval(per_seed))
             )
     return differences

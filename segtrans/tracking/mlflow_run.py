@@ -33,8 +33,8 @@ class RunDescription(TypedDict):
     Attributes:
         experiment: "segtrans/<scale>/<task>".
         name: "<row>/seed<k>".
-        params: the cell, flattened ("training.batch_size").
-        tags: identities of cell and data, run folder, variant, source, commit.
+        params: the run configuration, flattened ("training.batch_size").
+        tags: identities of run configuration and data, run folder, variant, source, commit.
     """
 
     experiment: str

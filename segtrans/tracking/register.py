@@ -31,7 +31,7 @@ _NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
 
 def model_name(run: Run) -> str:
     """The name under which the best run of this run's row is registered."""
-    return f"segtrans-{run.record.scale}-{run.cell.task}-{run.row}"
+    return f"segtrans-{run.record.scale}-{run.config.task}-{run.row}"
 
 
 def register_best(
@@ -102,7 +102,7 @@ def _best(runs: Sequence[Run]) -> Run:
 
 def _register(client: "MlflowClient", name: str, run: Run, run_id: str, held: Any) -> None:
     tags = {
-        CELL_TAG: run.cell.identity,
+        CELL_TAG: run.config.identity,
         DATA_TAG: run.record.data.sha256,
         _DICE_TAG: _dice_of(run),
     }
@@ -182,7 +182,7 @@ def _signature(run: Run) -> Any:
             outputs=Schema([ColSpec(kind, name) for name, kind in gives.items()]),
             params=ParamSchema([ParamSpec("threshold", "double", 0.5)]),
         )
-    task = run.cell.definition
+    task = run.config.definition
     images = (-1, len(task.channels), task.height, task.width)
     maps = (-1, task.height, task.width)
     return ModelSignature(
@@ -205,7 +205,7 @@ def _description(run: Run) -> str:
             f"{run.row}, {run.task_title}. Takes the bytes of picture files of any size (column "
             "image), gives mask and probability of each as the bytes of PNG files, and a score."
         )
-    task = run.cell.definition
+    task = run.config.definition
     return (
         f"{run.row}, {run.task_title}. Takes images (N, {len(task.channels)}, {task.height}, "
         f"{task.width}) in [-1, 1], gives the probability of a lesion for each pixel."

@@ -28,7 +28,7 @@ def describe_run(run_folder: Path, origin: RunOrigin) -> RunDescription:
             take each other's runs.
         origin: of `run.json`, or what will stand there.
     """
-    cell, data, variant = origin.cell, origin.data, origin.variant
+    config, data, variant = origin.cell, origin.data, origin.variant
     tags = {
         CELL_TAG: origin.cell_identity,
         DATA_TAG: data.sha256,
@@ -38,9 +38,9 @@ def describe_run(run_folder: Path, origin: RunOrigin) -> RunDescription:
         "segtrans.commit": origin.commit,
     }
     return {
-        "experiment": f"segtrans/{origin.scale}/{cell.task}",
-        "name": f"{row_name(cell.method, variant)}/seed{cell.init_seed}",
-        "params": {"scale": origin.scale, **_flatten(cell.model_dump(mode="json"))},
+        "experiment": f"segtrans/{origin.scale}/{config.task}",
+        "name": f"{row_name(config.method, variant)}/seed{config.init_seed}",
+        "params": {"scale": origin.scale, **_flatten(config.model_dump(mode="json"))},
         "tags": {key: str(value) for key, value in tags.items() if value is not None},
     }
 

@@ -27,7 +27,7 @@ class Checkpoint:
     """Everything that a resumed run needs to end as if it had never stopped.
 
     Attributes:
-        identity: of the cell.
+        identity: of the run configuration.
         data_sha256: of the data file.
         iteration: iterations done.
         method: the method's state_dict.
@@ -61,12 +61,12 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """Two files, the newest and the one before it, of one cell on one data set.
+    """Two files, the newest and the one before it, of one run configuration on one data set.
 
     Args:
-        root: outside every declared output. Each cell and data set has a folder of its own in it,
-            so that parameters tried in between destroy nothing.
-        identity: of the cell.
+        root: outside every declared output. Each run configuration and data set has a folder of its
+            own in it, so that parameters tried in between destroy nothing.
+        identity: of the run configuration.
         data_sha256: of the data file.
     """
 
@@ -126,7 +126,7 @@ class CheckpointFolder:
         return None
 
     def say_others(self) -> None:
-        """On stderr, when there is no checkpoint of this cell on this data, but of others."""
+        """On stderr, when there is no checkpoint of this run on this data, but of others."""
         files = {*self.root.glob("*/checkpoint*.pt"), *self.root.glob("checkpoint*.pt")}
         folders = {file.parent for file in files}
         if folders and self.folder not in folders:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from segtrans.atomic import remove_partials
 from segtrans.batch import Batch
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.data.feed.augment import augment_batch
 from segtrans.data.feed.batches import TrainingBatches, make_loader
 from segtrans.errors import UserError
@@ -47,11 +47,11 @@ class Progress:
 
 
 class Trainer:
-    """Trains one cell; resumes from its checkpoint as if it had never stopped."""
+    """Trains one run configuration; resumes from its checkpoint as if it had never stopped."""
 
     def __init__(
         self,
-        cell: Cell,
+        config: RunConfig,
         method: Method,
         *,
         fabric: Fabric,
@@ -59,15 +59,17 @@ class Trainer:
         data_sha256: str,
         checkpoint_every_s: float,
     ) -> None:
-        self.cell = cell
+        self.config = config
         self.fabric = fabric
         self.method = method.to(fabric.device)
-        self.method.prepare(cell.training)
-        self.average = WeightAverage(self.method, cell.training.average)
-        if cell.training.compile and fabric.device.type != "cpu":
+        self.method.prepare(config.training)
+        self.average = WeightAverage(self.method, config.training.average)
+        if config.training.compile and fabric.device.type != "cpu":
             self.method.compile_networks()
         self.update = Updates(self.method, fabric)
-        self.checkpoints = CheckpointFolder(folder, identity=cell.identity, data_sha256=data_sha256)
+        self.checkpoints = CheckpointFolder(
+            folder, identity=config.identity, data_sha256=data_sha256
+        )
         self.records: list[Record] = []
         self.data_sha256 = data_sha256
         self.checkpoint_every_s = checkpoint_every_s
@@ -85,7 +87,7 @@ class Trainer:
         """
         if self.fabric.is_global_zero:
             remove_partials(self.checkpoints.folder)
-            take_over(self.checkpoints, self.cell, self.data_sha256)
+            take_over(self.checkpoints, self.config, self.data_sha256)
             self.checkpoints.say_others()
         checkpoint = self.checkpoints.load()
         if checkpoint is None:
@@ -118,7 +120,7 @@ class Trainer:
         on_record: Callable[[Record], None],
     ) -> None:
         """Train to the end; `on_record` is told each new line of the history."""
-        training = self.cell.training
+        training = self.config.training
         self._clock = time.monotonic()
         self._saved_at = self._clock
         if not self.records:
@@ -133,7 +135,7 @@ class Trainer:
             loader,
             total=training.iterations,
             initial=self.progress.iteration,
-            desc=self.cell.method,
+            desc=self.config.method,
             disable=None if self.fabric.is_global_zero else True,
             unit="it",
         )
@@ -147,15 +149,15 @@ class Trainer:
     @property
     def is_done(self) -> bool:
         """Whether every iteration has been done."""
-        return self.progress.iteration == self.cell.training.iterations
+        return self.progress.iteration == self.config.training.iterations
 
     def _step(self, batch: Batch) -> None:
         generator = self.update.generator
-        generator.manual_seed(_seed(self.cell.init_seed, self.progress.iteration))
-        if self.cell.augmentation is None:
+        generator.manual_seed(_seed(self.config.init_seed, self.progress.iteration))
+        if self.config.augmentation is None:
             batch = batch.clip_()
         else:
-            batch = augment_batch(batch, self.cell.augmentation, generator=generator)
+            batch = augment_batch(batch, self.config.augmentation, generator=generator)
         self.method.train()
         # Every process draws and augments the joint batch, so that it does not depend on their
         # number, and trains on its share.
@@ -214,7 +216,7 @@ class Trainer:
             self.sessions[-1]["usage"] = self.meter.read()
         self.checkpoints.save(
             Checkpoint(
-                identity=self.cell.identity,
+                identity=self.config.identity,
                 data_sha256=self.data_sha256,
                 iteration=self.progress.iteration,
                 method=self.method.state_dict(),

@@ -1,4 +1,4 @@
-"""Train one cell from its data file to its run folder."""
+"""Train one run configuration from its data file to its run folder."""
 
 import platform
 from importlib.metadata import version
@@ -10,8 +10,8 @@ import torch
 
 from segtrans.atomic import remove_partials, write_json
 from segtrans.config.catalogue import METHODS
-from segtrans.config.cells import Cell
 from segtrans.config.refusals import validate
+from segtrans.config.run_config import RunConfig
 from segtrans.config.run_record import LabelledIds, RunFile, RunOrigin, RunRecord
 from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
 from segtrans.data.feed.labels import Labelled, choose_labelled
@@ -32,8 +32,8 @@ from segtrans.train.usage import joint_usage
 _PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
 
 
-def train_cell(
-    cell: Cell,
+def train_run(
+    config: RunConfig,
     *,
     data_file: Path,
     output: Path,
@@ -49,7 +49,7 @@ def train_cell(
     """Train, or resume, and write the run folder; each of its files appears whole.
 
     Args:
-        cell: what to train.
+        config: what to train.
         data_file: the data set.
         output: run folder.
         checkpoints: folder to resume from.
@@ -59,11 +59,11 @@ def train_cell(
         n_threads: of each process.
         n_workers: reading processes, for data that do not fit into memory.
         checkpoint_every_s: seconds between checkpoints.
-        variant: name, for tracking; the cell has its values.
+        variant: name, for tracking; the run configuration has its values.
 
     Raises:
-        UserError: the data does not fit the cell, the checkpoints are in use, the batch cannot be
-            shared among the devices, or a term of the objective became NaN.
+        UserError: the data does not fit the run configuration, the checkpoints are in use, the
+            batch cannot be shared among the devices, or a term of the objective became NaN.
     """
     for folder in (folders := (output, checkpoints)):
         check_folder(folder)
@@ -73,12 +73,12 @@ def train_cell(
         if is_first_process():
             for folder in folders:
                 remove_partials(folder)
-        fabric = start_fabric(cell.training, devices, n_devices)
-        store = _open_store(cell, data_file)
-        labelled, batches = _plan_batches(cell, store, fabric.device)
+        fabric = start_fabric(config.training, devices, n_devices)
+        store = _open_store(config, data_file)
+        labelled, batches = _plan_batches(config, store, fabric.device)
         trainer = Trainer(
-            cell,
-            build_method(cell),
+            config,
+            build_method(config),
             fabric=fabric,
             folder=checkpoints,
             data_sha256=store.sha256(),
@@ -125,49 +125,50 @@ def _resume(trainer: Trainer) -> list[Record]:
     return records
 
 
-def _open_store(cell: Cell, data_file: Path) -> Store:
+def _open_store(config: RunConfig, data_file: Path) -> Store:
     store = Store(data_file)
-    if store.header.task != cell.task:
+    if store.header.task != config.task:
         raise UserError(
-            f"{data_file}: holds task {store.header.task}, the cell is of task {cell.task}"
+            f"{data_file}: holds task {store.header.task}, the run is of task {config.task}"
         )
-    task = cell.definition
+    task = config.definition
     expected = (len(task.channels), task.height, task.width)
     if store.image_shape != expected:
         raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
     values = sorted(store.header.labels)
     if task.n_classes > 1 and values != list(range(task.n_classes)):
         raise UserError(
-            f"{data_file}: labels of masks are {', '.join(map(str, values))}; task {cell.task} has "
+            f"{data_file}: labels of masks are {', '.join(map(str, values))}; task "
+            f"{config.task} has "
             f"the classes 0 to {task.n_classes - 1}"
         )
     if store.header.channels != task.channels:
         found, named = (", ".join(names) for names in (store.header.channels, task.channels))
-        raise UserError(f"{data_file}: channels are {found}; those of {cell.task} are {named}")
+        raise UserError(f"{data_file}: channels are {found}; those of {config.task} are {named}")
     if task.has_patients:
         check_patients(store)
     return store
 
 
 def _plan_batches(
-    cell: Cell, store: Store, device: torch.device
+    config: RunConfig, store: Store, device: torch.device
 ) -> tuple[Labelled, TrainingBatches]:
     labelled = choose_labelled(
         store.provenance("train", "present"),
-        cell.labels,
-        data_seed=cell.data_seed,
-        init_seed=cell.init_seed,
+        config.labels,
+        data_seed=config.data_seed,
+        init_seed=config.init_seed,
     )
     is_labelled = labelled.is_labelled
     plan = BatchPlan(
         labelled=np.flatnonzero(is_labelled),
         unlabelled=np.flatnonzero(~is_labelled),
         n_absent=store.n("train", "absent"),
-        batch_size=cell.training.batch_size,
-        labelled_per_batch=cell.labels.per_batch,
-        only_labelled=METHODS[cell.method].only_labelled,
-        n_iterations=cell.training.iterations,
-        seed=cell.init_seed,
+        batch_size=config.training.batch_size,
+        labelled_per_batch=config.labels.per_batch,
+        only_labelled=METHODS[config.method].only_labelled,
+        n_iterations=config.training.iterations,
+        seed=config.init_seed,
     )
     limit = memory_for_data(device)
     return labelled, TrainingBatches(store, plan, device=device, memory_limit_bytes=limit)
@@ -195,8 +196,8 @@ def _origin(
 ) -> RunOrigin:
     sessions = trainer.sessions
     content = {
-        "cell": trainer.cell.model_dump(mode="json"),
-        "cell_identity": trainer.cell.identity,
+        "cell": trainer.config.model_dump(mode="json"),
+        "cell_identity": trainer.config.identity,
         "scale": scale,
         "variant": variant,
         "data": {
@@ -240,7 +241,7 @@ def _write_outputs(
     progress = trainer.progress
     states = {"best": progress.best_method, "last": trainer.last_state()}
     hashes = {
-        which: save_weights(output / WEIGHTS[which], state, trainer.cell)
+        which: save_weights(output / WEIGHTS[which], state, trainer.config)
         for which, state in states.items()
     }
     write_history(output / "history.jsonl", trainer.records)

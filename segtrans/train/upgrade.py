@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.errors import UserError
 from segtrans.train.checkpoint import FORMAT, Checkpoint, CheckpointFolder, set_aside, unreadable
 from segtrans.train.history import Record
@@ -19,10 +19,10 @@ from segtrans.train.history import Record
 _OLD_FORMAT = 2
 
 
-def take_over(checkpoints: CheckpointFolder, cell: Cell, data_sha256: str) -> None:
-    """Write the newest one of this cell on this data anew, unless there is one; remove the old.
+def take_over(checkpoints: CheckpointFolder, config: RunConfig, data_sha256: str) -> None:
+    """Write the newest one of this run on this data anew, unless it is there; remove the old.
 
-    Those of other cells and data stay where they are until these come back.
+    Those of other run configurations and data stay where they are until these come back.
 
     Raises:
         UserError: the history beside the checkpoint has a gap, or a file cannot be read.
@@ -34,10 +34,10 @@ def take_over(checkpoints: CheckpointFolder, cell: Cell, data_sha256: str) -> No
     for name in (checkpoints.newest.name, checkpoints.previous.name):
         path = checkpoints.root / name
         content = _read(path)
-        if content is None or not _is_of(content, cell, data_sha256):
+        if content is None or not _is_of(content, config, data_sha256):
             continue
         if not used:
-            records = _records(history, path, content["iteration"], cell)
+            records = _records(history, path, content["iteration"], config)
             content |= {"records": records, "format": FORMAT}
             checkpoints.save(Checkpoint(**content))
         used.append(path)
@@ -75,14 +75,14 @@ def _damage(raw: io.BytesIO) -> str | None:
     return None if bad is None else f"{bad} has another checksum"
 
 
-def _is_of(content: dict[str, Any], cell: Cell, data_sha256: str) -> bool:
+def _is_of(content: dict[str, Any], config: RunConfig, data_sha256: str) -> bool:
     found = tuple(content.get(key) for key in ("format", "identity", "data_sha256"))
-    return found == (_OLD_FORMAT, cell.identity, data_sha256)
+    return found == (_OLD_FORMAT, config.identity, data_sha256)
 
 
-def _records(history: Path, checkpoint: Path, iteration: int, cell: Cell) -> list[Record]:
+def _records(history: Path, checkpoint: Path, iteration: int, config: RunConfig) -> list[Record]:
     """The records of every validation up to an iteration."""
-    training = cell.training
+    training = config.training
     expected = list(range(0, iteration + 1, training.validate_every))
     if iteration == training.iterations and expected[-1] != iteration:
         expected.append(iteration)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params, own_values, params_of
+from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def load(tmp_path):
 
 
 def weights(params, task, method, variant=None):
-    return resolve_cell(params, task=task, method=method, init_seed=0, variant=variant).weights
+    return resolve_config(params, task=task, method=method, init_seed=0, variant=variant).weights
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -67,13 +67,13 @@ def test_a_shipped_scale_comes_to_the_values_it_always_had(scale):
     lines = []
     for task in params.tasks:
         for method, variant in params.rows(task):
-            cell = json.loads(
-                resolve_cell(
+            config = json.loads(
+                resolve_config(
                     params, task=task, method=method, init_seed=0, variant=variant
                 ).to_json()
             )
-            values = {block: [cell[block][key] for key in keys] for block, keys in KEYS.items()}
-            values |= {"weights": cell["weights"], "augmentation": cell["augmentation"]}
+            values = {block: [config[block][key] for key in keys] for block, keys in KEYS.items()}
+            values |= {"weights": config["weights"], "augmentation": config["augmentation"]}
             values |= {"seeds": list(params.init_seeds), "row": [task, method, variant]}
             lines.append(json.dumps(values, sort_keys=True))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel
 
 from segtrans.config.catalogue import METHODS
-from segtrans.config.cells import read_cell, resolve_cell
 from segtrans.config.params import Params, load_params, params_of, parse_params
+from segtrans.config.run_config import read_config, resolve_config
 from segtrans.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -120,18 +120,18 @@ def test_a_missing_file_is_named(tmp_path):
         load_params(tmp_path / "none.yaml")
 
 
-def test_a_cell_survives_its_json_and_its_file(tmp_path):
+def test_a_configuration_survives_its_json_and_its_file(tmp_path):
     params = load_params(ROOT / "params.yaml")
-    cell = resolve_cell(params, task="mnist48_simple", method="translation", init_seed=1)
-    assert read_cell(cell.to_json()) == cell
-    (tmp_path / "cell.json").write_text(cell.to_json())
-    assert read_cell(str(tmp_path / "cell.json")) == cell
+    config = resolve_config(params, task="mnist48_simple", method="translation", init_seed=1)
+    assert read_config(config.to_json()) == config
+    (tmp_path / "cell.json").write_text(config.to_json())
+    assert read_config(str(tmp_path / "cell.json")) == config
 
 
-def test_identity_follows_the_science_of_its_own_cell_only():
+def test_identity_follows_the_science_of_its_own_configuration_only():
     def identity(content, method="autoencoder"):
         params = parse_params(content, origin="test")
-        return resolve_cell(params, task="mnist48_simple", method=method, init_seed=0).identity
+        return resolve_config(params, task="mnist48_simple", method=method, init_seed=0).identity
 
     base = identity(DEFAULT)
     assert identity(changed("evaluation.threshold", 0.4)) == base
@@ -171,18 +171,18 @@ def test_no_number_is_nan_or_infinite(key, value):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_no_number_of_a_cell_is_nan_or_infinite(value):
-    cell = resolve_cell(
+def test_no_number_of_a_configuration_is_nan_or_infinite(value):
+    config = resolve_config(
         load_params(ROOT / "params.yaml"), task="brats", method="translation", init_seed=0
     )
-    content = json.loads(cell.to_json())
+    content = json.loads(config.to_json())
     found = 0
     for block in ("labels", "networks", "weights", "augmentation", "training"):
         for key, number in content[block].items():
             if isinstance(number, float):
                 broken = content | {block: content[block] | {key: value}}
                 with pytest.raises(UserError, match=key):
-                    read_cell(json.dumps(broken))
+                    read_config(json.dumps(broken))
                 found += 1
     assert found > 12
 
@@ -219,7 +219,7 @@ def test_a_value_that_nothing_would_use_is_refused(changes, words):
 
 
 @pytest.mark.parametrize("text", ["{", "nowhere.json", '{"task": "mnist48_simple"}'])
-def test_a_bad_cell_is_one_line(text):
+def test_a_bad_configuration_is_one_line(text):
     with pytest.raises(UserError) as caught:
-        read_cell(text)
+        read_config(text)
     assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from segtrans.config.cells import read_cell
+from segtrans.config.run_config import read_config
 from segtrans.config.runs import (
     only_task,
     read_history,
@@ -16,14 +16,14 @@ from segtrans.config.runs import (
 from segtrans.errors import UserError
 from segtrans.report.table import write_table
 from segtrans.report.trace import trace_lines
-from tests.run_files import with_cell
+from tests.run_files import with_config
 
 
 def test_runs_are_ordered_as_the_catalogue_then_by_seed(write_run):
     folders = [write_run("translation", 1), write_run("translation", 0)]
     folders += [write_run("segmentation_only", 2), write_run(task="mnist48_hard")]
     runs = read_runs(folders)
-    assert [(r.cell.task, r.cell.method, r.cell.init_seed) for r in runs] == [
+    assert [(r.config.task, r.config.method, r.config.init_seed) for r in runs] == [
         ("mnist48_simple", "segmentation_only", 2),
         ("mnist48_simple", "translation", 0),
         ("mnist48_simple", "translation", 1),
@@ -43,9 +43,9 @@ def test_variants_stand_within_their_method_in_the_order_of_the_scale(write_run)
         *("autoencoder-plain", "autoencoder-deep", "autoencoder-10_percent"),
         *("translation-plain", "translation-deep", "translation-10_percent"),
     ]
-    assert [run.cell.init_seed for run in runs[:2]] == [0, 1]
+    assert [run.config.init_seed for run in runs[:2]] == [0, 1]
     assert (runs[4].variant, runs[4].title) == ("10_percent", "AE baseline, 10 percent")
-    assert {run.cell.identity for run in runs[:5:2]} == {runs[0].cell.identity}
+    assert {run.config.identity for run in runs[:5:2]} == {runs[0].config.identity}
 
 
 def test_a_run_that_tells_of_no_variant_has_none(write_run):
@@ -66,7 +66,7 @@ def test_the_same_run_twice_is_an_error(write_run, tmp_path):
 def test_a_row_of_other_parameters_and_a_task_of_other_data_are_refused(write_run):
     folders = [write_run(seed=0), write_run(seed=1)]
     facts = json.loads((folders[1] / "run.json").read_text())
-    other = with_cell(facts, training={"iterations": 150})
+    other = with_config(facts, training={"iterations": 150})
     (folders[1] / "run.json").write_text(json.dumps(other))
     expected = r"seed1: training\.iterations = 150, not 1000 as in .*seed0, of the same row"
     with pytest.raises(UserError, match=expected) as error:
@@ -127,7 +127,7 @@ def test_damaged_facts_are_one_clear_line(write_run, text):
     assert "\n" not in str(error.value)
 
 
-def test_facts_without_a_cell_or_with_a_wrong_one_are_errors(write_run):
+def test_facts_without_a_configuration_or_with_a_wrong_one_are_errors(write_run):
     folder = write_run()
     (folder / "run.json").write_text("{}")
     with pytest.raises(UserError, match=r"run\.json: .*cell: missing"):
@@ -247,7 +247,7 @@ def test_a_damaged_record_of_the_history_is_one_line(write_run, line):
 def test_a_run_of_a_later_version_is_not_believed(write_run):
     folder = write_run()
     facts = json.loads((folder / "run.json").read_text())
-    later = with_cell(facts, training_version=999)
+    later = with_config(facts, training_version=999)
     (folder / "run.json").write_text(json.dumps(later))
     with pytest.raises(UserError, match=r"training_version = 999: .* or a later one"):
         read_run(folder)
@@ -283,11 +283,11 @@ def test_an_unknown_key_in_a_list_is_told_its_neighbours(write_run):
 
 
 @pytest.mark.parametrize("text", ['{"a": ' * 100_000, '{"task": ' + "9" * 5000 + "}", "", "[1]"])
-def test_a_file_that_holds_no_cell_is_one_line_with_its_name(tmp_path, text):
+def test_a_file_that_holds_no_configuration_is_one_line_with_its_name(tmp_path, text):
     file = tmp_path / "cell.json"
     file.write_text(text)
     with pytest.raises(UserError) as error:
-        read_cell(str(file))
+        read_config(str(file))
     assert str(error.value).startswith(f"{file}: ")
     assert "\n" not in str(error.value)
 

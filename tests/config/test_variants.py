@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from segtrans.config.catalogue import row_name, row_title
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
+from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_a_variant_wins_over_its_task_and_its_task_over_the_rest():
     )
 
     def resolved(variant):
-        return resolve_cell(
+        return resolve_config(
             params, task="mnist48_simple", method="translation", init_seed=0, variant=variant
         )
 
@@ -81,7 +81,7 @@ def test_a_variant_wins_over_its_task_and_its_task_over_the_rest():
     )
     assert (long.weights["lambda_adv"], plain.weights["lambda_adv"]) == (0.0, 3.0)
     assert plain.training.iterations == 600
-    # The name is no science: a variant that changes nothing is the cell without one.
+    # The name is no science: a variant that changes nothing is the run configuration without one.
     assert plain.identity == resolved(None).identity != long.identity
     assert "plain" not in plain.to_json()
 
@@ -115,7 +115,7 @@ def test_a_refused_variant_is_one_line_that_names_it(variants, words):
 def test_an_unknown_variant_is_one_line(variants):
     allowed = "complete" if variants else "none"
     with pytest.raises(UserError, match=f"variant = complet: unknown; .*allowed: {allowed}"):
-        resolve_cell(
+        resolve_config(
             load(variants=variants),
             task="mnist48_simple",
             method="translation",
@@ -131,11 +131,11 @@ def test_an_ablation_compares_different_trainings_at_most_forty_minutes_long(fil
     seconds, identities = 0.0, []
     for task in params.tasks:
         for method, variant in params.rows(task):
-            cell = resolve_cell(params, task=task, method=method, init_seed=0, variant=variant)
-            identities.append(cell.identity)
+            config = resolve_config(params, task=task, method=method, init_seed=0, variant=variant)
+            identities.append(config.identity)
             each = 0.2 if method.startswith("translation") else 0.03
-            seconds += len(params.init_seeds) * (15 + each * cell.training.iterations)
-            assert cell.networks.width <= 0.125
+            seconds += len(params.init_seeds) * (15 + each * config.training.iterations)
+            assert config.networks.width <= 0.125
     assert len(set(identities)) == len(identities) > 1
     assert seconds / 2 <= 40 * 60
     assert params.scale == f"ablation-{file.stem}"

@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from segtrans.batch import Batch
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.config.run_config import resolve_config
 from segtrans.config.versions import EVALUATION_VERSION, TRAINING_VERSION
 from segtrans.methods.base import plain_step
 from segtrans.methods.weights import build_method
@@ -57,9 +57,9 @@ def test_training_ends_at_the_loss_of_its_number(name):
     for objective in content["objective"].values():
         objective["lambda_seg"] = 1.0
     params = parse_params(content, origin="test")
-    cell = resolve_cell(params, task="mnist48_simple", method=name, init_seed=0)
-    method = build_method(cell)
-    method.prepare(cell.training)
+    config = resolve_config(params, task="mnist48_simple", method=name, init_seed=0)
+    method = build_method(config)
+    method.prepare(config.training)
     rng = np.random.default_rng(0)
     for step in range(5):
         x_P, x_A = (torch.from_numpy(rng.random((3, 1, 48, 48), np.float32)) for _ in range(2))

@@ -121,8 +121,8 @@ def test_residuals_of_nothing_are_drawn(make_store, tmp_path, blocks_of):
 def test_the_real_methods_get_their_panels(write_run, make_store, blocks_of, method):
     store = make_store()
     folder = write_run(method, sha256=store.sha256())
-    cell = read_run(folder).cell
-    save_weights(folder / WEIGHTS["best"], build_method(cell).state_dict(), cell)
+    config = read_run(folder).config
+    save_weights(folder / WEIGHTS["best"], build_method(config).state_dict(), config)
     blocks = blocks_of(write_panel, folder, store.path)
     n_rows = {"segmentation_only": [3], "autoencoder": [4], "translation": [5, 3]}[method]
     assert [len(block.rows) for block in blocks] == n_rows

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
+from segtrans.config.run_config import resolve_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,8 +28,8 @@ def test_the_pictures_of_the_docs_are_a_task(tmp_path):
     (text,) = listings("add-a-data-set.md", "yaml")
     (tmp_path / "mine.yaml").write_text(text)
     params = load_params(ROOT / "params.yaml", tmp_path / "mine.yaml")
-    cell = resolve_cell(params, task="scratches", method="translation", init_seed=0)
-    assert cell.definition.channels == ("grey",)
+    config = resolve_config(params, task="scratches", method="translation", init_seed=0)
+    assert config.definition.channels == ("grey",)
 
 
 TRY = """
@@ -41,12 +41,12 @@ segtrans.methods.__path__.append(sys.argv[1])
 from segtrans.config import catalogue
 catalogue.METHODS.update(eval(sys.argv[3], vars(catalogue)))
 from pathlib import Path
-from segtrans.config.cells import resolve_cell
+from segtrans.config.run_config import resolve_config
 from segtrans.methods.weights import build_method
 from segtrans.config.params import load_params
 weights = {"objective": {"with_absence": {"lambda_seg": 1.0}}}
 params = load_params(Path(sys.argv[2]), overlay=weights | {"methods": ["with_absence"]})
-cell = resolve_cell(params, task="mnist48_simple", method="with_absence", init_seed=0)
+cell = resolve_config(params, task="mnist48_simple", method="with_absence", init_seed=0)
 method = build_method(cell)
 method.prepare(cell.training)
 x = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
@@ -55,7 +55,7 @@ terms = method.update(Batch.of(x, x, y), plain_step(torch.Generator()))
 assert set(terms) == {"seg", "total"}
 ablation = "translation_separate_sum"
 assert params.weights(ablation) == params.weights("translation")
-networks = build_method(resolve_cell(params, task="mnist48_simple", method=ablation, init_seed=0))
+networks = build_method(resolve_config(params, task="mnist48_simple", method=ablation, init_seed=0))
 assert networks.generator.segmentation_decoder is not None
 """
 

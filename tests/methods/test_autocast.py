@@ -12,8 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
 from segtrans.batch import Batch
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.config.run_config import resolve_config
 from segtrans.methods.base import Step
 from segtrans.methods.weights import build_method
 
@@ -83,11 +83,13 @@ def test_torch_rounds_these_on_a_gpu():
 def test_an_update_in_bf16_rounds_networks_and_nothing_else(name, task):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["networks"]["width"] = 1 / 64
-    cell = resolve_cell(parse_params(content, origin="test"), task=task, method=name, init_seed=0)
-    facts, generator = cell.definition, torch.Generator().manual_seed(0)
+    config = resolve_config(
+        parse_params(content, origin="test"), task=task, method=name, init_seed=0
+    )
+    facts, generator = config.definition, torch.Generator().manual_seed(0)
     shape = (2, len(facts.channels), facts.height, facts.width)
-    method = build_method(cell)
-    method.prepare(cell.training)
+    method = build_method(config)
+    method.prepare(config.training)
     x_P, x_A = (torch.rand(shape, generator=generator) for _ in range(2))
     y = (x_P[:1, 0] > 0.7).to(torch.uint8)
     with Rounded() as rounded:

@@ -11,8 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.config.run_config import resolve_config
 from segtrans.methods.base import PlainEngine, Step
 from segtrans.methods.weights import build_method
 
@@ -40,9 +40,9 @@ def make(name, *, width=1 / 32, segment_absent=False, weights=None, **training):
     content["objective"]["translation"] |= weights or {}
     content["training"] |= training
     params = parse_params(content, origin="test")
-    cell = resolve_cell(params, task="mnist48_simple", method=name, init_seed=3)
-    method = build_method(cell)
-    method.prepare(cell.training)
+    config = resolve_config(params, task="mnist48_simple", method=name, init_seed=3)
+    method = build_method(config)
+    method.prepare(config.training)
     return method
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from segtrans.batch import Batch
-from segtrans.config import cells
+from segtrans.config import run_config
 from segtrans.config.catalogue import METHODS, TranslationOptions
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
+from segtrans.config.run_config import resolve_config
 from segtrans.methods.base import plain_step
 from segtrans.methods.translation import Translation
 from segtrans.tasks.base import VOID
@@ -30,22 +30,22 @@ def device(request):
 def build(monkeypatch, device, task, method, size, width):
     if size is not None:
         sized = PAPER_TASKS[task].model_copy(update={"height": size[0], "width": size[1]})
-        monkeypatch.setitem(cells.PAPER_TASKS, task, sized)
+        monkeypatch.setitem(run_config.PAPER_TASKS, task, sized)
     overlay = {"overrides": {task: {"networks": {"width": width, "unique_fraction": 0.25}}}}
     params = load_params(ROOT / "params.yaml", overlay=overlay)
-    cell = resolve_cell(params, task=task, method=method, init_seed=1)
-    model = Translation(cell, torch.Generator().manual_seed(4)).double()
+    config = resolve_config(params, task=task, method=method, init_seed=1)
+    model = Translation(config, torch.Generator().manual_seed(4)).double()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():  # biases, gains and moments that are zero or one hide mistakes
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter += 0.1 * torch.randn(len(parameter), generator=generator).double()
-    model.to(device).prepare(cell.training)
-    return cell, model
+    model.to(device).prepare(config.training)
+    return config, model
 
 
-def batch(cell, n, n_labelled, n_void):
-    task, generator = cell.definition, torch.Generator().manual_seed(6)
+def batch(config, n, n_labelled, n_void):
+    task, generator = config.definition, torch.Generator().manual_seed(6)
     shape = (n, len(task.channels), task.height, task.width)
     x_P, x_A = (2 * torch.rand(shape, generator=generator).double() - 1 for _ in range(2))
     y = (x_P[:n_labelled, 0] > 0.5).to(torch.uint8)
@@ -54,14 +54,14 @@ def batch(cell, n, n_labelled, n_void):
     return x_P, x_A, y
 
 
-def assert_same_step(cell, model, x_P, x_A, y):
+def assert_same_step(config, model, x_P, x_A, y):
     device = next(model.parameters()).device
     x_P, x_A, y = x_P.to(device), x_A.to(device), y.to(device)
     step = Step(
         model.state_dict(),
-        weights=cell.weights,
+        weights=config.weights,
         unique=model.generator.n_unique,
-        long_skip=(METHODS[cell.method].options or TranslationOptions()).long_skip,
+        long_skip=(METHODS[config.method].options or TranslationOptions()).long_skip,
     )
     u_prior = model.sample_u(x_A, torch.Generator(device).manual_seed(7)).double()
     expected, gradients = step.run(x_P, x_A, y, u_prior)
@@ -89,8 +89,8 @@ def assert_same_step(cell, model, x_P, x_A, y):
 @pytest.mark.parametrize("method", TRANSLATIONS)
 def test_every_translation_at_48(monkeypatch, device, method):
     width = 1 / 16
-    cell, model = build(monkeypatch, device, "mnist48_simple", method, None, width)
-    assert_same_step(cell, model, *batch(cell, n=8, n_labelled=3, n_void=1))
+    config, model = build(monkeypatch, device, "mnist48_simple", method, None, width)
+    assert_same_step(config, model, *batch(config, n=8, n_labelled=3, n_void=1))
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_every_translation_at_48(monkeypatch, device, method):
     ],
 )
 def test_other_sizes(monkeypatch, device, task, size, n):
-    cell, model = build(monkeypatch, device, task, "translation", size, 1 / 16)
-    assert_same_step(cell, model, *batch(cell, n=n, n_labelled=2, n_void=0))
+    config, model = build(monkeypatch, device, task, "translation", size, 1 / 16)
+    assert_same_step(config, model, *batch(config, n=n, n_labelled=2, n_void=0))
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,16 @@ def test_other_sizes(monkeypatch, device, task, size, n):
 def test_enough_labelled_images_to_segment_the_low_resolution_way(
     monkeypatch, device, task, method, size
 ):
-    cell, model = build(monkeypatch, device, task, method, size, 1 / 16)
-    assert_same_step(cell, model, *batch(cell, n=8, n_labelled=8, n_void=0))
+    config, model = build(monkeypatch, device, task, method, size, 1 / 16)
+    assert_same_step(config, model, *batch(config, n=8, n_labelled=8, n_void=0))
 
 
 @pytest.mark.parametrize("method", ["translation_sum", "translation_noskip"])
 def test_blocks_that_keep_their_channels_and_so_skip_by_the_identity(monkeypatch, device, method):
-    cell, model = build(monkeypatch, device, "mnist48_simple", method, None, 1 / 64)
-    assert_same_step(cell, model, *batch(cell, n=3, n_labelled=2, n_void=0))
+    config, model = build(monkeypatch, device, "mnist48_simple", method, None, 1 / 64)
+    assert_same_step(config, model, *batch(config, n=3, n_labelled=2, n_void=0))
 
 
 def test_a_batch_without_labels(monkeypatch, device):
-    cell, model = build(monkeypatch, device, "mnist48_simple", "translation", None, 1 / 16)
-    assert_same_step(cell, model, *batch(cell, n=4, n_labelled=0, n_void=0))
+    config, model = build(monkeypatch, device, "mnist48_simple", "translation", None, 1 / 16)
+    assert_same_step(config, model, *batch(config, n=4, n_labelled=0, n_void=0))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.config.run_config import resolve_config
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.tasks.image_folder import ImageFolder
 from tests.run_files import run_facts
@@ -24,12 +24,12 @@ def write_run(place, method="translation", **task):
     params |= {"data_sets": {"mine": definition}, "overrides": {}}
     params["networks"]["width"] = 1 / 32
     params = parse_params(params, origin="test")
-    cell = resolve_cell(params, task="mine", method=method, init_seed=0)
+    config = resolve_config(params, task="mine", method=method, init_seed=0)
     folder = place / f"run_{method}"
     folder.mkdir(exist_ok=True)
-    state = build_method(cell).state_dict()
-    sha256 = {key: save_weights(folder / name, state, cell) for key, name in WEIGHTS.items()}
-    facts = run_facts(cell, weights_sha256=sha256)
+    state = build_method(config).state_dict()
+    sha256 = {key: save_weights(folder / name, state, config) for key, name in WEIGHTS.items()}
+    facts = run_facts(config, weights_sha256=sha256)
     facts["data"]["parameters"] = {"definition": definition, "title": "Mine"}
     (folder / "run.json").write_text(json.dumps(facts))
     return folder

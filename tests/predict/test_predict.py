@@ -14,8 +14,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.predict.scans import predict, predict_case
@@ -92,15 +92,15 @@ def make_run(tmp_path):
         content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
         content["networks"]["width"] = 1 / 64
         content["overrides"] = {}
-        cell = resolve_cell(
+        config = resolve_config(
             parse_params(content, origin="test"), task=task, method=method, init_seed=0
         )
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
-        save_weights(folder / WEIGHTS["best"], build_method(cell).state_dict(), cell)
+        save_weights(folder / WEIGHTS["best"], build_method(config).state_dict(), config)
         if parameters is None:
             parameters = {"normalisation": "joint", "mirror_right": False}
-        facts = run_facts(cell)
+        facts = run_facts(config)
         facts["data"]["parameters"] = parameters
         facts["data"]["source"] = source
         (folder / "run.json").write_text(json.dumps(facts))

@@ -182,7 +182,7 @@ def test_question_and_forest_say_that_patients_are_made_up(write_run, drawn_axes
     runs = read_runs([*folders, write_run(labels={"fraction": 0.5})])
     assert "(BraTS on phantoms)" in question(runs)
     differences = [difference("translation", "autoencoder", task="brats")]
-    of_patients = [run for run in runs if run.cell.task == "brats"]
+    of_patients = [run for run in runs if run.config.task == "brats"]
     axes = drawn_axes(lambda _, output: forest_figure(of_patients, differences, output), [])
     assert axes.get_title(loc="left") == "BraTS on phantoms"
     assert answer_task(of_patients, differences).task == "BraTS on phantoms"

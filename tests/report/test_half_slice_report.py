@@ -66,7 +66,7 @@ def test_the_report_counts_by_fold_and_names_patients_without_half_slices(tmp_pa
     assert table["n_present"].tolist() == [3, 0, 4, 1, 2]
     text = (tmp_path / "report" / "report.md").read_text()
     cells = [
-        [cell.strip() for cell in line.strip("|").split("|")]
+        [config.strip() for config in line.strip("|").split("|")]
         for line in text.splitlines()
         if line.startswith("| t")
     ]

@@ -52,9 +52,9 @@ def make_run(write_run, store, method, seed, *, usage):
     facts["data"] |= {"source": SOURCE, "parameters": {"noise_sd": 0.01}}
     (folder / "run.json").write_text(json.dumps(facts | usage))
     run = read_run(folder)
-    weights = build_method(run.cell).state_dict()
+    weights = build_method(run.config).state_dict()
     for name in WEIGHTS.values():
-        save_weights(folder / name, weights, run.cell)
+        save_weights(folder / name, weights, run.config)
     score_run(folder, store.path, threshold=0.5)
     write_panel(folder, store.path)
     return folder
@@ -177,8 +177,8 @@ def test_the_table_is_that_of_the_scale(page, scale, tmp_path):
     header, _, *lines = names["output_md"].read_text().split("\n\n")[0].splitlines()
     shown = page.section("table")
     for line in (header, *lines):
-        for cell in line.strip("|").split("|")[1:]:
-            assert cell.strip().replace("**", "") in shown
+        for config in line.strip("|").split("|")[1:]:
+            assert config.strip().replace("**", "") in shown
     for point in names["output_md"].read_text().split("\n\n")[1].splitlines():
         if "script" not in point:
             assert point.removeprefix("- ").replace("`", "") in shown
@@ -215,7 +215,7 @@ def test_provenance_leads_back_to_commit_data_and_parameters(page, scale):
     text = page.section("provenance")
     for folder in scale.folders:
         run = read_run(folder)
-        for fact in (run.cell.identity, run.record.data.sha256, "c0ffee", "cpu (x86_64)"):
+        for fact in (run.config.identity, run.record.data.sha256, "c0ffee", "cpu (x86_64)"):
             assert fact in text
     assert "160 images of 40 digits labelled" in text
     assert '"lambda_cyc": 50.0' in text

@@ -120,7 +120,9 @@ def test_tasks_with_and_without_patients_share_a_table(write_run, write):
     folders = [write_run(), write_run(task="brats", dice=0.6), write_run(task="brats", seed=1)]
     frame, text = write(folders)
     header = next(line for line in text.splitlines() if line.startswith("| Task"))
-    place = [cell.strip() for cell in header.strip("|").split("|")].index("Dice, 3D per patient")
+    place = [config.strip() for config in header.strip("|").split("|")].index(
+        "Dice, 3D per patient"
+    )
     rows = [line.strip("|").split("|") for line in text.splitlines() if "Proposed" in line]
     assert [row[place].strip() for row in rows] == ["–", "0.53 (0.07)"]
     assert [row[place + 1].strip() for row in rows] == ["–", "45.0 (7.1)"]
@@ -213,7 +215,7 @@ def test_mean_and_sd_of_one_value():
 
 
 def cells(text, method):
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    rows = [[config.strip() for config in line.strip("|").split("|")] for line in text.splitlines()]
     return next(row for row in rows if len(row) > 1 and row[1] == method)
 
 

@@ -28,9 +28,9 @@ def test_a_number_leads_to_all_that_made_it(run_folder, capsys):
     run = read_run(run_folder)
     for fact in (
         "commit: c0ffee",
-        f"cell: {run.cell.identity}",
+        f"cell: {run.config.identity}",
         "init_seed: 3",
-        f"  training.learning_rate: {run.cell.training.learning_rate}",
+        f"  training.learning_rate: {run.config.training.learning_rate}",
         "here, unchanged",
         f"  sha256: {run.record.data.sha256}",
         "  noise_sd: 0.01",

@@ -93,9 +93,9 @@ def test_metrics_hold_both_errors_or_say_why_not(write_run, make_store):
     store = make_store()
     for method in ("segmentation_only", "autoencoder", "translation"):
         folder = write_run(method, sha256=store.sha256())
-        cell = read_run(folder).cell
+        config = read_run(folder).config
         for name in WEIGHTS.values():
-            save_weights(folder / name, build_method(cell).state_dict(), cell)
+            save_weights(folder / name, build_method(config).state_dict(), config)
         score_run(folder, store.path, threshold=0.5)
         metrics = json.loads((folder / "metrics.json").read_text())
         test = metrics["best"]["test"]

@@ -35,10 +35,10 @@ def trained(write_run, make_store):
         store = make_store()
         folder = write_run("segmentation_only", sha256=store.sha256())
         (folder / "metrics.json").unlink()
-        cell = read_run(folder).cell
-        method = build_method(cell)
+        config = read_run(folder).config
+        method = build_method(config)
         for name in WEIGHTS.values():
-            save_weights(folder / name, method.state_dict(), cell)
+            save_weights(folder / name, method.state_dict(), config)
         return folder, method.eval(), store
 
     return make
@@ -156,7 +156,7 @@ def test_scored_twice_the_bytes_are_the_same(trained):
 def test_last_weights_are_scored_too(trained):
     folder, method, store = trained()
     state = {name: tensor * 0 for name, tensor in method.state_dict().items()}
-    save_weights(folder / WEIGHTS["last"], state, read_run(folder).cell)
+    save_weights(folder / WEIGHTS["last"], state, read_run(folder).config)
     score_run(folder, store.path, threshold=0.5)
     metrics = json.loads((folder / "metrics.json").read_text())
     n_pixels, n_lesion = 6 * 48 * 48, store.masks("test").sum()
@@ -179,7 +179,7 @@ def test_other_data_than_the_run_was_trained_on_are_refused(trained, make_store)
 def test_weights_that_are_not_numbers_are_named(trained):
     folder, method, store = trained()
     state = {name: tensor * math.nan for name, tensor in method.state_dict().items()}
-    save_weights(folder / WEIGHTS["best"], state, read_run(folder).cell)
+    save_weights(folder / WEIGHTS["best"], state, read_run(folder).config)
     with pytest.raises(UserError, match=r"weights\.safetensors: .*not a number; train"):
         score_run(folder, store.path, threshold=0.5)
     assert not (folder / "metrics.json").exists()

@@ -23,7 +23,7 @@ def digest(folder):
     return found.hexdigest()
 
 
-def test_the_verb_knows_every_kind():
+def test_the_command_knows_every_kind():
     assert [kind.value for kind in Example] == list(KINDS)
 
 

@@ -98,11 +98,11 @@ def differ_by_a_pixel_at_most(first, second):
     )
 
 
-def test_the_verb_knows_every_layout():
+def test_the_command_knows_every_layout():
     assert [layout.value for layout in NamesOfLayouts] == list(FORMATS)
 
 
-def test_the_verb_writes_the_folder_and_says_what_is_in_it(mvtec, tmp_path):
+def test_the_command_writes_the_folder_and_says_what_is_in_it(mvtec, tmp_path):
     answer = CliRunner().invoke(app, ["import", "mvtec", str(mvtec), str(tmp_path / "mine")])
     assert answer.exit_code == 0, answer.output
     assert "3 present pictures, 2 of them with a mask" in answer.output

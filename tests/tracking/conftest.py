@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.run_files import fold_scores, make_cell, run_facts
+from tests.run_files import fold_scores, make_config, run_facts
 
 MAKE_STORE = "from segtrans.tracking.store import connect; connect()"
 
@@ -59,7 +59,7 @@ def client(store: str) -> Any:
 def facts() -> dict[str, Any]:
     """The content of `run.json`."""
     source = "5,000 digits of MNIST"
-    return run_facts(make_cell(init_seed=3), scale="smoke", data={"source": source})
+    return run_facts(make_config(init_seed=3), scale="smoke", data={"source": source})
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from urllib.parse import parse_qs
 import pytest
 
 from segtrans.tracking import RunTracker, comparison_links, describe_run
-from tests.run_files import origin_of, with_cell
+from tests.run_files import origin_of, with_config
 
 EXPERIMENT = "segtrans/smoke/mnist48_simple"
 
 
 def _track(facts: dict[str, Any], seed: int, status: Any) -> str | None:
-    origin = origin_of(with_cell(facts, init_seed=seed))
+    origin = origin_of(with_config(facts, init_seed=seed))
     tracker = RunTracker(**describe_run(Path(f"r{seed}"), origin))
     tracker.close(status)
     return tracker.run_id

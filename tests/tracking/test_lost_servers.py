@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from segtrans.tracking import RunTracker, describe_run, track_run, track_runs
-from tests.run_files import origin_of, with_cell
+from tests.run_files import origin_of, with_config
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def three_runs(run_folder: Path) -> list[Path]:
     for other in others:
         shutil.copytree(run_folder, other)
         facts = json.loads((other / "run.json").read_text())
-        facts = with_cell(facts, init_seed=int(other.name[-1]))
+        facts = with_config(facts, init_seed=int(other.name[-1]))
         (other / "run.json").write_text(json.dumps(facts))
         metrics = json.loads((other / "metrics.json").read_text())
         metrics["cell_identity"] = facts["cell_identity"]

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import requests
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
+from segtrans.config.run_config import resolve_config
 from segtrans.config.runs import read_run
 from segtrans.errors import UserError
 from segtrans.methods.inference import lesion_probability
@@ -49,10 +49,10 @@ def write_run(tmp_path):
     def write(method="autoencoder", seed=0, *, valid_dice):
         overlay = {"networks": {"width": 1 / 32}}
         params = load_params(ROOT / "params.yaml", overlay=overlay)
-        cell = resolve_cell(params, task="mnist48_simple", method=method, init_seed=seed)
+        config = resolve_config(params, task="mnist48_simple", method=method, init_seed=seed)
         folder = tmp_path / "results/laptop/mnist48_simple" / method / f"seed{seed}"
-        save_weights(folder / WEIGHTS["best"], build_method(cell).state_dict(), cell)
-        facts = run_facts(cell, best_dice_soft_pooled=valid_dice)
+        save_weights(folder / WEIGHTS["best"], build_method(config).state_dict(), config)
+        facts = run_facts(config, best_dice_soft_pooled=valid_dice)
         (folder / "run.json").write_text(json.dumps(facts))
         record = {"iteration": 0, "train": {}, "valid": {"dice_soft_pooled": valid_dice}}
         (folder / "history.jsonl").write_text(json.dumps(record) + "\n")

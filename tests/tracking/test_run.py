@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segtrans.tracking import RunTracker, describe_run
-from tests.run_files import origin_of, with_cell
+from tests.run_files import origin_of, with_config
 
 TRAIN_UNTIL_KILLED = """
 import json, sys
@@ -41,7 +41,9 @@ def test_a_variant_is_named_and_tagged(facts: dict[str, Any]) -> None:
     assert "segtrans.variant" not in plain["tags"]
 
 
-def test_a_run_is_described_by_its_cell_and_its_data(facts: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_is_described_by_its_configuration_and_its_data(
+    facts: dict[str, Any], tmp_path: Path
+) -> None:
     description = describe_run(Path("results/x"), origin_of(facts))
     assert description["experiment"] == "segtrans/smoke/mnist48_simple"
     assert description["name"] == "translation/seed3"
@@ -156,7 +158,7 @@ def _train_and_kill(asked: dict[str, Any]) -> str:
 def test_a_run_of_other_parameters_left_running_is_marked_killed(
     client: Any, facts: dict[str, Any]
 ) -> None:
-    left = RunTracker(**describe_run(Path("r"), origin_of(with_cell(facts, data_seed=9))))
+    left = RunTracker(**describe_run(Path("r"), origin_of(with_config(facts, data_seed=9))))
     elsewhere = RunTracker(**describe_run(Path("elsewhere"), origin_of(facts)))
     tracker = RunTracker(**describe_run(Path("r"), origin_of(facts)))
     assert client.get_run(left.run_id).info.status == "KILLED"

@@ -1,12 +1,12 @@
-"""A tiny data set of real digits, and cells that train on it in seconds."""
+"""A tiny data set of real digits, and run configurations that train on it in seconds."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.config.run_config import resolve_config
 from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import load_digits
 
@@ -31,7 +31,7 @@ def tiny_data(tmp_path_factory):
 
 
 @pytest.fixture
-def make_cell():
+def make_config():
     def make(method, **training):
         content = yaml.safe_load((ROOT / "params.yaml").read_text())
         content["networks"]["width"] = 1 / 64
@@ -39,6 +39,6 @@ def make_cell():
         content["training"] |= {"batch_size": 2, "iterations": 40, "validate_every": 10}
         content["training"] |= training
         params = parse_params(content, origin="test")
-        return resolve_cell(params, task="mnist48_simple", method=method, init_seed=0)
+        return resolve_config(params, task="mnist48_simple", method=method, init_seed=0)
 
     return make

@@ -54,7 +54,7 @@ def test_without_a_decay_nothing_is_kept_or_changed():
 
 
 def test_the_average_is_kept_and_goes_on_when_a_training_is_resumed(
-    tiny_data, make_cell, monkeypatch
+    tiny_data, make_config, monkeypatch
 ):
     seen, update = [], Autoencoder.update
 
@@ -66,11 +66,11 @@ def test_the_average_is_kept_and_goes_on_when_a_training_is_resumed(
         seen.append(method.encoder.first.weight.detach().clone().double().numpy())
         return terms
 
-    cell = make_cell("autoencoder", iterations=8, validate_every=2, average=0.8)
+    config = make_config("autoencoder", iterations=8, validate_every=2, average=0.8)
     monkeypatch.setattr(Autoencoder, "update", noted)
     with pytest.raises(KeyboardInterrupt):
-        train(cell, tiny_data, "broken")
-    train(cell, tiny_data, "broken")
+        train(config, tiny_data, "broken")
+    train(config, tiny_data, "broken")
     seen[:] = [None] * 6
     initial = {}
     prepare = Autoencoder.prepare
@@ -80,7 +80,7 @@ def test_the_average_is_kept_and_goes_on_when_a_training_is_resumed(
         prepare(method, training)
 
     monkeypatch.setattr(Autoencoder, "prepare", with_initial)
-    train(cell, tiny_data, "whole")
+    train(config, tiny_data, "whole")
     for name in ("weights.safetensors", "weights_last.safetensors", "history.jsonl"):
         assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes(), name
     last = load_file("whole/weights_last.safetensors")["encoder.first.weight"]

@@ -23,13 +23,13 @@ def own_world(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def paper_cell(make_cell):
+def paper_config(make_config):
     """Three of 60 images are labelled, in batches of 12 as the draw has it."""
-    cell = make_cell("autoencoder", batch_size=12, iterations=30)
-    return cell.model_copy(update={"labels": cell.labels.model_copy(update={"per_batch": 0})})
+    config = make_config("autoencoder", batch_size=12, iterations=30)
+    return config.model_copy(update={"labels": config.labels.model_copy(update={"per_batch": 0})})
 
 
-def test_a_training_sees_at_most_two_shapes(tiny_data, paper_cell, monkeypatch):
+def test_a_training_sees_at_most_two_shapes(tiny_data, paper_config, monkeypatch):
     original, shapes, n_labelled = Autoencoder.update, [], []
 
     def watched(self, batch, step):
@@ -39,23 +39,25 @@ def test_a_training_sees_at_most_two_shapes(tiny_data, paper_cell, monkeypatch):
         return original(self, batch, step)
 
     monkeypatch.setattr(Autoencoder, "update", watched)
-    train(paper_cell, tiny_data, "run")
+    train(paper_config, tiny_data, "run")
     assert len(set(n_labelled)) > 2
     assert {shape[2][0] for shape in shapes} == {0, max(n_labelled)}
     assert len(set(shapes)) == 2
 
 
-def test_training_from_the_file_ends_with_the_same_bytes(tiny_data, paper_cell, monkeypatch):
-    train(paper_cell, tiny_data, "memory")
+def test_training_from_the_file_ends_with_the_same_bytes(tiny_data, paper_config, monkeypatch):
+    train(paper_config, tiny_data, "memory")
     monkeypatch.setattr(data_batches, "_CPU_BYTES", 0)
-    train(paper_cell, tiny_data, "file", n_workers=1)
+    train(paper_config, tiny_data, "file", n_workers=1)
     for name in ("history.jsonl", "weights.safetensors", "weights_last.safetensors"):
         assert Path("memory", name).read_bytes() == Path("file", name).read_bytes(), name
 
 
-def test_images_are_clipped_in_training_as_in_scoring(tiny_data, paper_cell, tmp_path, monkeypatch):
+def test_images_are_clipped_in_training_as_in_scoring(
+    tiny_data, paper_config, tmp_path, monkeypatch
+):
     """Not augmented, of intensities up to 3."""
-    assert paper_cell.augmentation is None
+    assert paper_config.augmentation is None
     bright = shutil.copyfile(tiny_data, tmp_path / "bright.h5")
     with h5py.File(bright, "a") as file:
         for fold in ("train", "valid"):
@@ -68,21 +70,21 @@ def test_images_are_clipped_in_training_as_in_scoring(tiny_data, paper_cell, tmp
         return original(self, batch, step)
 
     monkeypatch.setattr(Autoencoder, "update", watched)
-    train(paper_cell, bright, "run")
+    train(paper_config, bright, "run")
     assert set(largest) == {1.0}
 
 
 @pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
-def test_empty_slots_change_neither_losses_nor_gradients(make_cell, name):
+def test_empty_slots_change_neither_losses_nor_gradients(make_config, name):
     generator = torch.Generator().manual_seed(0)
     x_P, x_A = (torch.rand(4, 1, 48, 48, generator=generator) for _ in range(2))
     exact = (x_P[:1, 0] > 0.7).to(torch.uint8)
     padded = torch.cat([exact, torch.full((2, 48, 48), VOID, dtype=torch.uint8)])
-    cell = make_cell(name)
+    config = make_config(name)
     outcomes = []
     for y in (exact, padded):
-        method = build_method(cell)
-        method.prepare(cell.training)
+        method = build_method(config)
+        method.prepare(config.training)
         step = plain_step(torch.Generator().manual_seed(1))
         terms = method.update(Batch.of(x_P, x_A, y), step)
         gradients = {key: p.grad for key, p in method.named_parameters() if p.grad is not None}

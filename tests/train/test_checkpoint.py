@@ -1,4 +1,4 @@
-"""Checkpoints: whole, of this cell on this data, and never worse than the one before."""
+"""Checkpoints: whole, of this run on this data, and never worse than the one before."""
 
 import builtins
 import errno

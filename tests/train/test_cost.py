@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmarks.plain_flops import translation_flops
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
+from segtrans.config.run_config import resolve_config
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
 from segtrans.train.budget.cost import iteration_cost
@@ -16,52 +16,52 @@ from segtrans.train.budget.plan import plan_runs, plan_table
 ROOT = Path(__file__).parents[2]
 
 
-def make_cell(method, *, batch_size, per_batch=2, width=0.125, task="mnist48_simple"):
+def make_config(method, *, batch_size, per_batch=2, width=0.125, task="mnist48_simple"):
     overlay = {
         "networks": {"width": width},
         "training": {"batch_size": batch_size},
         "labels": {"per_batch": per_batch},
     }
     params = load_params(ROOT / "params.yaml", overlay={"overrides": {task: overlay}})
-    return resolve_cell(params, task=task, method=method, init_seed=0)
+    return resolve_config(params, task=task, method=method, init_seed=0)
 
 
 @pytest.mark.parametrize("task", ["mnist48_simple", "brats"])
 def test_few_images_cost_what_the_tables_say(task):
     """With three images of each domain no layer takes the way with fewer operations."""
-    cell = make_cell("translation", batch_size=3, task=task)
-    expected = translation_flops(cell, n_labelled=2, judged_once=True)
-    assert iteration_cost(cell).flops == pytest.approx(expected, rel=0.01)
+    config = make_config("translation", batch_size=3, task=task)
+    expected = translation_flops(config, n_labelled=2, judged_once=True)
+    assert iteration_cost(config).flops == pytest.approx(expected, rel=0.01)
 
 
 def test_the_rewritten_upsampling_saves_operations():
-    cell = make_cell("translation", batch_size=20)
-    plain = translation_flops(cell, n_labelled=2, judged_once=True)
-    assert iteration_cost(cell).flops < 0.95 * plain
+    config = make_config("translation", batch_size=20)
+    plain = translation_flops(config, n_labelled=2, judged_once=True)
+    assert iteration_cost(config).flops < 0.95 * plain
 
 
 def test_the_peak_holds_weights_gradients_and_moments():
-    cell = make_cell("segmentation_only", batch_size=2, width=0.5)
-    n_bytes = sum(parameter.nbytes for parameter in build_method(cell).parameters())
-    peak = iteration_cost(cell).peak_bytes
+    config = make_config("segmentation_only", batch_size=2, width=0.5)
+    n_bytes = sum(parameter.nbytes for parameter in build_method(config).parameters())
+    peak = iteration_cost(config).peak_bytes
     assert 5 * n_bytes < peak < 12 * n_bytes  # weight, gradient, three moments; and activations
-    wider = iteration_cost(make_cell("segmentation_only", batch_size=4, per_batch=4, width=0.5))
+    wider = iteration_cost(make_config("segmentation_only", batch_size=4, per_batch=4, width=0.5))
     assert wider.peak_bytes > peak
 
 
 def test_a_method_that_draws_labelled_images_alone_pays_for_a_full_batch():
-    few, all_ = (make_cell("segmentation_only", batch_size=4, per_batch=n) for n in (1, 4))
+    few, all_ = (make_config("segmentation_only", batch_size=4, per_batch=n) for n in (1, 4))
     assert iteration_cost(few) == iteration_cost(all_)
 
 
 def test_going_through_it_leaves_nothing_behind():
     forget_constants()
     before = torch.get_rng_state()
-    cell = make_cell("autoencoder", batch_size=8)
-    iteration_cost(cell)
+    config = make_config("autoencoder", batch_size=8)
+    iteration_cost(config)
     assert torch.equal(torch.get_rng_state(), before)
     # What is kept from convolution to convolution has values again.
-    assert build_method(cell).segment(torch.zeros(8, 1, 48, 48)).isfinite().all()
+    assert build_method(config).segment(torch.zeros(8, 1, 48, 48)).isfinite().all()
 
 
 def test_the_plan_adds_up_and_shares_what_costs_the_same():

@@ -10,10 +10,10 @@ import pytest
 from tests.limits import WAIT_S
 
 
-def train(cell, data, folder, *options):
+def train(config, data, folder, *options):
     return subprocess.run(
         [
-            *(sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json()),
+            *(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json()),
             *("--data", str(data), "--output", folder, "--checkpoints", f"checkpoints-{folder}"),
             *("--gpus", "0", *options),
         ],
@@ -38,7 +38,7 @@ def history(folder):
 @pytest.mark.parametrize("method", ["translation", "autoencoder"])
 @pytest.mark.parametrize("per_batch", [0, 3])
 def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
-    tiny_data, make_cell, method, per_batch
+    tiny_data, make_config, method, per_batch
 ):
     # AMSGrad's first steps are as long as the learning rate however small the gradient. Those that
     # real and translated images have for the bias of the discriminators' last normalised
@@ -47,12 +47,12 @@ def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     shifted = {"adv_A": 1e-3, "adv_P": 1e-3, "total": 6e-3}
     rates = {"learning_rate": 0.001, "mlp_learning_rate": 0.001}
     rates |= {"discriminator_learning_rate": 0.001}
-    cell = make_cell(method, batch_size=8, iterations=8, validate_every=1, **rates)
+    config = make_config(method, batch_size=8, iterations=8, validate_every=1, **rates)
     # An odd number of labels, or mostly none, cannot be shared equally.
-    labels = cell.labels.model_copy(update={"per_batch": per_batch})
-    cell = cell.model_copy(update={"labels": labels})
+    labels = config.labels.model_copy(update={"per_batch": per_batch})
+    config = config.model_copy(update={"labels": labels})
     for folder, options in (("one", []), ("two", ["--devices", "2"])):
-        answer = train(cell, tiny_data, folder, *options)
+        answer = train(config, tiny_data, folder, *options)
         assert answer.returncode == 0, answer.stderr
     alone, together = history("one"), history("two")
     assert [record["iteration"] for record in together] == list(range(9))
@@ -66,8 +66,8 @@ def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     assert "2 processes" in json.loads(Path("two/run.json").read_text())["device"]
 
 
-def test_a_batch_that_cannot_be_shared_is_one_line(tiny_data, make_cell):
-    answer = train(make_cell("autoencoder", batch_size=3), tiny_data, "run", "--devices", "2")
+def test_a_batch_that_cannot_be_shared_is_one_line(tiny_data, make_config):
+    answer = train(make_config("autoencoder", batch_size=3), tiny_data, "run", "--devices", "2")
     assert answer.returncode == 1
     (line,) = answer.stderr.splitlines()
     assert "training.batch_size = 3" in line
@@ -75,9 +75,9 @@ def test_a_batch_that_cannot_be_shared_is_one_line(tiny_data, make_cell):
 
 
 @pytest.mark.slow
-def test_shared_trainings_resume_together(tiny_data, make_cell):
-    cell = make_cell("translation", batch_size=4, iterations=8, validate_every=2)
-    whole = train(cell, tiny_data, "whole", "--devices", "2")
+def test_shared_trainings_resume_together(tiny_data, make_config):
+    config = make_config("translation", batch_size=4, iterations=8, validate_every=2)
+    whole = train(config, tiny_data, "whole", "--devices", "2")
     assert whole.returncode == 0, whole.stderr
     code = (
         "import sys; from segtrans.train.loop import Trainer; keep = Trainer._keep\n"
@@ -90,7 +90,7 @@ def test_shared_trainings_resume_together(tiny_data, make_cell):
     Path("stopping.py").write_text(code)
     broken = subprocess.run(
         [
-            *(sys.executable, "stopping.py", "train", "--cell", cell.to_json()),
+            *(sys.executable, "stopping.py", "train", "--cell", config.to_json()),
             *("--data", str(tiny_data), "--output", "broken", "--checkpoints"),
             *("checkpoints-broken", "--gpus", "0", "--devices", "2"),
         ],
@@ -99,7 +99,7 @@ def test_shared_trainings_resume_together(tiny_data, make_cell):
         timeout=WAIT_S,
     )
     assert broken.returncode != 0
-    again = train(cell, tiny_data, "broken", "--devices", "2")
+    again = train(config, tiny_data, "broken", "--devices", "2")
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("resumed at iteration 4") == 1
     for name in ("history.jsonl", "weights.safetensors", "weights_last.safetensors"):

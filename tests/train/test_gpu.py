@@ -46,18 +46,18 @@ def batches(n, *, dtype=torch.float32):
         yield Batch.of(x_P.to(dtype), x_A.to(dtype), y).to(torch.device("cuda"))
 
 
-def on_gpu(cell, dtype=torch.float32):
-    method = build_method(cell).to("cuda", dtype)
-    method.prepare(cell.training)
+def on_gpu(config, dtype=torch.float32):
+    method = build_method(config).to("cuda", dtype)
+    method.prepare(config.training)
     return method.train()
 
 
 @pytest.mark.parametrize("name", ["segmentation_only", "autoencoder"])
-def test_updates_are_those_of_the_processor(make_cell, name):
+def test_updates_are_those_of_the_processor(make_config, name):
     """The second one starts from the weights that the first one left."""
-    cell = make_cell(name)
-    ours, theirs = on_gpu(cell, torch.float64), build_method(cell).double()
-    theirs.prepare(cell.training)
+    config = make_config(name)
+    ours, theirs = on_gpu(config, torch.float64), build_method(config).double()
+    theirs.prepare(config.training)
     updates = Updates(ours, PlainEngine())
     for batch in batches(2, dtype=torch.float64):
         expected = theirs.update(batch.each(Tensor.cpu), plain_step(torch.Generator()))
@@ -68,15 +68,15 @@ def test_updates_are_those_of_the_processor(make_cell, name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
+def test_replayed_updates_are_those_launched_one_by_one(make_config, name):
     """With other images, masks and sampled codes each time, and without labelled ones.
 
     The terms of each update depend on the weights that those before left.
     """
-    cell = make_cell(name, learning_rate=1e-4, discriminator_learning_rate=1e-4)
-    launched = on_gpu(cell, torch.float64)
+    config = make_config(name, learning_rate=1e-4, discriminator_learning_rate=1e-4)
+    launched = on_gpu(config, torch.float64)
     replayed = copy.deepcopy(launched)
-    replayed.prepare(cell.training)
+    replayed.prepare(config.training)
     updates, generator = Updates(replayed, PlainEngine()), torch.Generator("cuda")
     has_unlabelled = not METHODS[name].only_labelled
     n_replayed = 0
@@ -96,8 +96,8 @@ def test_replayed_updates_are_those_launched_one_by_one(make_cell, name):
 
 @UNHEARD
 @pytest.mark.parametrize("name", METHODS)
-def test_an_update_never_waits_for_the_gpu(make_cell, name):
-    updates = Updates(on_gpu(make_cell(name)), PlainEngine())
+def test_an_update_never_waits_for_the_gpu(make_config, name):
+    updates = Updates(on_gpu(make_config(name)), PlainEngine())
     first, *rest = (batch for batch in batches(9) if len(batch.y))
     updates(first, 0)
     try:
@@ -127,8 +127,8 @@ def test_augmentation_never_waits_for_the_gpu():
     assert bool(augmented.x_P.isfinite().all())
 
 
-def train(cell, data, folder):
-    command = [sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json()]
+def train(config, data, folder):
+    command = [sys.executable, "-m", "segtrans", "train", "--cell", config.to_json()]
     command += ["--data", str(data), "--output", folder, "--checkpoints", f"{folder}-checkpoints"]
     command += ["--scale", "test", "--gpus", "1"]
     python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -139,17 +139,19 @@ def train(cell, data, folder):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
 def test_a_training_learns_on_the_gpu_and_goes_on_when_killed(
-    make_cell, tiny_data, tmp_path, monkeypatch, name, precision
+    make_config, tiny_data, tmp_path, monkeypatch, name, precision
 ):
     monkeypatch.chdir(tmp_path)
-    cell = make_cell(name, precision=precision, iterations=2000, batch_size=4, validate_every=20)
-    killed = train(cell, tiny_data, "run")
+    config = make_config(
+        name, precision=precision, iterations=2000, batch_size=4, validate_every=20
+    )
+    killed = train(config, tiny_data, "run")
     while n_records("run-checkpoints") < 4:
         assert killed.poll() is None
         time.sleep(0.02)
     killed.kill()
     killed.communicate()
-    again = train(cell, tiny_data, "run")
+    again = train(config, tiny_data, "run")
     assert "resumed at iteration" in again.communicate()[0]
     assert again.returncode == 0
     run = json.loads(Path("run/run.json").read_text())

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import load_params
+from segtrans.config.run_config import resolve_config
 from segtrans.tasks.registry import PAPER_TASKS
 from segtrans.train.budget.memory import training_memory_mb
 
@@ -19,15 +19,15 @@ ROOT = Path(__file__).parents[2]
 )
 def test_the_estimate_is_above_the_peak_and_not_far(task, measured_mb):
     params = load_params(ROOT / "params.yaml")
-    cell = resolve_cell(params, task=task, method="translation_separate", init_seed=0)
-    assert measured_mb <= training_memory_mb(cell, params) <= 1.5 * measured_mb
+    config = resolve_config(params, task=task, method="translation_separate", init_seed=0)
+    assert measured_mb <= training_memory_mb(config, params) <= 1.5 * measured_mb
 
 
 def test_a_wider_network_or_a_larger_batch_needs_more():
     def estimate(**overlay):
         params = load_params(ROOT / "params.yaml", overlay=overlay)
-        cell = resolve_cell(params, task="mnist48_simple", method="translation", init_seed=0)
-        return training_memory_mb(cell, params)
+        config = resolve_config(params, task="mnist48_simple", method="translation", init_seed=0)
+        return training_memory_mb(config, params)
 
     assert estimate() < estimate(networks={"width": 1.0}) < 3000
     assert estimate() < estimate(training={"batch_size": 40})
@@ -35,19 +35,19 @@ def test_a_wider_network_or_a_larger_batch_needs_more():
 
 def test_the_papers_scale_on_brats_fits_into_24_gib():
     params = load_params(ROOT / "params.yaml", ROOT / "config" / "paper.yaml")
-    cell = resolve_cell(params, task="brats", method="translation", init_seed=0)
-    assert (cell.training.batch_size, cell.networks.width) == (20, 1.0)
-    assert training_memory_mb(cell, params) * 1e6 < 24 * 2**30
+    config = resolve_config(params, task="brats", method="translation", init_seed=0)
+    assert (config.training.batch_size, config.networks.width) == (20, 1.0)
+    assert training_memory_mb(config, params) * 1e6 < 24 * 2**30
 
 
 def test_an_architecture_that_was_not_measured_gets_no_less_than_those_that_were(monkeypatch):
     params = load_params(ROOT / "params.yaml")
-    cell = resolve_cell(params, task="mnist48_simple", method="translation", init_seed=0)
+    config = resolve_config(params, task="mnist48_simple", method="translation", init_seed=0)
     measured = []
     for architecture in ("mnist48", "mnist128", "brats"):
         task = PAPER_TASKS["mnist48_simple"].model_copy(update={"architecture": architecture})
         monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", task)
-        measured.append(training_memory_mb(cell, params))
+        measured.append(training_memory_mb(config, params))
     task = PAPER_TASKS["mnist48_simple"].model_copy(update={"architecture": "own"})
     monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", task)
-    assert training_memory_mb(cell, params) == max(measured) > min(measured)
+    assert training_memory_mb(config, params) == max(measured) > min(measured)

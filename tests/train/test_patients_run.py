@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from segtrans.config.cells import resolve_cell
 from segtrans.config.params import parse_params
+from segtrans.config.run_config import resolve_config
 from segtrans.data.feed import augment
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.errors import UserError
@@ -67,13 +67,13 @@ def data(tmp_path_factory):
     return path
 
 
-def cell_of(method="translation"):
+def config_of(method="translation"):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["overrides"] = {}
     content["networks"]["width"] = 1 / 128
     content["labels"] |= {"fraction": 0.4, "per_batch": 1}
     content["training"] |= {"batch_size": 2, "iterations": 4, "validate_every": 2}
-    return resolve_cell(
+    return resolve_config(
         parse_params(content, origin="test"), task="brats", method=method, init_seed=0
     )
 
@@ -89,20 +89,20 @@ def test_a_run_that_broke_off_ends_with_the_bytes_of_an_undisturbed_one(data, mo
 
     monkeypatch.setattr(loop, "augment_batch", counted)
     with pytest.raises(KeyboardInterrupt):
-        train(cell_of(), data, "broken")
-    train(cell_of(), data, "broken")
+        train(config_of(), data, "broken")
+    train(config_of(), data, "broken")
     # From iteration 2 on again, each with the seed that it had before.
     assert len(drawn) == 6
     assert drawn[4:] == drawn[2:4]
     drawn += [0]
-    train(cell_of(), data, "whole")
+    train(config_of(), data, "whole")
     assert drawn[7:] == [*drawn[:2], *drawn[4:6]]
     for name in ("weights.safetensors", "weights_last.safetensors", "history.jsonl"):
         assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 
 def test_whole_patients_are_labelled_and_scored(data):
-    train(cell_of("segmentation_only"), data)
+    train(config_of("segmentation_only"), data)
     labelled = json.loads(Path("run/labelled_ids.json").read_text())
     assert labelled["unit"] == "volume"
     assert labelled["ids"] in (["a"], ["b"])
@@ -166,6 +166,6 @@ def test_what_scoring_needs_is_checked_before_training(data, tmp_path, change, w
     with h5py.File(path, "r+") as file:
         change(file)
     with pytest.raises(UserError, match=words) as caught:
-        train(cell_of(), path)
+        train(config_of(), path)
     assert str(caught.value).startswith(str(path))
     assert not Path("run").exists()

@@ -44,12 +44,12 @@ def history(folder):
     return [json.loads(line) for line in Path(folder, "history.jsonl").read_text().splitlines()]
 
 
-def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
-    cell = make_cell("translation")
-    train(cell, tiny_data)
+def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_config):
+    config = make_config("translation")
+    train(config, tiny_data)
     assert {path.name for path in Path("run").iterdir()} == RUN_FILES
     facts = json.loads(Path("run/run.json").read_text())
-    assert facts["cell_identity"] == cell.identity
+    assert facts["cell_identity"] == config.identity
     assert facts["data"]["sha256"] == Store(tiny_data).sha256()
     assert facts["labelled"] == {"unit": "digit", "n_units": 3, "n_images": 3}
     assert facts["mlflow_run_id"]
@@ -74,12 +74,12 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_cell):
     best = max(records, key=lambda record: record["valid"]["dice_soft_pooled"])
     assert facts["best_iteration"] == best["iteration"]
     run = read_run(Path("run"))
-    assert run.cell == cell
+    assert run.config == config
     assert load_method(run, which="last").segment(torch.zeros(1, 1, 48, 48)).shape == (1, 1, 48, 48)
 
 
-def test_best_weights_are_those_of_the_best_validation(tiny_data, make_cell):
-    train(make_cell("autoencoder", iterations=60), tiny_data)
+def test_best_weights_are_those_of_the_best_validation(tiny_data, make_config):
+    train(make_config("autoencoder", iterations=60), tiny_data)
     facts = json.loads(Path("run/run.json").read_text())
     score_run(Path("run"), tiny_data, threshold=0.5)
     metrics = json.loads(Path("run/metrics.json").read_text())
@@ -91,10 +91,10 @@ def test_best_weights_are_those_of_the_best_validation(tiny_data, make_cell):
 
 
 @pytest.mark.parametrize("method", ["segmentation_only", "autoencoder", "translation"])
-def test_two_trainings_of_one_cell_are_bitwise_equal(tiny_data, make_cell, method):
-    cell = make_cell(method, iterations=20)
-    train(cell, tiny_data, "one")
-    train(cell, tiny_data, "other")
+def test_two_trainings_of_one_configuration_are_bitwise_equal(tiny_data, make_config, method):
+    config = make_config(method, iterations=20)
+    train(config, tiny_data, "one")
+    train(config, tiny_data, "other")
     for name in RUN_FILES - {"run.json"}:
         assert Path("one", name).read_bytes() == Path("other", name).read_bytes(), name
     for folder in ("one", "other"):
@@ -103,9 +103,9 @@ def test_two_trainings_of_one_cell_are_bitwise_equal(tiny_data, make_cell, metho
         assert Path("one", name).read_bytes() == Path("other", name).read_bytes(), name
 
 
-def test_bf16_trains_near_fp32(tiny_data, make_cell):
+def test_bf16_trains_near_fp32(tiny_data, make_config):
     for precision in ("fp32", "bf16"):
-        train(make_cell("autoencoder", precision=precision), tiny_data, precision)
+        train(make_config("autoencoder", precision=precision), tiny_data, precision)
     exact, rounded = history("fp32")[-1]["train"], history("bf16")[-1]["train"]
     assert exact.keys() == rounded.keys()
     for name, value in exact.items():
@@ -113,29 +113,31 @@ def test_bf16_trains_near_fp32(tiny_data, make_cell):
     assert all(t.dtype == torch.float32 for t in load_file("bf16/weights.safetensors").values())
 
 
-def test_a_finished_training_started_again_writes_the_same_folder(tiny_data, make_cell):
-    train(make_cell("autoencoder"), tiny_data)
+def test_a_finished_training_started_again_writes_the_same_folder(tiny_data, make_config):
+    train(make_config("autoencoder"), tiny_data)
     before = {name: Path("run", name).read_bytes() for name in RUN_FILES}
     for name in RUN_FILES:
         Path("run", name).unlink()
-    train(make_cell("autoencoder"), tiny_data)
+    train(make_config("autoencoder"), tiny_data)
     assert {name: Path("run", name).read_bytes() for name in RUN_FILES} == before
 
 
-def test_changed_parameters_do_not_continue_an_old_checkpoint(tiny_data, make_cell, capfd):
-    train(make_cell("autoencoder"), tiny_data, "one", "checkpoints")
-    train(make_cell("autoencoder", learning_rate=0.002), tiny_data, "other", "checkpoints")
+def test_changed_parameters_do_not_continue_an_old_checkpoint(tiny_data, make_config, capfd):
+    train(make_config("autoencoder"), tiny_data, "one", "checkpoints")
+    train(make_config("autoencoder", learning_rate=0.002), tiny_data, "other", "checkpoints")
     assert "other parameters" in capfd.readouterr().err
-    train(make_cell("autoencoder", learning_rate=0.002), tiny_data, "fresh")
+    train(make_config("autoencoder", learning_rate=0.002), tiny_data, "fresh")
     assert Path("other/history.jsonl").read_bytes() == Path("fresh/history.jsonl").read_bytes()
 
 
-def test_parameters_tried_in_between_destroy_no_checkpoint(tiny_data, make_cell, capfd):
+def test_parameters_tried_in_between_destroy_no_checkpoint(tiny_data, make_config, capfd):
     """And none is used of other data, for all that its parameters are the same."""
     for rate in (0.001, 0.002, 0.003):
-        train(make_cell("autoencoder", learning_rate=rate), tiny_data, f"run-{rate}", "checkpoints")
+        train(
+            make_config("autoencoder", learning_rate=rate), tiny_data, f"run-{rate}", "checkpoints"
+        )
     capfd.readouterr()
-    train(make_cell("autoencoder", learning_rate=0.001), tiny_data, "again", "checkpoints")
+    train(make_config("autoencoder", learning_rate=0.001), tiny_data, "again", "checkpoints")
     out, err = capfd.readouterr()
     assert "resumed at iteration 40" in out
     assert "other parameters" not in err
@@ -143,8 +145,8 @@ def test_parameters_tried_in_between_destroy_no_checkpoint(tiny_data, make_cell,
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
-def test_a_flipped_bit_in_weights_is_noticed_wherever_it_is(tiny_data, make_cell, which):
-    train(make_cell("segmentation_only", iterations=10), tiny_data)
+def test_a_flipped_bit_in_weights_is_noticed_wherever_it_is(tiny_data, make_config, which):
+    train(make_config("segmentation_only", iterations=10), tiny_data)
     run, path = read_run(Path("run")), Path("run", WEIGHTS[which])
     whole = path.read_bytes()
     for place in random.Random(3).sample(range(len(whole)), 40):
@@ -158,9 +160,9 @@ def test_a_flipped_bit_in_weights_is_noticed_wherever_it_is(tiny_data, make_cell
 
 
 def test_a_run_from_before_checksums_is_used_and_said_not_to_be_proven(
-    tiny_data, make_cell, capsys
+    tiny_data, make_config, capsys
 ):
-    train(make_cell("segmentation_only", iterations=10), tiny_data)
+    train(make_config("segmentation_only", iterations=10), tiny_data)
     facts = json.loads(Path("run/run.json").read_text())
     del facts["weights_sha256"]
     Path("run/run.json").write_text(json.dumps(facts))
@@ -171,7 +173,7 @@ def test_a_run_from_before_checksums_is_used_and_said_not_to_be_proven(
 
 
 def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_good_checkpoint(
-    tiny_data, make_cell, monkeypatch
+    tiny_data, make_config, monkeypatch
 ):
     original = Translation.update
     calls = []
@@ -185,14 +187,14 @@ def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_good_checkpoint(
 
     monkeypatch.setattr(Translation, "update", poisoned)
     with pytest.raises(UserError, match="iteration 14: rec_PP became NaN"):
-        train(make_cell("translation"), tiny_data)
+        train(make_config("translation"), tiny_data)
     assert not Path("run").exists()
     last = kept()
     assert last["iteration"] == 10
     assert all(bool(tensor.isfinite().all()) for tensor in last["method"].values())
 
 
-def test_weights_that_become_nan_under_a_finite_loss_stop_too(tiny_data, make_cell, monkeypatch):
+def test_weights_that_become_nan_under_a_finite_loss_stop_too(tiny_data, make_config, monkeypatch):
     original = Translation.update
     calls = []
 
@@ -205,31 +207,31 @@ def test_weights_that_become_nan_under_a_finite_loss_stop_too(tiny_data, make_ce
 
     monkeypatch.setattr(Translation, "update", poisoned)
     with pytest.raises(UserError, match=r"iteration 20: the weights generator\..* became NaN"):
-        train(make_cell("translation"), tiny_data)
+        train(make_config("translation"), tiny_data)
     assert kept()["iteration"] == 10
 
 
-def test_a_device_that_torch_cannot_use_leaves_the_cpu(tiny_data, make_cell, monkeypatch, capfd):
+def test_a_device_that_torch_cannot_use_leaves_the_cpu(tiny_data, make_config, monkeypatch, capfd):
     monkeypatch.setenv("SEGTRANS_GPUS", "0")
     monkeypatch.setenv("SEGTRANS_LOCK_DIR", str(Path.cwd()))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    train(make_cell("segmentation_only", iterations=10), tiny_data, n_gpus=1)
+    train(make_config("segmentation_only", iterations=10), tiny_data, n_gpus=1)
     assert "training on the CPU" in capfd.readouterr().err
     assert json.loads(Path("run/run.json").read_text())["device"].startswith("cpu")
 
 
 @pytest.mark.parametrize("place", ["run", "checkpoints-run"])
-def test_a_folder_that_cannot_be_made_is_refused_before_training(tiny_data, make_cell, place):
+def test_a_folder_that_cannot_be_made_is_refused_before_training(tiny_data, make_config, place):
     Path(place).write_text("a file")
     with pytest.raises(UserError, match=f"{place} is a file, not a folder"):
-        train(make_cell("autoencoder"), tiny_data)
+        train(make_config("autoencoder"), tiny_data)
     assert Path(place).read_text() == "a file"
 
 
-def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(tiny_data, make_cell):
+def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(tiny_data, make_config):
     """The system's limit on the size of a file stands for the disk."""
-    cell = make_cell("translation")
-    command = [*(sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json())]
+    config = make_config("translation")
+    command = [*(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json())]
     command += ["--data", str(tiny_data), "--output", "run", "--checkpoints", "checkpoints-run"]
     limited = "import os, resource, signal, sys;"
     limited += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
@@ -253,40 +255,40 @@ def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(tiny_data, make
     assert [path.name for path in files] == ["lock"]
 
 
-def test_what_a_killed_process_left_half_written_is_removed(tiny_data, make_cell):
-    cell = make_cell("segmentation_only", iterations=10)
-    folder = f"{cell.identity}-{Store(tiny_data).sha256()[:16]}"
+def test_what_a_killed_process_left_half_written_is_removed(tiny_data, make_config):
+    config = make_config("segmentation_only", iterations=10)
+    folder = f"{config.identity}-{Store(tiny_data).sha256()[:16]}"
     leftover = Path("checkpoints-run", folder, ".123.partial.checkpoint.pt")
     leftover.parent.mkdir(parents=True)
     leftover.write_text("half")
-    train(cell, tiny_data)
+    train(config, tiny_data)
     assert not leftover.exists()
 
 
-def test_data_of_another_task_is_refused(tiny_data, make_cell):
-    cell = make_cell("autoencoder").model_copy(update={"task": "mnist48_hard"})
+def test_data_of_another_task_is_refused(tiny_data, make_config):
+    config = make_config("autoencoder").model_copy(update={"task": "mnist48_hard"})
     with pytest.raises(UserError, match=r"tiny\.h5: holds task mnist48_simple"):
-        train(cell, tiny_data)
+        train(config, tiny_data)
     assert not Path("run").exists()
 
 
-def test_data_of_other_classes_than_the_task_has_are_refused(tiny_data, make_cell, monkeypatch):
+def test_data_of_other_classes_than_the_task_has_are_refused(tiny_data, make_config, monkeypatch):
     classes = PAPER_TASKS["mnist48_simple"].model_copy(update={"classes": {"a": 1, "b": 2}})
     monkeypatch.setitem(PAPER_TASKS, "mnist48_simple", classes)
     with pytest.raises(UserError, match="are 0, 1; task mnist48_simple has the classes 0 to 2"):
-        train(make_cell("segmentation_only"), tiny_data)
+        train(make_config("segmentation_only"), tiny_data)
 
 
-def test_a_fraction_that_asks_for_more_nines_than_there_are_is_refused(tiny_data, make_cell):
-    cell = make_cell("autoencoder")
-    labels = cell.labels.model_copy(update={"fraction": 0.9})
+def test_a_fraction_that_asks_for_more_nines_than_there_are_is_refused(tiny_data, make_config):
+    config = make_config("autoencoder")
+    labels = config.labels.model_copy(update={"fraction": 0.9})
     with pytest.raises(UserError, match=r"labels\.fraction = 0\.9"):
-        train(cell.model_copy(update={"labels": labels}), tiny_data)
+        train(config.model_copy(update={"labels": labels}), tiny_data)
 
 
-def test_weights_of_another_architecture_are_refused(tiny_data, make_cell):
-    train(make_cell("autoencoder"), tiny_data, "one")
-    train(make_cell("segmentation_only"), tiny_data, "other")
+def test_weights_of_another_architecture_are_refused(tiny_data, make_config):
+    train(make_config("autoencoder"), tiny_data, "one")
+    train(make_config("segmentation_only"), tiny_data, "other")
     source, target = Path("one/weights.safetensors"), Path("other/weights.safetensors")
     target.write_bytes(source.read_bytes())
     with pytest.raises(UserError, match="weights of another architecture"):
@@ -296,19 +298,19 @@ def test_weights_of_another_architecture_are_refused(tiny_data, make_cell):
         load_method(read_run(Path("other")), which="best")
 
 
-def test_tracking_that_fails_never_stops_training(tiny_data, make_cell, monkeypatch, capfd):
+def test_tracking_that_fails_never_stops_training(tiny_data, make_config, monkeypatch, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    train(make_cell("segmentation_only", iterations=10), tiny_data)
+    train(make_config("segmentation_only", iterations=10), tiny_data)
     assert {path.name for path in Path("run").iterdir()} == RUN_FILES
     assert json.loads(Path("run/run.json").read_text())["mlflow_run_id"] is None
     assert "tracking is off" in capfd.readouterr().err
 
 
-def start(cell, data, folder):
+def start(config, data, folder):
     """The real command in a process of its own, a checkpoint after every iteration."""
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json()),
+            *(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json()),
             *("--data", str(data), "--output", folder, "--checkpoints", f"checkpoints-{folder}"),
             *("--gpus", "0", "--checkpoint-every", "0"),
         ],
@@ -330,15 +332,15 @@ def saved_at(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["autoencoder", "translation"])
 def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
-    tiny_data, make_cell, method
+    tiny_data, make_config, method
 ):
-    cell = make_cell(method, iterations=400, validate_every=50)
-    undisturbed = start(cell, tiny_data, "undisturbed")
+    config = make_config(method, iterations=400, validate_every=50)
+    undisturbed = start(config, tiny_data, "undisturbed")
     assert undisturbed.wait(300) == 0
     undisturbed.communicate()
     rng, n_kills = random.Random(7), 0
     for _ in range(4):
-        process = start(cell, tiny_data, "killed")
+        process = start(config, tiny_data, "killed")
         before = saved_at("checkpoints-killed")
         while process.poll() is None and saved_at("checkpoints-killed") == before:
             time.sleep(0.01)
@@ -348,7 +350,7 @@ def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
         process.communicate()
     assert n_kills >= 3
     assert not Path("killed/run.json").exists()
-    last = start(cell, tiny_data, "killed")
+    last = start(config, tiny_data, "killed")
     text, _ = last.communicate(timeout=WAIT_S)
     assert last.returncode == 0, text
     assert "resumed at iteration" in text
@@ -357,14 +359,14 @@ def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
     for folder in ("undisturbed", "killed"):
         score_run(Path(folder), tiny_data, threshold=0.5)
     assert Path("killed/metrics.json").read_bytes() == Path("undisturbed/metrics.json").read_bytes()
-    assert_one_mlflow_run_without_a_step_twice("killed", cell)
+    assert_one_mlflow_run_without_a_step_twice("killed", config)
 
 
-def assert_one_mlflow_run_without_a_step_twice(folder, cell):
+def assert_one_mlflow_run_without_a_step_twice(folder, config):
     from mlflow import MlflowClient
 
     client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
-    experiment = client.get_experiment_by_name(f"segtrans/by-hand/{cell.task}")
+    experiment = client.get_experiment_by_name(f"segtrans/by-hand/{config.task}")
     filed = [
         run
         for run in client.search_runs([experiment.experiment_id])
@@ -375,12 +377,14 @@ def assert_one_mlflow_run_without_a_step_twice(folder, cell):
     assert sorted(point.step for point in points) == list(range(0, 401, 50))
 
 
-def test_a_second_training_on_the_same_checkpoints_is_refused(tiny_data, make_cell):
-    first = start(make_cell("autoencoder", iterations=4000, validate_every=4000), tiny_data, "run")
+def test_a_second_training_on_the_same_checkpoints_is_refused(tiny_data, make_config):
+    first = start(
+        make_config("autoencoder", iterations=4000, validate_every=4000), tiny_data, "run"
+    )
     try:
         while newest_checkpoint() is None and first.poll() is None:
             time.sleep(0.02)
-        second = start(make_cell("autoencoder"), tiny_data, "run")
+        second = start(make_config("autoencoder"), tiny_data, "run")
         text, _ = second.communicate(timeout=WAIT_S)
     finally:
         first.kill()

@@ -48,15 +48,15 @@ def serve(tmp_path):
 
 
 def test_training_ends_well_and_the_missing_history_is_replayed(
-    serve, tiny_data, make_cell, tmp_path, monkeypatch
+    serve, tiny_data, make_config, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "600")  # a busy machine is no dead server
     monkeypatch.setenv("MLFLOW_TRACKING_URI", serve.uri)
     server = serve()
-    cell = make_cell("autoencoder", iterations=600, validate_every=20)
-    command = [*(sys.executable, "-m", "segtrans", "train", "--cell", cell.to_json())]
+    config = make_config("autoencoder", iterations=600, validate_every=20)
+    command = [*(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json())]
     command += ["--data", str(tiny_data), "--output", "run", "--checkpoints", "checkpoints"]
     training = subprocess.Popen(
         [*command, "--gpus", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

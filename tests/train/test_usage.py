@@ -118,14 +118,14 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def interrupted(tmp_path, monkeypatch, tiny_data, make_cell):
+def interrupted(tmp_path, monkeypatch, tiny_data, make_config):
     """A training stopped after its first checkpoint; a function that ends it: the run's facts.
 
     The function gets the sessions of the checkpoint, to change them first.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    cell = make_cell("autoencoder", iterations=20)
+    config = make_config("autoencoder", iterations=20)
     original, calls = Autoencoder.update, []
 
     def stop(self, *arguments, **keywords):
@@ -136,14 +136,14 @@ def interrupted(tmp_path, monkeypatch, tiny_data, make_cell):
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         patch.setattr(Autoencoder, "update", stop)
-        train(cell, tiny_data)
+        train(config, tiny_data)
 
     def end(change):
         content = kept()
         change(content["sessions"])
-        of_cell = {key: content[key] for key in ("identity", "data_sha256")}
-        CheckpointFolder(Path("checkpoints-run"), **of_cell).save(Checkpoint(**content))
-        train(cell, tiny_data)
+        of_config = {key: content[key] for key in ("identity", "data_sha256")}
+        CheckpointFolder(Path("checkpoints-run"), **of_config).save(Checkpoint(**content))
+        train(config, tiny_data)
         return json.loads(Path("run/run.json").read_text())
 
     return end

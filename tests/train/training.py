@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from segtrans.train.run import train_cell
+from segtrans.train.run import train_run
 
 
-def train(cell, data, folder="run", checkpoints=None, *, variant=None, n_gpus=0, n_workers=0):
-    train_cell(
-        cell,
+def train(config, data, folder="run", checkpoints=None, *, variant=None, n_gpus=0, n_workers=0):
+    train_run(
+        config,
         data_file=data,
         output=Path(folder),
         checkpoints=Path(checkpoints or f"checkpoints-{folder}"),
@@ -24,7 +24,7 @@ def train(cell, data, folder="run", checkpoints=None, *, variant=None, n_gpus=0,
 
 
 def newest_checkpoint(checkpoints="checkpoints-run"):
-    """The file of the one cell and data set that a folder has checkpoints of; None before that."""
+    """The file of the one run and data set that a folder has checkpoints of; None before that."""
     return next(iter(Path(checkpoints).glob("*/checkpoint.pt")), None)
 
 

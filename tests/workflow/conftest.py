@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 STAND_IN = """\
 #!{python}
 import json, pathlib, sys, zlib
-verb, rest = sys.argv[1], sys.argv[2:]
+command, rest = sys.argv[1], sys.argv[2:]
 options = dict(zip(rest, rest[1:]))
 names = {{
     "train": ["run.json", "history.jsonl", "weights.safetensors", "weights_last.safetensors",
@@ -24,8 +24,8 @@ names = {{
     "figures": ["samples.png", "learning_curves.png", "learning_curves.csv", "dice.png"],
     "phantom": ["HGG/patient/scan.nii.gz"],
 }}
-folder = rest[-1] if verb == "evaluate" else options.get("--output")
-paths = [pathlib.Path(folder, name) for name in names[verb]] if verb in names else [
+folder = rest[-1] if command == "evaluate" else options.get("--output")
+paths = [pathlib.Path(folder, name) for name in names[command]] if command in names else [
     pathlib.Path(options[key])
     for key in ("--output", "--output-csv", "--output-md", "--output-json") if key in options]
 if "--checksums" in options:
@@ -37,7 +37,7 @@ if "--report" in options:
 for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
     made_by = " ".join(sys.argv[1:])  # other arguments, other results
-    path.write_text(json.dumps({{made_by: "id"}}) if verb == "track" else made_by)
+    path.write_text(json.dumps({{made_by: "id"}}) if command == "track" else made_by)
 if "--output-json" in options:  # other trainings, other numbers
     runs = b"".join(pathlib.Path(run, "run.json").read_bytes() for run in rest if "seed" in run)
     dice = {{"dice_soft_pooled_test": zlib.crc32(runs) / 2**32}}

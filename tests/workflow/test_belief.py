@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run_files import make_cell, run_facts
+from tests.run_files import make_config, run_facts
 from tests.workflow.plans import planned, replace, snakemake
 
 MINE = ("--config", "scale=mine", "tasks=[mnist48_simple]", "init_seeds=[0]")
@@ -40,7 +40,7 @@ def test_folders_of_another_scale_are_not_taken_for_this_ones(interpreter, proje
 def test_a_touched_run_of_other_parameters_is_trained_again(interpreter, project):
     """The stand-in writes no run.json that could be read; this one is another run's."""
     name = "results/laptop/mnist48_simple/translation/seed0/run.json"
-    (project / name).write_text(json.dumps(run_facts(make_cell())))
+    (project / name).write_text(json.dumps(run_facts(make_config())))
     advised = snakemake(interpreter, project, "--dry-run", "--quiet")
     assert f"results/laptop: no record says what made {name}" in advised.stderr
     assert f"({name} is a run of other parameters)" in advised.stderr

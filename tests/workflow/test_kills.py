@@ -15,7 +15,7 @@ from tests.limits import WAIT_S
 pytestmark = pytest.mark.slow
 # Added to the stand-in: a training that lasts, and says that it has begun; laptop's can be held.
 SLOWLY = """
-if verb == "train":
+if command == "train":
     import time
     with open("begun.txt", "a") as begun:
         begun.write(folder + "\\n")

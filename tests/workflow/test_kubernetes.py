@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 KILL = """
 import os
 tried = pathlib.Path("tried")
-if verb == "train" and not tried.exists():
+if command == "train" and not tried.exists():
     tried.touch()
     os.kill(os.getpid(), 9)
 """

@@ -28,7 +28,9 @@ def rates(answer):
     """Learning rate by task, as the trainings' commands have it."""
     assert answer.returncode == 0, answer.stderr
     cells = re.findall(r"segtrans train --cell '(.*?)' --data", answer.stdout + answer.stderr)
-    return {cell["task"]: cell["training"]["learning_rate"] for cell in map(json.loads, cells)}
+    return {
+        config["task"]: config["training"]["learning_rate"] for config in map(json.loads, cells)
+    }
 
 
 def test_what_is_typed_last_is_trained_with(snakemake):

@@ -1,4 +1,4 @@
-"""Every cell of the paper's scale at full width, from data to table, two iterations long."""
+"""Every run of the paper's scale at full width, from data to table, two iterations long."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ FREE_BYTES = 14 * 2**30  # weights and checkpoints of 19 trainings
 
 
 @pytest.mark.slow
-def test_every_cell_of_the_paper_runs(tmp_path, copy_project):
+def test_every_configuration_of_the_paper_runs(tmp_path, copy_project):
     if shutil.disk_usage(tmp_path).free < FREE_BYTES:
         pytest.skip("needs 14 GiB of disk")
     folder = copy_project(tmp_path / "project")

@@ -167,7 +167,7 @@ def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, projec
     assert planned(interpreter, project) == {}
 
 
-def test_the_paper_scale_plans_every_cell(interpreter, project):
+def test_the_paper_scale_plans_every_configuration(interpreter, project):
     jobs = planned(interpreter, project, "--configfile", "config/paper.yaml")
     assert jobs["train"] == (4 * 4 + 3) * 3  # tasks times methods and Table 1b, seeds
     assert (jobs["decathlon"], jobs["half_slice_part"]) == (1, 32)

@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.slow
 # Added to the stand-in: a training that claims its device as the real one does, and lasts.
 NOTES = """
-if verb == "train":
+if command == "train":
     import time
     from segtrans.train.hardware.device import claimed_devices
     with claimed_devices(int(options["--gpus"]), poll_s=0.05) as names:

@@ -27,7 +27,7 @@ pytestmark = [
 # try of one run is killed.
 NOTES = """
 import os, signal
-if verb == "train":
+if command == "train":
     job, devices = os.environ["SLURM_JOB_ID"], os.environ["CUDA_VISIBLE_DEVICES"]
     with open("seen.txt", "a") as seen:
         seen.write(f"{folder} {options['--gpus']} {devices} {job}\\n")

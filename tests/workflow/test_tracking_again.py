@@ -8,7 +8,7 @@ import pytest
 from tests.workflow import plans
 
 LOST = """
-if verb == "track" and pathlib.Path("server_is_down").exists():
+if command == "track" and pathlib.Path("server_is_down").exists():
     paths[0].write_text(json.dumps({"run": "id", "other": None}))
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.resources import Resource
 
 from segtrans.config.catalogue import row_name
-from segtrans.config.cells import resolve_cell
+from segtrans.config.run_config import resolve_config
 from segtrans.config.params import params_of
 from segtrans.config.runs import is_run_of_another
 from segtrans.config.versions import (
@@ -117,11 +117,15 @@ def get_other_runs():
             for seed in PARAMS.init_seeds:
                 folder = Path(RUN.format(scale=SCALE, task=task, row=row, seed=seed))
                 if (folder / "run.json").is_file():
-                    cell = resolve_cell(
-                        PARAMS, task=task, method=method, init_seed=seed, variant=variant
+                    resolved = resolve_config(
+                        PARAMS,
+                        task=task,
+                        method=method,
+                        init_seed=seed,
+                        variant=variant,
                     )
-                    if is_run_of_another(folder, cell):
-                        others[str(folder / "run.json")] = cell.to_json()
+                    if is_run_of_another(folder, resolved):
+                        others[str(folder / "run.json")] = resolved.to_json()
     return others
 
 
@@ -158,9 +162,9 @@ def save_folders():
 
 
 def resolve(wildcards):
-    """The cell of one training run."""
+    """The run configuration of one training run."""
     method, variant = ROWS[wildcards.row]
-    return resolve_cell(
+    return resolve_config(
         PARAMS,
         task=wildcards.task,
         method=method,
@@ -169,7 +173,7 @@ def resolve(wildcards):
     )
 
 
-def get_cell(wildcards):
+def get_config(wildcards):
     """The resolved science of one training run, as JSON: a change of it, and only that, retrains."""
     return resolve(wildcards).to_json()
 

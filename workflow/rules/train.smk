@@ -12,7 +12,7 @@ rule train:
         gpu=1,
         mem_mb=get_memory_mb,
     params:
-        cell=get_cell,
+        cell=get_config,
         variant=get_variant,
     shell:
         # Checkpoints are no output: Snakemake would delete them before a rerun.

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
-from segtrans.config.cells import Cell
+from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import plain_step
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
@@ -34,27 +34,27 @@ class IterationCost:
     peak_bytes: int
 
 
-def iteration_cost(cell: Cell) -> IterationCost:
+def iteration_cost(config: RunConfig) -> IterationCost:
     """The cost of a full batch with its labelled images: all, the quota or what the fraction gives.
 
     The update itself runs on tensors that have shapes but no values, so the figures are those of
     the code as it is, for any method.
     """
-    size = cell.training.batch_size
-    n_labelled = cell.labels.per_batch or math.ceil(cell.labels.fraction * size)
-    if METHODS[cell.method].only_labelled:
+    size = config.training.batch_size
+    n_labelled = config.labels.per_batch or math.ceil(config.labels.fraction * size)
+    if METHODS[config.method].only_labelled:
         n_labelled = size
     try:
-        return _measured(cell, n_labelled)
+        return _measured(config, n_labelled)
     finally:
         forget_constants()
 
 
-def _measured(cell: Cell, n_labelled: int) -> IterationCost:
-    task, size = cell.definition, cell.training.batch_size
+def _measured(config: RunConfig, n_labelled: int) -> IterationCost:
+    task, size = config.definition, config.training.batch_size
     with FakeTensorMode(allow_non_fake_inputs=True), _LiveBytes() as live:
-        method = build_method(cell)
-        method.prepare(cell.training)
+        method = build_method(config)
+        method.prepare(config.training)
         x = torch.rand(size, len(task.channels), task.height, task.width)
         y = torch.zeros(n_labelled, task.height, task.width, dtype=torch.uint8)
         flops = 0

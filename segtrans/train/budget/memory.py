@@ -1,7 +1,7 @@
 """How much memory a training takes, for the scheduler. Imports no torch."""
 
-from segtrans.config.cells import Cell
 from segtrans.config.params import Params
+from segtrans.config.run_config import RunConfig
 
 # Measured on a CPU in fp32 with the translation, the largest method: widths 1/8 and 1 of the three
 # networks, at 48 x 48, 128 x 128 and 240 x 120 (benchmarks/memory.py).
@@ -13,20 +13,20 @@ _ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.
 _IN_MEMORY_MB = 8192  # larger data are read from the file
 
 
-def training_memory_mb(cell: Cell, params: Params) -> int:
+def training_memory_mb(config: RunConfig, params: Params) -> int:
     """An upper estimate of a training's peak, in MB.
 
     Args:
-        cell: what is trained.
+        config: what is trained.
         params: of the scale; they say how much data there is.
     """
-    task, width = cell.definition, cell.networks.width
+    task, width = config.definition, config.networks.width
     pixels = task.height * task.width
     # Of an architecture that was not measured, no less than of any that was.
     most = max(_ACTIVATIONS_AT_FULL_WIDTH_KB.values())
     at_full_width = _ACTIVATIONS_AT_FULL_WIDTH_KB.get(task.architecture, most)
     per_pixel = _ACTIVATIONS_KB + at_full_width * width
-    activations = cell.training.batch_size * pixels * per_pixel / 1000
+    activations = config.training.batch_size * pixels * per_pixel / 1000
     memory = _PROCESS_MB + _WEIGHTS_MB * width**2 + activations
     data_mb = task.data_mb(params)
     memory += _IN_MEMORY_MB if data_mb is None else min(data_mb, _IN_MEMORY_MB)

@@ -7,8 +7,8 @@ from tabulate import tabulate  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from segtrans.config.catalogue import row_title
-from segtrans.config.cells import Cell, resolve_cell
 from segtrans.config.params import Params
+from segtrans.config.run_config import RunConfig, resolve_config
 from segtrans.train.budget.cost import IterationCost, iteration_cost
 from segtrans.train.budget.memory import training_memory_mb
 
@@ -66,28 +66,28 @@ def _planned(
 ) -> PlannedRuns:
     method, variant = row
     seed = params.init_seeds[0]
-    cell = resolve_cell(params, task=task, method=method, init_seed=seed, variant=variant)
-    key = _same_cost(cell)
+    config = resolve_config(params, task=task, method=method, init_seed=seed, variant=variant)
+    key = _same_cost(config)
     if key not in costs:
-        costs[key] = iteration_cost(cell)
+        costs[key] = iteration_cost(config)
     return PlannedRuns(
-        task=cell.definition.planned_title(params),
+        task=config.definition.planned_title(params),
         row=row_title(method, variant),
         n_runs=len(params.init_seeds),
-        iterations=cell.training.iterations,
+        iterations=config.training.iterations,
         cost=costs[key],
-        cpu_mb=training_memory_mb(cell, params),
+        cpu_mb=training_memory_mb(config, params),
     )
 
 
-def _same_cost(cell: Cell) -> str:
-    """Equal for cells whose iterations cost the same: tasks that differ in clutter only."""
-    definition = cell.definition
+def _same_cost(config: RunConfig) -> str:
+    """Equal for runs whose iterations cost the same: tasks that differ in clutter only."""
+    definition = config.definition
     images = (definition.height, definition.width, definition.channels, definition.n_classes)
-    networks = (definition.architecture, definition.segmentation_norm, cell.networks)
-    is_used = {name: weight > 0 for name, weight in cell.weights.items()}
-    size = cell.training.batch_size
-    return repr((images, cell.method, networks, size, cell.labels, is_used))
+    networks = (definition.architecture, definition.segmentation_norm, config.networks)
+    is_used = {name: weight > 0 for name, weight in config.weights.items()}
+    size = config.training.batch_size
+    return repr((images, config.method, networks, size, config.labels, is_used))
 
 
 def _row(runs: PlannedRuns, tflops: float) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segtrans.config.cells import resolve_cell
+from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
 from segtrans.pipeline.fit import write_project
 from segtrans.pipeline.preflight import check_sources
@@ -37,12 +37,12 @@ def test_what_an_entry_leaves_out_is_what_its_folder_says(tmp_path):
 def test_a_run_of_it_keeps_what_networks_see_and_labels_all_that_have_a_mask(tmp_path):
     folder = write_folder(tmp_path / "photos")
     params = read(tmp_path, folder, size="stretch", title="Cracks")
-    cell = resolve_cell(params, task="mine", method="translation", init_seed=1)
-    assert cell.definition.channels == ("grey",)
-    assert (cell.definition.size, cell.definition.title) == ("fit", "mine")
-    assert (cell.labels.fraction, cell.labels.digits, cell.labels.unit) == (1.0, None, None)
-    assert not cell.labels.per_seed
-    assert cell.labels.per_batch == params.labels.per_batch
+    config = resolve_config(params, task="mine", method="translation", init_seed=1)
+    assert config.definition.channels == ("grey",)
+    assert (config.definition.size, config.definition.title) == ("fit", "mine")
+    assert (config.labels.fraction, config.labels.digits, config.labels.unit) == (1.0, None, None)
+    assert not config.labels.per_seed
+    assert config.labels.per_batch == params.labels.per_batch
     with pytest.raises(UserError, match=r"overrides.mine.labels.fraction: of no use to mine"):
         read(tmp_path, folder, overrides={"mine": {"labels": {"fraction": 0.5}}})
 

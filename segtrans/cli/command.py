@@ -1,4 +1,4 @@
-"""What every verb checks of its paths before it begins."""
+"""What every command checks of its paths before it begins."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -31,8 +31,8 @@ class _Place:
         return Path(os.path.realpath(self.path))  # as `resolve`, but for loops of links, too
 
 
-class Verb(TyperCommand):
-    """A verb that refuses empty values, and an output that is another output or an input."""
+class Command(TyperCommand):
+    """A command that refuses empty values, and an output that is another output or an input."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments.
@@ -65,12 +65,12 @@ class Verb(TyperCommand):
                     yield _Place(_shown(parameter), Path(path))
 
 
-class Verbs(typer.Typer):
+class Commands(typer.Typer):
     """A part of the command line."""
 
     def command(self, *args: Any, **options: Any) -> Callable[[_Function], _Function]:
-        """Register a function as a `Verb`."""
-        return super().command(*args, cls=Verb, **options)
+        """Register a function as a `Command`."""
+        return super().command(*args, cls=Command, **options)
 
 
 def file_to_write(ctx: typer.Context, param: typer.CallbackParam, path: Path | None) -> Path | None:

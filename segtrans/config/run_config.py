@@ -1,4 +1,4 @@
-"""From parameters to cells: one cell is one training run's identity, resolved to plain values.
+"""From parameters to run configurations: each is the identity of one training run.
 
 Pure: no torch, no files but the one a user names.
 """
@@ -26,7 +26,7 @@ from segtrans.errors import UserError
 from segtrans.tasks.registry import PAPER_TASKS, AnyTask
 
 
-class Cell(Block):
+class RunConfig(Block):
     """All science of one training run and nothing else: a change of it, and only that, retrains.
 
     What the task has no use for is null: digits to label or the unit of labels, the augmentation.
@@ -90,10 +90,10 @@ class Cell(Block):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
 
-def resolve_cell(
+def resolve_config(
     params: Params, *, task: str, method: str, init_seed: int, variant: str | None = None
-) -> Cell:
-    """The cell of one task, method and seed; a variant changes its values and is not named in it.
+) -> RunConfig:
+    """The run configuration of one task, method and seed; a variant changes values alone.
 
     Raises:
         UserError: the task, the method or the variant does not exist.
@@ -126,31 +126,31 @@ def resolve_cell(
         "training": params.training.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,
     }
-    return validate(Cell, content, origin="cell")
+    return validate(RunConfig, content, origin="run configuration")
 
 
-def read_cell(text_or_file: str) -> Cell:
-    """A cell from its JSON text or from a file that holds it.
+def read_config(text_or_file: str) -> RunConfig:
+    """A run configuration from its JSON text or from a file that holds it.
 
     Raises:
-        UserError: neither JSON nor a readable file, a value is refused, or the cell is of another
-            version of training.
+        UserError: neither JSON nor a readable file, a value is refused, or the run configuration is
+            of another version of training.
     """
-    text, origin = text_or_file, "cell"
+    text, origin = text_or_file, "run configuration"
     if not text.lstrip().startswith("{"):
         origin = text_or_file
         try:
             text = Path(text_or_file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{text_or_file}: cannot read the cell ({error}); expected what `segtrans cell` "
-                "prints, or a file with it"
+                f"{text_or_file}: cannot read the run configuration ({error}); expected what "
+                "`segtrans cell` prints, or a file with it"
             ) from error
-    cell = validate(Cell, parse_object(text, origin=origin), origin=origin)
-    if cell.training_version != TRAINING_VERSION:
+    config = validate(RunConfig, parse_object(text, origin=origin), origin=origin)
+    if config.training_version != TRAINING_VERSION:
         raise UserError(
-            f"{origin}: training_version = {cell.training_version}: this version of segtrans "
-            f"trains version {TRAINING_VERSION}, with other results; print the cell anew with "
+            f"{origin}: training_version = {config.training_version}: this version of segtrans "
+            f"trains version {TRAINING_VERSION}, with other results; print it anew with "
             "`segtrans cell`"
         )
-    return cell
+    return config
