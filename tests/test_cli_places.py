@@ -26,13 +26,13 @@ FOLDERS = {
     *(("train", "output"), ("train", "checkpoints"), ("predict", "output"), ("figures", "output")),
     *(("phantom", "output"), ("decathlon", "output")),
     *(("half-slices", "report"), ("merge-half-slices", "report")),
-    *(("image-folder", "report"), ("fit", "output")),
+    *(("image-folder", "report"), ("fit", "output"), ("import", "folder"), ("example", "folder")),
 }
 OUTPUTS = [
     (command, option.name)
     for command, made in COMMANDS.items()
     for option in made.params
-    if option.name in WRITES_TO
+    if option.name in WRITES_TO or (command, option.name) in FOLDERS
 ]
 
 
@@ -95,7 +95,8 @@ def arguments_of(command, name, place):
             arguments += [option] if option.startswith("-") else []
             arguments += [str(place)] * max(1, parameter.nargs)
         elif parameter.required:  # 1: a number, and a path where nothing is
-            arguments += [option, "1"] if option.startswith("-") else ["1"]
+            value = "mvtec" if parameter.name == "layout" else "1"
+            arguments += [option, value] if option.startswith("-") else [value]
     return arguments
 
 

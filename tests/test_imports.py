@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "fit": ("nowhere --output x", set()),
     "import": ("mvtec nowhere x", {"nibabel"}),
-    "example": (".", set()),  # which is there
+    "example": ("/dev/null/x", set()),
     "export": ("nowhere --output x.onnx", {"torch"}),
     "cell": ("--task mnist128 --method nowhere", set()),
     "plan": ("--params nowhere", {"torch"}),
