@@ -79,7 +79,7 @@ class Networks:
         n = len(views)
         missing = ((0, BATCH_SIZE - n), (0, 0), (0, 0), (0, 0))
         x = torch.from_numpy(np.pad(views, missing)).to(device_of(self._method))
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: caches share tensors with training
             maps = [cast(Segments, self._method).segment(x)]
             if self._with_translation:
                 maps += cast(Translates, self._method).remove(x)
