@@ -37,7 +37,10 @@ Output = Annotated[
     typer.Option(help="File to write; it appears whole or not at all.", callback=file_to_write),
 ]
 Data = Annotated[
-    Path, typer.Option(help="Data set, an HDF5 file made by `cluttered-mnist` or `half-slices`.")
+    Path,
+    typer.Option(
+        help="Data set, an HDF5 file made by `cluttered-mnist`, `half-slices` or `image-folder`."
+    ),
 ]
 DataSeed = Annotated[
     int,

@@ -58,7 +58,7 @@ class Examples:
     def _labels(self, label: str) -> list[str]:
         if len(self.channels) == 1:
             return [label]
-        return [f"{label}, {channel}" for channel in self.channels]
+        return [f"{label}\n{channel}" for channel in self.channels]
 
 
 def choose_examples(store: Store) -> Examples:

@@ -23,7 +23,7 @@ def test_data_without_classes_give_the_first_images(make_store):
 def test_there_is_a_row_per_channel(make_store):
     examples = choose_examples(make_store(side=20, channels=("T1", "FLAIR")))
     rows = examples.rows("presence", examples.x_P)
-    assert [row.label for row in rows] == ["presence, T1", "presence, FLAIR"]
+    assert [row.label for row in rows] == ["presence\nT1", "presence\nFLAIR"]
     np.testing.assert_array_equal(rows[1].images, examples.x_P[:, 1])
     assert rows[0].limits == (0.0, 1.0)
     assert not rows[0].is_residual
