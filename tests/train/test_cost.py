@@ -26,6 +26,7 @@ def make_config(method, *, batch_size, per_batch=2, width=0.125, task="mnist48_s
     return resolve_config(params, task=task, method=method, init_seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["mnist48_simple", "brats"])
 def test_few_images_cost_what_the_tables_say(task):
     """With three images of each domain no layer takes the way with fewer operations."""

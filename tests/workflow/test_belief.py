@@ -22,6 +22,7 @@ def records(project):
     return sorted(path for path in project.glob(".snakemake/metadata/**/*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_folders_of_another_scale_are_not_taken_for_this_ones(interpreter, project):
     for name in ("data", "results"):
         shutil.copytree(project / name / "laptop", project / name / "mine")

@@ -66,6 +66,7 @@ def test_a_file_that_snakemake_reads_otherwise_is_refused_by_its_line(snakemake,
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.slow
 def test_refused_parameters_leave_the_results_they_were_meant_to_replace(snakemake):
     small = ["--config", *SMALL, "tasks=[mnist48_simple, brats]"]
     answer = snakemake(*small)

@@ -23,6 +23,7 @@ data_sets: {discs: {kind: image_folder, directory: pictures}}
 """
 
 
+@pytest.mark.slow
 def test_another_picture_makes_everything_again_and_a_second_run_nothing(
     tmp_path, copy_project, interpreter
 ):
