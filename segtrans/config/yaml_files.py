@@ -90,6 +90,7 @@ class _Reader:
         self._n_nodes = 0
 
     def value(self, node: yaml.Node) -> Any:
+        """The value of a node: text, number, truth, null, list or mapping."""
         self._n_nodes += 1
         if self._n_nodes > _MAX_NODES:
             self._refuse(node, f"more than {_MAX_NODES:,} values; parameters are a few hundred")

@@ -6,8 +6,8 @@ Pixels of `VOID` are of neither, whatever is segmented there. Imports no torch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from skimage.measure import label
 
 from segtrans.config.run_record import LESION_FIGURES
+from segtrans.data.values import is_target
+from segtrans.score.metrics import PerImage
 from segtrans.tasks.base import VOID
 
 COLUMNS = ("lesions_found", "lesions_missed", "lesions_false")
@@ -27,22 +29,12 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class LesionCounts:
+class LesionCounts(PerImage):
     """How many lesions of each of N images were found, missed and invented; (N,) int64 each."""
 
     lesions_found: NDArray[np.int64]
     lesions_missed: NDArray[np.int64]
     lesions_false: NDArray[np.int64]
-
-    @classmethod
-    def joined(cls, blocks: Sequence[Self]) -> Self:
-        """The images of all blocks, in order."""
-        return cls(
-            *(
-                np.concatenate([getattr(block, field.name) for block in blocks])
-                for field in fields(cls)
-            )
-        )
 
 
 def count_in_images(segmented: Mask, mask: NDArray[np.uint8] | None) -> LesionCounts:
@@ -54,7 +46,7 @@ def count_in_images(segmented: Mask, mask: NDArray[np.uint8] | None) -> LesionCo
     """
     counts = np.zeros((len(segmented), len(COLUMNS)), np.int64)
     for n, of_image in enumerate(segmented):
-        truth = np.zeros_like(of_image) if mask is None else (mask[n] > 0) & (mask[n] != VOID)
+        truth = np.zeros_like(of_image) if mask is None else is_target(mask[n])
         known = of_image if mask is None else of_image & (mask[n] != VOID)
         counts[n] = count_lesions(known, truth)
     return LesionCounts(*counts.T)

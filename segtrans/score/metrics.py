@@ -22,7 +22,22 @@ NOT_DEFINED = dict.fromkeys(
 
 
 @dataclass(frozen=True)
-class ImageSums:
+class PerImage:
+    """Arrays (N, ...) with a value for each of N images."""
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Self]) -> Self:
+        """The images of all blocks, in order."""
+        return cls(
+            *(
+                np.concatenate([getattr(block, field.name) for block in blocks])
+                for field in fields(cls)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class ImageSums(PerImage):
     """Sums over the pixels of each of N images.
 
     Attributes:
@@ -40,16 +55,6 @@ class ImageSums:
     overlap: NDArray[np.int64]
     predicted_pixels: NDArray[np.int64]
     lesion_pixels: NDArray[np.int64]
-
-    @classmethod
-    def joined(cls, blocks: Sequence[Self]) -> Self:
-        """The images of all blocks, in order."""
-        return cls(
-            *(
-                np.concatenate([getattr(block, field.name) for block in blocks])
-                for field in fields(cls)
-            )
-        )
 
     def dice_soft(self) -> NDArray[np.float64]:
         """Soft Dice of each image, (N,), in [0, 1]."""

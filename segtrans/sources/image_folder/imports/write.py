@@ -14,6 +14,7 @@ from skimage.io import imsave
 from tqdm import tqdm
 
 from segtrans.atomic import atomic_path
+from segtrans.data.values import is_target
 from segtrans.errors import UserError, UserErrors
 from segtrans.sources.image_folder.files import read_picture
 from segtrans.sources.image_folder.imports import coco, labelme, msd, mvtec, nnunet
@@ -135,7 +136,7 @@ def _mask_of(picture: Picture, planes: NDArray[np.float32] | None) -> NDArray[np
 
 
 def _has_target(mask: NDArray[np.uint8]) -> bool:
-    return bool(((mask > 0) & (mask != VOID)).any())
+    return bool(is_target(mask).any())
 
 
 def _save(
