@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from segtrans.config.refusals import validate
 from segtrans.data.store import DOMAINS, FOLDS, Store
 from segtrans.errors import UserError
-from segtrans.tasks.half_slices import SIDES
+from segtrans.tasks.sides import SIDES
 
 _PLACE = ("case_id", "side", "slice_index")
 _LAYOUT = "docs/add-a-data-set.md has the layout"

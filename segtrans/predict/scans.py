@@ -32,7 +32,7 @@ from segtrans.sources.brats.half_slices import (
 from segtrans.sources.scans.case_names import SEQUENCES
 from segtrans.sources.scans.cases import PHANTOM, find_case
 from segtrans.sources.scans.volumes import Case, read_case
-from segtrans.tasks.half_slices import SIDES
+from segtrans.tasks.sides import SIDES
 
 _BATCH_SIZE = 8
 _SPACING_TOLERANCE = 0.02  # of the training's

@@ -8,7 +8,6 @@ from pydantic import Field
 from segtrans.tasks.base import Task
 from segtrans.tasks.parameters import DataParams
 
-SIDES = ("right", "left")  # of a patient
 # Of P and A together, as stored: masks, and half-slices (two bytes) of about 200 of each patient.
 _PATIENT_MB = 25
 

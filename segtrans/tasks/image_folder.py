@@ -1,66 +1,22 @@
 """Pictures of the user's own, in folders that say whether they show the target."""
 
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from segtrans.block import Block, Positive, Share
-from segtrans.tasks.base import Task
-from segtrans.tasks.parameters import DataParams
+from segtrans.tasks.own_folder import Intensity, OwnFolder
+
+__all__ = ["ImageFolder", "Intensity"]
 
 
-class Intensity(Block):
-    """How stored values become what networks see, in [-1, 1]."""
-
-    mode: Literal["dtype", "percentile", "zscore", "window"] = Field(
-        default="dtype",
-        description="dtype: the whole range of the files' type; percentile, zscore: of each image "
-        "and channel by itself; window: low to high",
-    )
-    low: float | None = Field(
-        default=None, description="percentile: 0 to 100; window: a value; else null"
-    )
-    high: float | None = Field(default=None, description="as low, and above it")
-
-    @model_validator(mode="after")
-    def _has_limits(self) -> Self:
-        has_limits = self.low is not None and self.high is not None
-        if self.mode in ("percentile", "window"):
-            if not has_limits or self.low >= self.high:  # type: ignore[operator]
-                raise ValueError(f"intensity.mode = {self.mode}: needs low and high above it")
-            if self.mode == "percentile" and not (self.low >= 0 and self.high <= 100):  # type: ignore[operator]
-                raise ValueError("intensity.mode = percentile: low and high are from 0 to 100")
-        elif self.low is not None or self.high is not None:
-            raise ValueError(f"intensity.mode = {self.mode}: has neither low nor high")
-        return self
-
-
-class ImageFolder(Task):
-    """A folder with present/, absent/ and masks/, or a table that says the same."""
+class ImageFolder(OwnFolder):
+    """Pictures."""
 
     kind: Literal["image_folder"] = Field(description="pictures of your own")
-    directory: Annotated[str, Field(min_length=1)] = Field(
-        description="folder with present/, absent/, masks/ and perhaps test/, or dataset.csv"
-    )
-    height: Positive = Field(default=128, description="rows that networks see, in pixels")
-    width: Positive = Field(default=128, description="columns that networks see, in pixels")
     channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=("grey",),
         description="[grey], [red, green, blue], or a name for each file of an image "
         "(stem_0000, stem_0001...); left out: by the first image",
-    )
-    architecture: Literal["mnist48", "mnist128", "brats"] = Field(
-        default="mnist128",
-        description="networks of tables 2 to 9; images have at least 29, 33 or 61 pixels a side",
-    )
-    segmentation_norm: Literal["adaptive_instance_norm", "layer_norm"] = Field(
-        default="adaptive_instance_norm",
-        description="how the shared residual decoder is adapted to segment (appendix A)",
-    )
-    ignore: Annotated[int, Field(ge=1, le=255)] | None = Field(
-        default=None, description="value of mask pixels that count neither way"
     )
     size: Literal["fit", "stretch", "crop", "tile"] = Field(
         default="fit",
@@ -68,58 +24,9 @@ class ImageFolder(Task):
         "resolution of labelled and absent images, never of unlabelled present ones",
     )
     intensity: Intensity = Field(default=Intensity(), description="from stored values to [-1, 1]")
-    group: str | None = Field(
-        default=None,
-        description="regular expression on the name; images of one first group stay in one fold; "
-        "null: each by itself",
-    )
-    valid_fraction: Share = Field(default=0.1, description="share of the groups to validate on")
-    test_fraction: Share = Field(
-        default=0.1, description="share of the groups to test on, where there is no test/"
-    )
     min_target_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0005, description="least share of an image, or part of one, that is target in P"
     )
 
-    needs_labels: ClassVar[dict[str, str]] = {}
-    has_own_labels: ClassVar[bool] = True
-    is_augmented: ClassVar[bool] = True
     has_patients: ClassVar[bool] = False
     paper_figure: ClassVar[int] = 7
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.ignore in self.classes.values():
-            raise ValueError(f"ignore = {self.ignore}: is a class")
-        if self.group is not None:
-            _check_pattern(self.group)
-        if self.valid_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                f"valid_fraction + test_fraction = {self.valid_fraction + self.test_fraction:g}: "
-                "leaves nothing to train on"
-            )
-        return self
-
-    def as_trained(self, name: str) -> Self:
-        """Images as networks see them, and the networks: all else is at its default."""
-        kept = {"height", "width", "channels", "classes", "architecture", "segmentation_norm"}
-        return type(self)(
-            kind=self.kind, title=name, directory=name, **{key: getattr(self, key) for key in kept}
-        )
-
-    def title_of(self, data: Mapping[str, Any]) -> str:
-        """The title that the data were made with."""
-        return str(data.get("title", self.title))
-
-    def data_mb(self, params: DataParams) -> float | None:
-        """Nobody knows it before the folder was read."""
-        return None
-
-
-def _check_pattern(pattern: str) -> None:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"group = {pattern}: no regular expression ({error})") from None
-    if compiled.groups < 1:
-        raise ValueError(f"group = {pattern}: needs brackets around what images share")

@@ -9,10 +9,13 @@ from pydantic import Field, TypeAdapter
 from segtrans.tasks.cluttered_mnist import ClutteredMnist
 from segtrans.tasks.half_slices import HalfSlices
 from segtrans.tasks.image_folder import ImageFolder
+from segtrans.tasks.scan_folder import ScanFolder
 
-AnyTask = Annotated[ClutteredMnist | HalfSlices | ImageFolder, Field(discriminator="kind")]
+AnyTask = Annotated[
+    ClutteredMnist | HalfSlices | ImageFolder | ScanFolder, Field(discriminator="kind")
+]
 # The kinds that a task of the user's own may be of.
-OWN_KINDS = (ClutteredMnist, ImageFolder)
+OWN_KINDS = (ClutteredMnist, ImageFolder, ScanFolder)
 
 
 def _read_paper_tasks() -> dict[str, AnyTask]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.tasks.half_slices import SIDES
+from segtrans.tasks.sides import SIDES
 from segtrans.tasks.parameters import HalfSliceRules
 
 # Networks see z-scores divided by five, since their outputs are tanh (the authors' code).

@@ -1,0 +1,98 @@
+"""Scans of the user's own, in folders that say whether they show the target."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from segtrans.tasks.own_folder import Intensity, OwnFolder
+from segtrans.tasks.sides import SIDES, WHOLE
+
+# Of the LPS orientation: what columns, rows and slices of an image run along, by `axis`.
+_AXES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
+_Millimetres = Annotated[float, Field(ge=0.01, le=100.0)]
+
+
+class ScanIntensity(Intensity):
+    """How stored values become what networks see, in [-1, 1]."""
+
+    mode: Literal["percentile", "zscore", "window"] = Field(
+        default="zscore",
+        description="zscore: of each scan and channel, over all that is not background, divided "
+        "by five; percentile: as zscore, from low to high; window: low to high, as of CT in HU",
+    )
+
+
+class ScanFolder(OwnFolder):
+    """Slices of scans: those with the target (P), and those without (A)."""
+
+    kind: Literal["scan_folder"] = Field(description="scans of your own")
+    channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        default=("scan",),
+        description="a name for each sequence of a scan, in stored order; left out: by the first "
+        "case",
+    )
+    axis: Literal["axial", "coronal", "sagittal"] = Field(
+        default="axial", description="what slices are across, by the patient's anatomy"
+    )
+    halves: bool = Field(
+        default=False,
+        description="images are halves of slices, cut in the middle between left and right; right "
+        "ones are mirrored",
+    )
+    spacing_mm: tuple[_Millimetres, _Millimetres, _Millimetres] | None = Field(
+        default=None,
+        description="of columns, rows and slices, to which scans are resampled; null: the median "
+        "of the cases",
+    )
+    intensity: ScanIntensity = Field(
+        default=ScanIntensity(), description="from stored values to [-1, 1]"
+    )
+    background: float | None = Field(
+        default=None,
+        description="what is not above it is outside the patient, as -1000 of CT; null: of each "
+        "channel, what has the value of most of the volume's faces, or else its smallest",
+    )
+    unlabelled: Literal["all", "listed"] = Field(
+        default="all",
+        description="which slices of a present scan without a mask are P where nobody lists them: "
+        "all, or none",
+    )
+    absent_from_present: bool = Field(
+        default=True, description="slices without target of scans with a mask are A"
+    )
+    min_content_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.05, description="least share of an image that is not background"
+    )
+    min_target_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.001,
+        description="least share of what is not background that is target in P; with less, an "
+        "image is of neither domain",
+    )
+
+    has_patients: ClassVar[bool] = True
+    paper_figure: ClassVar[int] = 8
+
+    @model_validator(mode="after")
+    def _has_two_sides(self) -> Self:
+        if self.halves and self.axis == "sagittal":
+            raise ValueError("halves = true: sagittal slices have no left and right; set it false")
+        return self
+
+    @property
+    def lps_axes(self) -> tuple[int, int, int]:
+        """Axes of the LPS orientation (X, Y, Z) that columns, rows and slices run along.
+
+        Columns run to the left or to the back, rows to the back or from head to foot, slices to
+        the head, to the back or to the left.
+        """
+        return _AXES[self.axis]
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """What each slice is cut into."""
+        return SIDES if self.halves else (WHOLE,)
+
+    @property
+    def slice_width(self) -> int:
+        """Columns of a whole slice: twice those of an image that is a half."""
+        return 2 * self.width if self.halves else self.width
