@@ -58,7 +58,16 @@ class Run:
     @property
     def has_pictures(self) -> bool:
         """Whether its data are pictures of the user's own, whose preparation its header has."""
-        return "definition" in self.record.data.parameters
+        return self._has_own("pictures")
+
+    @property
+    def has_scans(self) -> bool:
+        """Whether its data are scans of the user's own, whose preparation its header has."""
+        return self._has_own("scans")
+
+    def _has_own(self, files: str) -> bool:
+        is_own = self.config.definition.own_files == files
+        return is_own and "definition" in self.record.data.parameters
 
     @property
     def task_title(self) -> str:

@@ -54,13 +54,14 @@ class HalfSlices:
         return Row(label, _side_by_side(repeated, window))
 
 
-def sequence_samples(store: Store, output: Path, *, title: str) -> None:
-    """Draw test half-slices: of P with their masks, and unrelated ones of A.
+def sequence_samples(store: Store, output: Path, *, title: str, image_name: str) -> None:
+    """Draw test slices, or halves of them: of P with their masks, and unrelated ones of A.
 
     Args:
         store: of a task with patients.
         output: file to write.
         title: names the task.
+        image_name: what its images are.
     """
     present, absent = (choose_half_slices(store, domain) for domain in ("present", "absent"))
     window = brain_window(np.concatenate([present.x, absent.x]))
@@ -69,7 +70,7 @@ def sequence_samples(store: Store, output: Path, *, title: str) -> None:
         present.maps("mask, $y$", present.y, window),
         absent.row("absence, $x_A$", absent.x, window),
     ]
-    rows_figure([Block(f"{title}: test half-slices", rows, columns=present.names)], output)
+    rows_figure([Block(f"{title}: test {image_name}s", rows, columns=present.names)], output)
 
 
 def choose_half_slices(store: Store, domain: str) -> HalfSlices:

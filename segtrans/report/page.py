@@ -215,11 +215,11 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
 def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any]:
     failures = find_failures(runs, store)
     failures_figure(runs, store, failures, scratch)
-    has_patients = runs[0].config.definition.has_patients
+    task = runs[0].config.definition
     text = (
         "Above, presence images with the lowest soft Dice (the numbers: mean over all rows and "
         "seeds); below, absence images with the most segmented pixels (the numbers: mean count). "
-        f"{'One half-slice of each patient, its worst. ' if has_patients else ''}"
+        f"{f'One {task.image_name} of each patient, its worst. ' if task.has_patients else ''}"
         "Each row of maps is the lowest seed's."
     )
     title = runs[0].task_title

@@ -213,9 +213,11 @@ def _task_point(runs: Sequence[Run]) -> str:
 def _patients_point(runs: Sequence[Run]) -> list[str]:
     if not _have_patients(runs):
         return []
+    with_patients = (run.config.definition for run in runs if run.config.definition.has_patients)
+    images = " and ".join(dict.fromkeys(f"{task.image_name}s" for task in with_patients))
     return [
-        "3D per patient: half-slices of P and A put back into volumes, thresholded, mean over "
-        "patients; half-slices of neither domain are left out of segmentation and reference. HD95: "
+        f"3D per patient: {images} of P and A put back into volumes, thresholded, mean over "
+        f"patients; {images} of neither domain are left out of segmentation and reference. HD95: "
         "95th percentile of the surface distance; both empty is 0 mm, one empty is the diagonal of "
         "the volume."
     ]

@@ -1,6 +1,6 @@
-"""Scores of whole patients: half-slices put back into volumes.
+"""Scores of whole patients: slices, or halves of them, put back into volumes.
 
-Only half-slices of P and A are in a data set. Voxels of the others (too little brain, or too small
+Only images of P and A are in a data set. Voxels of the others (too little brain, or too small
 a lesion for either domain) are left out, of prediction and reference alike.
 """
 
@@ -17,18 +17,22 @@ from segtrans.data.store import DOMAINS, Store
 from segtrans.data.values import is_target
 from segtrans.score import lesions
 from segtrans.score.metrics import dice
+from segtrans.tasks.base import VOID
+from segtrans.tasks.sides import WHOLE
 
 COLUMNS = (
     *("fold", "case_id", "n_half_slices_P", "n_half_slices_A"),
     *("lesion_voxels", "predicted_voxels", "dice_hard_3d", "hd95_mm", *lesions.COLUMNS),
 )
 
+_OF_WHOLE = {f"n_half_slices_{domain}": f"n_slices_{domain}" for domain in "PA"}
+
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where half-slices lie in a patient's volume.
+    """Where slices and half-slices lie in a patient's volume.
 
     Attributes:
         shape: (X, Y, Z) of the volume.
@@ -56,26 +60,31 @@ class Grid:
         sides = zip(self.shape, self.spacing_mm, strict=True)
         return math.sqrt(sum((n * mm) ** 2 for n, mm in sides))
 
-    def volume(self, half_slices: Mask, side: NDArray[Any], slice_index: NDArray[Any]) -> Mask:
-        """Put half-slices (n, H, W) back: (Z, Y, X), where nothing was put False."""
+    def volume(self, slices: Mask, side: NDArray[Any], slice_index: NDArray[Any]) -> Mask:
+        """Put slices or half-slices (n, H, W) back: (Z, Y, X), where nothing was put False."""
         x, y, z = self.shape
         width = x // 2
         volume = np.zeros((z, y, x), bool)
-        is_left = side == "left"
-        volume[slice_index[is_left], :, width:] = half_slices[is_left]
-        right = half_slices[~is_left]
-        volume[slice_index[~is_left], :, :width] = right[..., ::-1] if self.mirror_right else right
+        if (is_whole := side == WHOLE).any():
+            volume[slice_index[is_whole]] = slices[is_whole]
+        if (is_left := side == "left").any():
+            volume[slice_index[is_left], :, width:] = slices[is_left]
+        if (is_right := side == "right").any():
+            right = slices[is_right]
+            right = right[..., ::-1] if self.mirror_right else right
+            volume[slice_index[is_right], :, :width] = right
         return volume
 
 
 def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.DataFrame:
-    """One row per patient of a fold, with COLUMNS.
+    """One row per patient of a fold, with COLUMNS; of whole slices `n_slices_P` and `n_slices_A`.
 
     `dice_hard_3d` follows the rule of `segtrans.score.metrics.dice`. `hd95_mm` is the 95th
     percentile of the distances between the surfaces of segmentation and reference, the larger of
     both directions, as MONAI has it: 0 when both are empty, the volume's diagonal when one is, so
     that a missed lesion never scores better than a found one. Lesions are counted in 3D; one that
-    goes through a half-slice of neither domain is counted as two.
+    goes through an image of neither domain is counted as two. Pixels that are `VOID` count neither
+    way.
 
     Args:
         store: of a task with patients.
@@ -84,7 +93,7 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
     """
     grid = Grid.of(store)
     places = {domain: store.provenance(fold, domain) for domain in DOMAINS}
-    masks = is_target(store.masks(fold))
+    masks = store.masks(fold)
     case_ids = np.unique(np.concatenate([places[domain]["case_id"] for domain in DOMAINS]))
     rows = []
     for case_id in case_ids.tolist():
@@ -96,7 +105,9 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
         segmented = np.concatenate([predicted[domain][chosen[domain]] for domain in DOMAINS])
         truth = np.zeros_like(segmented)
         n_present = int(chosen["present"].sum())
-        truth[:n_present] = masks[chosen["present"]]
+        of_case = masks[chosen["present"]]
+        truth[:n_present] = is_target(of_case)
+        segmented[:n_present] &= of_case != VOID
         rows.append(
             {
                 "fold": fold,
@@ -110,7 +121,9 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
                 ),
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    is_whole = store.image_shape[2] == grid.shape[0]
+    return table.rename(columns=_OF_WHOLE) if is_whole else table
 
 
 def volume_scores(segmented: Mask, truth: Mask, grid: Grid) -> dict[str, float | int]:

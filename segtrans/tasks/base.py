@@ -25,6 +25,8 @@ class Task(Block, ABC):
         is_augmented: whether training images are changed at random (appendix A).
         has_patients: whether images are slices of patients' volumes: drawn by sequences, and scored
             in 3D too.
+        own_files: what a folder of the user's own holds, "pictures" or "scans"; None of data that
+            are made or fetched.
         paper_figure: number of the paper's figure that a panel follows.
     """
 
@@ -52,6 +54,7 @@ class Task(Block, ABC):
     has_own_labels: ClassVar[bool] = False
     is_augmented: ClassVar[bool]
     has_patients: ClassVar[bool]
+    own_files: ClassVar[Literal["pictures", "scans"] | None] = None
     paper_figure: ClassVar[int]
 
     @model_validator(mode="after")
@@ -64,6 +67,11 @@ class Task(Block, ABC):
     def n_classes(self) -> int:
         """1 for a sigmoid output; more for a softmax with the background first."""
         return 1 if len(self.classes) == 1 else len(self.classes) + 1
+
+    @property
+    def image_name(self) -> str:
+        """What an image is, in a sentence."""
+        return "image"
 
     def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:
         """Refuse parameters that the task's data could not be made or trained with.

@@ -22,6 +22,11 @@ class HalfSlices(Task):
     has_patients: ClassVar[bool] = True
     paper_figure: ClassVar[int] = 8
 
+    @property
+    def image_name(self) -> str:
+        """As `Task.image_name`."""
+        return "half-slice"
+
     def data_mb(self, params: DataParams) -> float | None:
         """By the number of patients, which only made-up ones have beforehand."""
         brats = params.brats

@@ -29,4 +29,5 @@ class ImageFolder(OwnFolder):
     )
 
     has_patients: ClassVar[bool] = False
+    own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"
     paper_figure: ClassVar[int] = 7

@@ -69,6 +69,10 @@ class OwnFolder(Task):
     needs_labels: ClassVar[dict[str, str]] = {}
     has_own_labels: ClassVar[bool] = True
     is_augmented: ClassVar[bool] = True
+    # Keys that say what networks see; all others decide the data alone.
+    seen: ClassVar[frozenset[str]] = frozenset(
+        {"height", "width", "channels", "classes", "architecture", "segmentation_norm"}
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -85,8 +89,7 @@ class OwnFolder(Task):
 
     def as_trained(self, name: str) -> Self:
         """Images as networks see them, and the networks: all else is at its default."""
-        kept = {"height", "width", "channels", "classes", "architecture", "segmentation_norm"}
-        content = self.model_dump(mode="json", include={"kind", *kept})
+        content = self.model_dump(mode="json", include={"kind", *self.seen})
         return self.model_validate(content | {"title": name, "directory": name}, strict=False)
 
     def title_of(self, data: Mapping[str, Any]) -> str:

@@ -57,8 +57,10 @@ class ScanFolder(OwnFolder):
         description="which slices of a present scan without a mask are P where nobody lists them: "
         "all, or none",
     )
-    absent_from_present: bool = Field(
-        default=True, description="slices without target of scans with a mask are A"
+    absent_from_present: Literal["never", "masks", "lists"] = Field(
+        default="masks",
+        description="masks: slices without target of present scans with a mask are A; lists: those "
+        "that are not listed, of present scans without a mask whose slices are listed, too",
     )
     min_content_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.05, description="least share of an image that is not background"
@@ -70,13 +72,20 @@ class ScanFolder(OwnFolder):
     )
 
     has_patients: ClassVar[bool] = True
+    own_files: ClassVar[Literal["pictures", "scans"] | None] = "scans"
     paper_figure: ClassVar[int] = 8
+    seen: ClassVar[frozenset[str]] = OwnFolder.seen | {"halves"}
 
     @model_validator(mode="after")
     def _has_two_sides(self) -> Self:
         if self.halves and self.axis == "sagittal":
             raise ValueError("halves = true: sagittal slices have no left and right; set it false")
         return self
+
+    @property
+    def image_name(self) -> str:
+        """As `Task.image_name`."""
+        return "half-slice" if self.halves else "slice"
 
     @property
     def lps_axes(self) -> tuple[int, int, int]:

@@ -134,7 +134,7 @@ def test_a_sequence_with_one_value_in_all_that_is_drawn_is_black(tmp_path):
 
 
 def test_a_single_patient_can_be_drawn(make_store, drawn, tmp_path):
-    sequence_samples(make_store(["a", "a", "a"]), tmp_path / "s.png", title="BraTS")
+    sequence_samples(make_store(["a", "a", "a"]), tmp_path / "s.png", title="BraTS", image_name="x")
     ((block,),) = drawn
     assert len(block.rows[0].images) == 8
     assert [row.label.split(",")[0] for row in block.rows] == ["presence", "mask", "absence"]

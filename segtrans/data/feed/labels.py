@@ -46,9 +46,10 @@ def choose_labelled(
         UserError: the data do not say where images come from, or the fraction cannot be met.
     """
     if "has_mask" in provenance:
-        _check_has(provenance, "name")
+        unit, name = ("volume", "case_id") if "case_id" in provenance else ("image", "name")
+        _check_has(provenance, name)
         has_mask = provenance["has_mask"] > 0
-        return Labelled("image", np.unique(provenance["name"][has_mask]).tolist(), has_mask)
+        return Labelled(unit, np.unique(provenance[name][has_mask]).tolist(), has_mask)
     rng = np.random.default_rng((data_seed, _LABELLED_STREAM, init_seed if labels.per_seed else 0))
     if labels.unit is None:
         _check_has(provenance, "digit", "source_index")
