@@ -50,7 +50,7 @@ class ScanFolder(OwnFolder):
     background: float | None = Field(
         default=None,
         description="what is not above it is outside the patient, as -1000 of CT; null: of each "
-        "channel, what has the value of most of the volume's faces, or else its smallest",
+        "channel, what has the value of most voxels in the volume's corners, or else its smallest",
     )
     unlabelled: Literal["all", "listed"] = Field(
         default="all",

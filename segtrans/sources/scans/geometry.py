@@ -18,6 +18,7 @@ from nibabel.orientations import (
     aff2axcodes,
     apply_orientation,
     axcodes2ornt,
+    inv_ornt_aff,
     io_orientation,
     ornt_transform,
 )
@@ -36,6 +37,7 @@ _EQUAL_MM = 1e-3
 _SHEAR = 1e-3  # cosine between two axes
 _ITK_SHEAR = 1e-5  # well below what ITK refuses
 _QUATERNION = 1e-3  # rounded numbers may make its length that much more than 1
+_SAME_PLACE = 0.05  # of a voxel: what corners of two files of one case may lie apart
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,26 @@ class Geometry:
         sizes = voxel_sizes(self.affine)
         x, y, z = (float(sizes[int(axis)]) for axis in np.argsort(_orientation(self.affine)[:, 0]))
         return x, y, z
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along X, Y and Z of the LPS orientation."""
+        stored = self.header.get_data_shape()
+        x, y, z = (int(stored[int(a)]) for a in np.argsort(_orientation(self.affine)[:, 0]))
+        return x, y, z
+
+    @property
+    def lps_affine(self) -> Affine:
+        """(4, 4), from voxels of `to_lps` to mm, to the right, the front and the head."""
+        turns = ornt_transform(_orientation(self.affine), _LPS)
+        affine: Affine = self.affine @ inv_ornt_aff(turns, self.header.get_data_shape()[:3])
+        return affine
+
+    def counts_backwards(self, axis: int) -> bool:
+        """Whether the file counts voxels against an axis (0 to 2) of the LPS orientation."""
+        orientation = _orientation(self.affine)
+        (direction,) = orientation[orientation[:, 0] == axis, 1]
+        return bool(direction != _LPS[axis, 1])
 
     def to_lps(self, stored: NDArray[Any]) -> NDArray[Any]:
         """A view of a stored volume, (X, Y, Z) in LPS orientation."""
@@ -92,6 +114,35 @@ class Geometry:
         content = gzip.compress(image.to_bytes(), compresslevel=3, mtime=0)
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
+
+
+def check_same_place(first: Geometry, other: Geometry, *, of: Path, path: Path) -> None:
+    """Refuse two files of one case that show other places, however their voxels are ordered.
+
+    Args:
+        first: of the file that the other is held against.
+        other: of the other one.
+        of: names the first in errors.
+        path: names the other.
+
+    Raises:
+        UserError: the sizes differ, or a corner lies elsewhere.
+    """
+    if first.shape != other.shape:
+        shapes = [" x ".join(map(str, geometry.shape)) for geometry in (other, first)]
+        raise UserError(
+            f"{path}: has {shapes[0]} voxels to the left, back and head, {of.name} has "
+            f"{shapes[1]}; expected one grid for all files of a case: resample one to the other"
+        )
+    last = [(0, size - 1) for size in first.shape]
+    corners = np.array(list(product(*last)), np.float64)
+    places = [apply_affine(geometry.lps_affine, corners) for geometry in (first, other)]
+    off = float(np.linalg.norm(places[0] - places[1], axis=1).max())
+    if off > _SAME_PLACE * min(first.spacing_mm):
+        raise UserError(
+            f"{path}: lies up to {off:.3g} mm from where {of.name} lies; expected one place for "
+            "all files of a case: register one to the other"
+        )
 
 
 def geometry_of(header: nib.Nifti1Header, path: Path) -> tuple[Geometry, list[str]]:

@@ -56,7 +56,7 @@ def check_grids(cases: Sequence[CaseFiles], plane: tuple[int, int]) -> Grid | No
     first: tuple[Path, Grid] | None = None
     for case in cases:
         for path in _files(case):
-            grid = _read_grid(path)
+            grid = read_grid(path)
             if grid is None:
                 continue
             if grid.shape[:2] != plane:
@@ -88,7 +88,7 @@ def _files(case: CaseFiles) -> Iterator[Path]:
         yield case.mask
 
 
-def _read_grid(path: Path) -> Grid | None:
+def read_grid(path: Path) -> Grid | None:
     """The grid that a header announces; None of a file whose reading will be refused."""
     try:
         with path.open("rb") as file:

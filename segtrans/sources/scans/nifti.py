@@ -75,7 +75,7 @@ def read_nifti(path: Path, *, n_axes: int) -> Nifti:
         ) from error
     voxels: NDArray[Any] = stored.reshape(shape, order="F")
     voxels = voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
-    _check_numbers(voxels, path)
+    check_numbers(voxels, path)
     return Nifti(header, voxels, abs(slope) if intercept else 0.0)
 
 
@@ -122,7 +122,12 @@ def _offset(header: nib.Nifti1Header, path: Path) -> int:
     return offset
 
 
-def _check_numbers(voxels: NDArray[Any], path: Path) -> None:
+def check_numbers(voxels: NDArray[Any], path: Path) -> None:
+    """Refuse voxels that no scan has.
+
+    Raises:
+        UserError: they are no real numbers, NaN, infinite or beyond 1e30.
+    """
     if voxels.dtype.kind not in "iuf":
         raise UserError(f"{path}: voxels of type {voxels.dtype}; expected whole or real numbers")
     if voxels.dtype.kind != "f":
