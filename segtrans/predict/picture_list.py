@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserError, UserErrors
-from segtrans.sources.image_folder.names import (
+from segtrans.sources.own_folder.names import (
     PICTURES,
     UNREAD,
     are_channels,

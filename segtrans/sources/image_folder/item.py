@@ -36,8 +36,3 @@ class Found:
     items: list[Item] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
-
-
-def shown(path: Path, folder: Path) -> str:
-    """A file as messages name it: by its path below the folder."""
-    return path.relative_to(folder).as_posix()

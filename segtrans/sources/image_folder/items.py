@@ -4,38 +4,22 @@ By folders, or by a table in the folder, `dataset.csv`, which wins over them. Re
 table, no picture.
 """
 
-import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserErrors
-from segtrans.sources.image_folder.item import Item, shown
+from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.layout import items_by_folders
-from segtrans.sources.image_folder.names import ABSENT, PRESENT
 from segtrans.sources.image_folder.table import TABLE, items_by_table
+from segtrans.sources.own_folder.definition import DEFINITION
+from segtrans.sources.own_folder.names import ABSENT, PRESENT
+from segtrans.sources.own_folder.surveyed import Skipped, links_astray, split_groups
 from segtrans.tasks.image_folder import ImageFolder
 
 __all__ = ["DEFINITION", "Item", "Skipped", "Survey", "find_items", "survey"]
-
-DEFINITION = "dataset.yaml"  # in the folder: what its images are
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Files that were passed over: hidden ones (AppleDouble's too), and those of other kinds."""
-
-    hidden: tuple[Path, ...] = ()
-    others: tuple[Path, ...] = ()
-
-    def __str__(self) -> str:
-        kinds = Counter(path.suffix.lower() or "no ending" for path in self.others)
-        parts = [f"{len(self.hidden)} hidden"] if self.hidden else []
-        parts += [f"{n} of {kind}" for kind, n in kinds.most_common()]
-        return ", ".join(parts) or "none"
 
 
 @dataclass(frozen=True)
@@ -72,30 +56,15 @@ def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey
         UserError: there is no such folder.
     """
     found = walk_all(folder)
-    faults = found.faults + list(_links_astray(folder, found.files))
+    faults = found.faults + list(links_astray(folder, found.files))
     files = [path for path in found.files if path != folder / DEFINITION]
     find = items_by_table if folder / TABLE in files else items_by_folders
     by_names = find(folder, files, n_channels)
     items, no_groups = _with_groups(by_names.items, group)
-    faults += by_names.faults + no_groups + list(_split_groups(items))
+    faults += by_names.faults + no_groups + list(split_groups(items))
     if items:
         faults += _missing_kinds(folder, items)
     return Survey(items, Skipped(tuple(found.hidden), tuple(by_names.others)), faults)
-
-
-def _links_astray(folder: Path, files: Sequence[Path]) -> Iterator[str]:
-    """Links out of the folder, and links of folders to others in it; each is named once."""
-    inside = os.path.realpath(folder)
-    links = dict.fromkeys(path for path in files if path.is_symlink())
-    for place in dict.fromkeys(path.parent for path in files):
-        if os.path.realpath(place) != os.path.normpath(Path(inside, shown(place, folder))):
-            links[next(of for of in (place, *place.parents) if of.is_symlink())] = None
-    for link in links:
-        real = os.path.realpath(link)
-        if os.path.commonpath([inside, real]) != inside:
-            yield f"{shown(link, folder)}: a link out of the folder, to {real}; put a copy there"
-        elif link.is_dir():
-            yield f"{shown(link, folder)}: a link to another folder of the data set; remove it"
 
 
 def _with_groups(found: Sequence[Item], pattern: str | None) -> tuple[list[Item], list[str]]:
@@ -110,21 +79,6 @@ def _with_groups(found: Sequence[Item], pattern: str | None) -> tuple[list[Item]
                 faults.append(f"{item.place}: group = {pattern} finds none in {item.name}")
         items.append(replace(item, group=group or item.place))
     return items, faults
-
-
-def _split_groups(items: Sequence[Item]) -> Iterator[str]:
-    """Groups that are in a fold by hand and elsewhere too."""
-    first: dict[str, Item] = {}
-    said = set()
-    for item in items:
-        other = first.setdefault(item.group, item)
-        if item.fold != other.fold and item.group not in said:
-            said.add(item.group)
-            folds = [f"fold {one.fold}" if one.fold else "no fold yet" for one in (other, item)]
-            yield (
-                f"group {item.group}: {other.place} has {folds[0]}, {item.place} has {folds[1]}; "
-                "keep a group in one fold"
-            )
 
 
 def _missing_kinds(folder: Path, items: Sequence[Item]) -> Iterator[str]:

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from segtrans.sources.image_folder.item import Found, Item, shown
-from segtrans.sources.image_folder.names import (
+from segtrans.sources.image_folder.item import Found, Item
+from segtrans.sources.own_folder.names import (
     ABSENT,
     LOSSLESS,
     MASKS,
@@ -21,6 +21,7 @@ from segtrans.sources.image_folder.names import (
     role_of,
     unmasked,
 )
+from segtrans.sources.own_folder.surveyed import shown
 
 _EXPECTED = "present/, absent/ and masks/, or a table dataset.csv"
 # Data sets of others, by a folder in them.

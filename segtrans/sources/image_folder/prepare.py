@@ -20,15 +20,14 @@ from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import BINARY
 from segtrans.errors import UserError, UserErrors
-from segtrans.sources.image_folder.check import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
-from segtrans.sources.image_folder.folds import draw_folds, is_used
+from segtrans.sources.own_folder.folds import draw_folds, is_used
 from segtrans.sources.image_folder.intensities import RANGES
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.items import find_items
-from segtrans.sources.image_folder.names import PRESENT
-from segtrans.sources.image_folder.parallel import in_parallel
+from segtrans.sources.own_folder.names import PRESENT
+from segtrans.sources.own_folder.parallel import in_parallel, n_processors
 from segtrans.sources.image_folder.parts import WHOLE, Sample, samples_of
 from segtrans.sources.image_folder.spool import Spool
 from segtrans.tasks.base import VOID

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.sources.image_folder.facts import Facts, examine
-from segtrans.sources.image_folder.names import ABSENT, PRESENT
+from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.tasks.image_folder import ImageFolder
 
 _A_ROW = 8

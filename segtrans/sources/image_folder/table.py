@@ -1,14 +1,12 @@
 """A data set as a table: dataset.csv, a row an image."""
 
-import csv
 import posixpath
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from segtrans.sources.image_folder.item import Found, Item, shown
-from segtrans.sources.image_folder.names import (
+from segtrans.sources.image_folder.item import Found, Item
+from segtrans.sources.own_folder.names import (
     LOSSLESS,
     PICTURES,
     TEST,
@@ -17,13 +15,13 @@ from segtrans.sources.image_folder.names import (
     name_of,
     role_of,
 )
+from segtrans.sources.own_folder.surveyed import shown
+from segtrans.sources.own_folder.tables import read_table
 
 TABLE = "dataset.csv"
 _NEEDED = ("image", "domain")
 _MORE = ("mask", "group", "fold")
 _FOLDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": TEST}
-
-_Row = tuple[int, Mapping[Any, Any]]  # number and values by column; None has those too many
 
 
 def items_by_table(folder: Path, files: Sequence[Path], n_channels: int | None) -> Found:
@@ -40,15 +38,14 @@ def items_by_table(folder: Path, files: Sequence[Path], n_channels: int | None) 
     """
     known = {_key(shown(path, folder)): path for path in files}
     table = known.pop(TABLE)
-    rows, fault = _read(table)
+    rows, fault = read_table(table, needed=_NEEDED, more=_MORE)
     if fault:
         return Found(faults=[f"{TABLE}: {fault}"])
     found = Found()
     rows_of: dict[str, int] = {}
-    listed = {_key((row.get("image") or "").strip()) for _, row in rows}
+    listed = {_key(row["image"]) for _, row in rows}
     used: set[Path] = set()
-    for number, row in rows:
-        values = {column: (row.get(column) or "").strip() for column in (*_NEEDED, *_MORE)}
+    for number, values in rows:
         item, problem = _item(values, known, listed, n_channels)
         if item is None:
             found.faults.append(f"{TABLE}: row {number}: {problem}")
@@ -66,25 +63,6 @@ def items_by_table(folder: Path, files: Sequence[Path], n_channels: int | None) 
         found.faults.append(f"{TABLE}: has no row; expected one for each image")
     found.others = [path for path in known.values() if path not in used]
     return found
-
-
-def _read(table: Path) -> tuple[list[_Row], str | None]:
-    """Rows with the numbers of their lines; or what is wrong with the table."""
-    expected = f"expected a CSV file in UTF-8 with the columns {', '.join(_NEEDED)}"
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or ())
-            rows: list[_Row] = [(reader.line_num, row) for row in reader]
-    except (OSError, ValueError, csv.Error) as error:
-        return [], f"cannot be read ({error}); {expected}"
-    if any(name not in columns for name in _NEEDED):
-        return [], f"has the columns {', '.join(columns) or 'of no name'}; {expected}, with commas"
-    if unknown := [name for name in columns if name not in (*_NEEDED, *_MORE)]:
-        return [], f"unknown column {unknown[0]}; allowed: {', '.join((*_NEEDED, *_MORE))}"
-    if longer := [number for number, row in rows if None in row]:
-        return [], f"row {longer[0]}: has more values than columns; put text with commas in quotes"
-    return rows, None
 
 
 def _item(

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Ranges = tuple[tuple[int, int], ...]  # first and last slice, from 1, both included
-
 
 @dataclass(frozen=True)
 class ScanFiles:
@@ -20,6 +18,21 @@ class ScanFiles:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Slices that show the target.
+
+    Attributes:
+        first: number of the first, from 1, in the order of the first channel's file.
+        last: number of the last, included.
+        side: right or left of the patient; None: both.
+    """
+
+    first: int
+    last: int
+    side: str | None = None
+
+
+@dataclass(frozen=True)
 class ScanItem:
     """A case of a folder.
 
@@ -27,8 +40,7 @@ class ScanItem:
         scan: its files.
         domain: present or absent.
         mask: its mask, NIfTI; of an absent case one that should be empty.
-        slices: of a present case without a mask, which slices show the target, in the order of the
-            first channel's file; None where nobody says.
+        slices: of a present case without a mask, which show the target; None where nobody says.
         group: what must stay in one fold; cases of one group have the same.
         fold: train, valid or test; None where it is to be drawn.
         place: its path below the folder, without ending, which no other case has.
@@ -37,10 +49,15 @@ class ScanItem:
     scan: ScanFiles
     domain: str
     mask: Path | None
-    slices: Ranges | None
+    slices: tuple[Listed, ...] | None
     group: str
     fold: str | None
     place: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in its domain."""
+        return self.place.rpartition("/")[2]
 
 
 @dataclass

@@ -16,12 +16,8 @@ from segtrans import cli
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.check import check_folder
 from segtrans.sources.image_folder.definition import complete_definition
-from segtrans.sources.image_folder.shortcuts import (
-    CLASSIFIER,
-    auc_of,
-    classifier_auc,
-    find_shortcuts,
-)
+from segtrans.sources.image_folder.shortcuts import find_shortcuts
+from segtrans.sources.own_folder.shortcuts import CLASSIFIER, auc_of, classifier_auc
 from tests.sources.image_folder.pictures import fill, pixels, save, square, task
 
 FOUR = [

@@ -6,7 +6,7 @@ import pytest
 
 from segtrans.errors import UserErrors
 from segtrans.sources.image_folder.items import find_items
-from segtrans.sources.image_folder.names import unmasked
+from segtrans.sources.own_folder.names import unmasked
 from tests.sources.image_folder.pictures import fill, save, task
 
 LEAST = ("present/p.png", "absent/a.png", "masks/p.png")

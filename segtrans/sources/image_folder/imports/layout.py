@@ -14,7 +14,7 @@ from segtrans.config.refusals import parse_object, validate
 from segtrans.data.walk import walk
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.files import read_picture
-from segtrans.sources.image_folder.names import PICTURES, kind_of, name_of
+from segtrans.sources.own_folder.names import PICTURES, kind_of, name_of
 from segtrans.tasks.base import VOID
 
 # Makes a mask (H, W) uint8 of this size: 0 background, values of classes, `VOID`.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segtrans.errors import UserError, UserErrors
 from segtrans.sources.image_folder.imports.layout import Picture
-from segtrans.sources.image_folder.names import ABSENT, PRESENT, role_of
+from segtrans.sources.own_folder.names import ABSENT, PRESENT, role_of
 
 _COLUMNS = ("image", "domain")
 

@@ -21,7 +21,7 @@ from segtrans.sources.image_folder.imports import coco, labelme, msd, mvtec, nnu
 from segtrans.sources.image_folder.imports.layout import Layout, Picture
 from segtrans.sources.image_folder.imports.presence import read_presence
 from segtrans.sources.image_folder.items import DEFINITION, survey
-from segtrans.sources.image_folder.names import ABSENT, MASKS, PRESENT, TEST
+from segtrans.sources.own_folder.names import ABSENT, MASKS, PRESENT, TEST
 from segtrans.tasks.base import VOID
 
 FORMATS: dict[str, Callable[[Path], Layout]] = {

@@ -1,18 +1,20 @@
-"""Which groups of images train, which validate, which test."""
+"""Which groups of images, or of scans, train, which validate, which test."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from segtrans.errors import UserError
-from segtrans.sources.image_folder.item import Item
-from segtrans.tasks.image_folder import ImageFolder
+from segtrans.sources.own_folder.surveyed import OwnItem
+from segtrans.tasks.own_folder import OwnFolder
 
 FOLDS = ("train", "valid", "test")  # as in a store, which takes long to import
 _FOLD_STREAM = 1004  # keeps the draw apart from those of other modules
 
 
-def draw_folds(items: Sequence[Item], task: ImageFolder, *, data_seed: int) -> dict[str, str]:
+def draw_folds(
+    items: Sequence[OwnItem], task: OwnFolder, *, data_seed: int, masks_give_absent: bool = False
+) -> dict[str, str]:
     """Share groups out to the folds; what has a fold already keeps it.
 
     Validation and test need P images with masks: their share is drawn from the groups with masks,
@@ -23,6 +25,8 @@ def draw_folds(items: Sequence[Item], task: ImageFolder, *, data_seed: int) -> d
         items: all images of a folder.
         task: has the shares.
         data_seed: of the draw, not negative.
+        masks_give_absent: whether P images with masks give A images too, as slices without target
+            of a scan.
 
     Returns:
         Fold (train, valid, test) by group.
@@ -45,16 +49,16 @@ def draw_folds(items: Sequence[Item], task: ImageFolder, *, data_seed: int) -> d
         folds |= dict.fromkeys(left, "train")
     for item in items:
         folds.setdefault(item.group, "train")
-    _check(items, folds)
+    _check(items, folds, masks_give_absent=masks_give_absent)
     return folds
 
 
-def is_used(item: Item, fold: str) -> bool:
+def is_used(item: OwnItem, fold: str) -> bool:
     """Whether an image has a use in a fold: P images without a mask can only be trained on."""
     return fold == "train" or item.domain == "absent" or item.mask is not None
 
 
-def _strata(items: Sequence[Item]) -> tuple[dict[str, int], dict[str, int]]:
+def _strata(items: Sequence[OwnItem]) -> tuple[dict[str, int], dict[str, int]]:
     """Groups with masks, and groups of A alone, each with its number of unlabelled P images."""
     n_unlabelled: dict[str, int] = {}
     has_mask, has_present = set(), set()
@@ -71,9 +75,11 @@ def _strata(items: Sequence[Item]) -> tuple[dict[str, int], dict[str, int]]:
     return labelled, absent
 
 
-def _check(items: Sequence[Item], folds: dict[str, str]) -> None:
+def _check(items: Sequence[OwnItem], folds: dict[str, str], *, masks_give_absent: bool) -> None:
     with_mask = {item.group for item in items if item.domain == "present" and item.mask}
     with_absent = {item.group for item in items if item.domain == "absent"}
+    if masks_give_absent:
+        with_absent |= with_mask
     kinds = {"present images with a mask": with_mask, "absent images": with_absent}
     for what, groups in kinds.items():
         for fold in FOLDS:

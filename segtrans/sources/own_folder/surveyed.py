@@ -1,0 +1,81 @@
+"""What is found in a folder by names alone, of whatever kind, and what can be wrong with it."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class OwnItem(Protocol):
+    """An image or a scan of a folder, by names alone; see the classes of each kind."""
+
+    @property
+    def place(self) -> str:
+        """Its path below the folder, without ending, which no other has."""
+
+    @property
+    def domain(self) -> str:
+        """present or absent."""
+
+    @property
+    def mask(self) -> Path | None:
+        """Its mask."""
+
+    @property
+    def group(self) -> str:
+        """What must stay in one fold."""
+
+    @property
+    def fold(self) -> str | None:
+        """train, valid or test; None where it is to be drawn."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Files that were passed over: hidden ones (AppleDouble's too), and those of other kinds."""
+
+    hidden: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        kinds = Counter(path.suffix.lower() or "no ending" for path in self.others)
+        parts = [f"{len(self.hidden)} hidden"] if self.hidden else []
+        parts += [f"{n} of {kind}" for kind, n in kinds.most_common()]
+        return ", ".join(parts) or "none"
+
+
+def shown(path: Path, folder: Path) -> str:
+    """A file as messages name it: by its path below the folder."""
+    return path.relative_to(folder).as_posix()
+
+
+def links_astray(folder: Path, files: Sequence[Path]) -> Iterator[str]:
+    """Links out of the folder, and links of folders to others in it; each is named once."""
+    inside = os.path.realpath(folder)
+    links = dict.fromkeys(path for path in files if path.is_symlink())
+    for place in dict.fromkeys(path.parent for path in files):
+        if os.path.realpath(place) != os.path.normpath(Path(inside, shown(place, folder))):
+            links[next(of for of in (place, *place.parents) if of.is_symlink())] = None
+    for link in links:
+        real = os.path.realpath(link)
+        if os.path.commonpath([inside, real]) != inside:
+            yield f"{shown(link, folder)}: a link out of the folder, to {real}; put a copy there"
+        elif link.is_dir():
+            yield f"{shown(link, folder)}: a link to another folder of the data set; remove it"
+
+
+def split_groups(items: Sequence[OwnItem]) -> Iterator[str]:
+    """Groups that are in a fold by hand and elsewhere too."""
+    first: dict[str, OwnItem] = {}
+    said = set()
+    for item in items:
+        other = first.setdefault(item.group, item)
+        if item.fold != other.fold and item.group not in said:
+            said.add(item.group)
+            folds = [f"fold {one.fold}" if one.fold else "no fold yet" for one in (other, item)]
+            yield (
+                f"group {item.group}: {other.place} has {folds[0]}, {item.place} has {folds[1]}; "
+                "keep a group in one fold"
+            )

@@ -1,0 +1,282 @@
+"""Scans as folders: present/, absent/, masks/, and the same below test/."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from segtrans.sources.own_folder.names import (
+    ABSENT,
+    MASKS,
+    PRESENT,
+    TEST,
+    UNREAD,
+    are_channels,
+    channel_of,
+    kind_of,
+    role_of,
+    unmasked,
+)
+from segtrans.sources.own_folder.surveyed import shown
+from segtrans.sources.scan_folder.channels import (
+    SINGLE,
+    CaseFolder,
+    match_channels,
+    name_channels,
+    normal,
+    number_channels,
+    read_case_folder,
+)
+from segtrans.sources.scan_folder.item import Found, ScanFiles, ScanItem
+from segtrans.sources.scans.case_names import stem
+from segtrans.sources.scans.dicom import find_dicom
+
+_EXPECTED = "present/, absent/ and masks/, or a table dataset.csv"
+_OTHERS = {"imagesTr": "msd or nnunet", "HGG": "brats"}
+_DICOM = {".dcm", ".ima"}
+
+
+@dataclass
+class _Part:
+    """The folder itself, or its test/: by domain its files and its folders of cases; masks."""
+
+    prefix: str
+    folders: dict[str, str] = field(default_factory=dict)  # by role, as they are called
+    files: dict[str, dict[str, list[Path]]] = field(
+        default_factory=lambda: {PRESENT: defaultdict(list), ABSENT: defaultdict(list)}
+    )
+    cases: dict[str, dict[str, list[Path]]] = field(
+        default_factory=lambda: {PRESENT: defaultdict(list), ABSENT: defaultdict(list)}
+    )
+    masks: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+
+
+def cases_by_folders(
+    folder: Path, files: Sequence[Path], channels: Sequence[str] | None
+) -> Found:
+    """Cases, by the folders that their files are in; groups and slices are open.
+
+    Args:
+        folder: of the data set.
+        files: all below it.
+        channels: names in stored order; None when they are not known yet.
+    """
+    found = Found()
+    parts = {"": _Part(""), TEST: _Part(f"{TEST}/")}
+    for path in files:
+        _sort_in(path, PurePath(shown(path, folder)), parts, found)
+    if not parts[""].folders.keys() & {PRESENT, ABSENT}:
+        return Found(faults=[_no_folders(folder)], others=found.others)
+    for fold, part in parts.items():
+        _take_masks_beside(part)
+        scans = _scans_of(folder, part, channels, found)
+        masks = _masks_of(folder, part, scans, found)
+        for (domain, name), of_case in scans.items():
+            place = f"{part.prefix}{part.folders[domain]}/{name}"
+            found.items.append(
+                ScanItem(
+                    scan=ScanFiles(name, of_case),
+                    domain=domain,
+                    mask=masks.get((domain, name)),
+                    slices=None,
+                    group="",
+                    fold=fold or None,
+                    place=place,
+                )
+            )
+    return found
+
+
+def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: Found) -> None:
+    part, below = parts[""], relative
+    if len(below.parts) > 1 and role_of(below.parts[0]) == TEST:
+        part, below = parts[TEST], PurePath(*below.parts[1:])
+    role = role_of(below.parts[0]) if len(below.parts) > 1 else None
+    if role is None or role == TEST:
+        found.others.append(path)
+        return
+    top, below = below.parts[0], PurePath(*below.parts[1:])
+    if part.folders.setdefault(role, top) != top:
+        found.faults.append(
+            f"{relative}: both {part.prefix}{part.folders[role]}/ and {part.prefix}{top}/ are for "
+            f"{role} scans; put them in one folder"
+        )
+    elif role == MASKS and stem(path) is not None:
+        part.masks[normal((below.parent / str(stem(path))).as_posix())].append(path)
+    elif role != MASKS and len(below.parts) > 1:
+        part.cases[role][normal(below.parts[0])].append(path)
+    elif role != MASKS and stem(path) is not None:
+        part.files[role][normal(str(stem(path)))].append(path)
+    elif kind_of(path) in _DICOM or (role != MASKS and find_dicom([path])):
+        found.faults.append(
+            f"{relative}: DICOM; "
+            + ("a mask is a NIfTI file" if role == MASKS else "give each series a folder")
+        )
+    elif kind_of(path) in UNREAD:
+        found.faults.append(f"{relative}: a kind of file that is not read; save it as .nii.gz")
+    else:
+        found.others.append(path)
+
+
+def _take_masks_beside(part: _Part) -> None:
+    """Masks that lie beside their scans, told by the ending of their names."""
+    for files in part.files.values():
+        stems = {channel[0] for name in files if (channel := channel_of(name))}
+        for name in list(files):
+            if (bare := unmasked(name)) is not None and (bare in files or bare in stems):
+                part.masks[name] += files.pop(name)
+
+
+def _scans_of(
+    folder: Path, part: _Part, channels: Sequence[str] | None, found: Found
+) -> dict[tuple[str, str], dict[str, Path]]:
+    """Files of each case by channel, by domain and name of the case."""
+    scans: dict[tuple[str, str], dict[str, Path]] = {}
+    names = [name for files in part.files.values() for name in files]
+    masks = {spoken for mask in part.masks for spoken in _spoken_of(mask)}
+    has_numbers = _have_numbers(names, masks, None if channels is None else len(channels))
+    for domain in (PRESENT, ABSENT):
+        for name, of_case in _numbered(part.files[domain], has_numbers=has_numbers).items():
+            place = f"{part.prefix}{part.folders[domain]}/{name}"
+            if set(of_case) == {-1}:
+                there, faults = _single(of_case[-1], channels)
+            else:
+                there, faults = number_channels(of_case, channels)
+            found.faults += [f"{place}: {fault}" for fault in faults]
+            scans[domain, name] = there
+        for name, files in part.cases[domain].items():
+            place = f"{part.prefix}{part.folders[domain]}/{name}"
+            case = read_case_folder(_folder_of(folder, files, place), files)
+            found.others += case.others
+            if (domain, name) in scans:
+                found.faults.append(f"{place}: a folder and a file of one name; keep one")
+                continue
+            there, faults = _of_folder(name, case, channels)
+            found.faults += [f"{place}: {fault}" for fault in faults]
+            part.masks[f"{domain}/{name}"] += case.masks
+            scans[domain, name] = there
+    found.faults += _twice(part)
+    return scans
+
+
+def _folder_of(folder: Path, files: Sequence[Path], place: str) -> Path:
+    """The folder of a case; its name may be written in another way than in messages."""
+    depth = len(folder.parts) + len(PurePath(place).parts)
+    return Path(*files[0].parts[:depth])
+
+
+def _of_folder(
+    name: str, case: CaseFolder, channels: Sequence[str] | None
+) -> tuple[dict[str, Path], list[str]]:
+    if not case.scans:
+        some = ", ".join(path.name for path in case.others[:3]) or "masks alone"
+        return {}, [
+            f"holds {some}; expected a NIfTI file for each channel, a DICOM series, or a folder "
+            "with one for each channel"
+        ]
+    if channels is None:
+        return name_channels(name, case.scans), []
+    return match_channels(case.scans, channels)
+
+
+def _single(path: Path, channels: Sequence[str] | None) -> tuple[dict[str, Path], list[str]]:
+    if channels is None:
+        return {SINGLE: path}, []
+    if len(channels) == 1:
+        return {channels[0]: path}, []
+    return {channels[0]: path}, [
+        f"is one file; expected {len(channels)}, of the channels {', '.join(channels)}: a folder "
+        "with one named for each, or files that end in _0000, _0001..."
+    ]
+
+
+def _numbered(
+    files: Mapping[str, Sequence[Path]], *, has_numbers: bool
+) -> dict[str, dict[int, Path]]:
+    """Files by case and number of the channel; -1 of a case that is one file."""
+    cases: dict[str, dict[int, Path]] = defaultdict(dict)
+    for name, (path, *_) in sorted(files.items()):
+        case, number = (channel_of(name) if has_numbers else None) or (name, -1)
+        cases[case][number] = path
+    return cases
+
+
+def _have_numbers(names: Sequence[str], masks: set[str], n_channels: int | None) -> bool:
+    """Whether `_0000` at the end of names counts channels, not cases; see `are_channels`."""
+    if are_channels(names, masks, n_channels):
+        return True
+    found = [channel for name in names if (channel := channel_of(name))]
+    if n_channels == 1 or any(f"{case}_{number:04d}" in masks for case, number in found):
+        return False
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for case, number in found:
+        numbers[case].add(number)
+    return 2 * sum({0, 1} <= of for of in numbers.values()) > len(numbers)
+
+
+def _spoken_of(mask: str) -> Iterator[str]:
+    """Names of the case that a mask may be of, the likelier first."""
+    yield mask
+    if (bare := unmasked(mask)) is not None:
+        yield bare
+
+
+def _masks_of(
+    folder: Path,
+    part: _Part,
+    cases: Mapping[tuple[str, str], dict[str, Path]],
+    found: Found,
+) -> dict[tuple[str, str], Path]:
+    masks: dict[tuple[str, str], Path] = {}
+    for name, paths in part.masks.items():
+        for path in paths:
+            key = next((key for key in _cases_of(name, part) if key in cases), None)
+            where = shown(path, folder)
+            if key is None:
+                there = part.folders.get(PRESENT, PRESENT)
+                found.faults.append(
+                    f"{where}: a mask without a scan; expected {part.prefix}{there}/{name}.nii.gz "
+                    "or a folder of that name"
+                )
+            elif key in masks:
+                found.faults.append(f"{where}: a second mask beside {shown(masks[key], folder)}")
+            else:
+                masks[key] = path
+    return masks
+
+
+def _cases_of(mask: str, part: _Part) -> Iterator[tuple[str, str]]:
+    """Cases that a mask may be of; its path may begin with that of a domain, or be the case's."""
+    for name in _spoken_of(mask):
+        top, _, below = name.partition("/")
+        if below and role_of(top) in (PRESENT, ABSENT):
+            yield str(role_of(top)), below
+        for case in (name, top):
+            yield PRESENT, case
+            yield ABSENT, case
+
+
+def _twice(part: _Part) -> Iterator[str]:
+    """Cases that have one name but for the ending, or for the case of letters."""
+    for role in (PRESENT, ABSENT):
+        by_case: dict[str, str] = {}
+        below = f"{part.prefix}{part.folders.get(role, role)}"
+        for name, paths in sorted(part.files[role].items()):
+            if len(paths) > 1:
+                named = " and ".join(f"{below}/{path.name}" for path in paths)
+                yield f"{named}: one name twice; rename or remove one"
+        for name in sorted({*part.files[role], *part.cases[role]}):
+            other = by_case.setdefault(name.casefold(), name)
+            if other != name:
+                yield (
+                    f"{below}/{other} and {below}/{name}: names that differ in the case of letters "
+                    "alone, which not every disk can hold; rename one"
+                )
+
+
+def _no_folders(folder: Path) -> str:
+    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    other = next((kind for name, kind in _OTHERS.items() if name in found), None)
+    hint = f"; see `segtrans import {other}`" if other else ""
+    some = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+    return f"{folder}: holds {some or 'nothing'}; expected {_EXPECTED}{hint}"

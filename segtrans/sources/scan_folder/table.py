@@ -1,0 +1,122 @@
+"""Scans as a table: dataset.csv, a row a case."""
+
+import posixpath
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segtrans.sources.own_folder.names import TEST, role_of
+from segtrans.sources.own_folder.surveyed import shown
+from segtrans.sources.own_folder.tables import read_table
+from segtrans.sources.scan_folder.channels import holds_dicom
+from segtrans.sources.scan_folder.item import Found, ScanFiles, ScanItem
+from segtrans.sources.scan_folder.slices import parse_slices
+from segtrans.sources.scans.case_names import stem
+
+TABLE = "dataset.csv"
+_NEEDED = ("case", "domain")
+_MORE = ("mask", "group", "fold", "slices")
+_FOLDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": TEST}
+_EXPECTED = "expected a NIfTI file, or a folder with a DICOM series"
+
+
+def cases_by_table(
+    folder: Path, files: Sequence[Path], channels: Sequence[str] | None, *, halves: bool
+) -> Found:
+    """Cases, by the rows of dataset.csv; groups are open where the table leaves them so.
+
+    Columns: case, domain (present or absent, or what folders may be called), one for each channel
+    with a path below the folder, and, where wanted, mask, group, fold (train, valid, test) and
+    slices.
+
+    Args:
+        folder: of the data set.
+        files: all below it.
+        channels: names in stored order; None: those of the table, in its order.
+        halves: whether images are halves of slices.
+    """
+    known = {_key(shown(path, folder)): path for path in files}
+    table = known.pop(TABLE)
+    rows, fault = read_table(table, needed=_NEEDED, more=None)
+    there = [name for name in rows[0][1] if name not in (*_NEEDED, *_MORE)] if rows else []
+    if not fault and not rows:
+        fault = "has no row; expected one for each case"
+    elif not fault:
+        fault = _fault_of_channels(there, channels)
+    if fault:
+        return Found(faults=[f"{TABLE}: {fault}"])
+    series: dict[str, list[Path]] = {}
+    for path in files:
+        series.setdefault(_key(shown(path.parent, folder)), []).append(path)
+    found, rows_of, used = Found(), {}, set()
+    for number, row in rows:
+        try:
+            item = _item(row, known, series, tuple(channels or there), halves=halves)
+            first = rows_of.setdefault(item.place.casefold(), number)
+            if first != number:
+                raise ValueError(f"case {item.place} is in row {first} too; one row a case")
+        except ValueError as error:
+            found.faults.append(f"{TABLE}: row {number}: {error}")
+            continue
+        found.items.append(item)
+        used.update(item.scan.channels.values(), [item.mask] if item.mask else [])
+    found.others = [p for p in known.values() if p not in used and p.parent not in used]
+    return found
+
+
+def _fault_of_channels(there: Sequence[str], channels: Sequence[str] | None) -> str | None:
+    if not there:
+        return "has no column of scans; expected one for each channel, named as it"
+    if channels is not None and set(there) != set(channels):
+        return (
+            f"has the columns {', '.join(there)}; expected those of the channels, "
+            f"{', '.join(channels)}, beside {', '.join((*_NEEDED, *_MORE))}"
+        )
+    return None
+
+
+def _item(
+    row: Mapping[str, str],
+    known: Mapping[str, Path],
+    series: Mapping[str, list[Path]],
+    channels: Sequence[str],
+    *,
+    halves: bool,
+) -> ScanItem:
+    """The case of a row; raises ValueError with what is wrong."""
+    domain, fold = role_of(row["domain"]), row.get("fold", "").casefold()
+    if not row["case"]:
+        raise ValueError("case = (empty): expected its name")
+    if domain not in ("present", "absent"):
+        raise ValueError(f"domain = {row['domain'] or '(empty)'}: expected present or absent")
+    if fold and fold not in _FOLDS:
+        raise ValueError(f"fold = {row['fold']}: expected train, valid, test, or nothing")
+    scans = {}
+    for channel in channels:
+        key = _key(row[channel])
+        path = known.get(key) or (series[key][0].parent if key in series else None)
+        if not row[channel] or path is None:
+            named = row[channel] or "(empty)"
+            raise ValueError(f"{channel} = {named}: not in the folder; {_EXPECTED}")
+        if path.is_dir() and not holds_dicom(series[key]) or path.is_file() and stem(path) is None:
+            raise ValueError(f"{channel} = {row[channel]}: {_EXPECTED}")
+        scans[channel] = path
+    mask = known.get(_key(row["mask"])) if row.get("mask") else None
+    if row.get("mask") and (mask is None or stem(mask) is None):
+        problem = "not in the folder" if mask is None else "no NIfTI file"
+        raise ValueError(f"mask = {row['mask']}: {problem}")
+    listed = row.get("slices", "")
+    name = unicodedata.normalize("NFC", row["case"])
+    return ScanItem(
+        scan=ScanFiles(name, scans),
+        domain=domain,
+        mask=mask,
+        slices=parse_slices(listed, halves=halves) if listed else None,
+        group=row.get("group", ""),
+        fold=_FOLDS.get(fold),
+        place=name,
+    )
+
+
+def _key(path: str) -> str:
+    return posixpath.normpath(unicodedata.normalize("NFC", path))
