@@ -129,36 +129,40 @@ def predict(
     case: Annotated[
         Path | None,
         typer.Option(
-            help="A run on scans: folder of one patient's files; one of these, where a folder "
+            help="A run of brats: folder of one patient's files; one of these, where a folder "
             "holds several; or a 4D file. Any known layout."
         ),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--input", help="A run on pictures: a folder of them, or a single one."),
+        typer.Option(
+            "--input",
+            help="A run on a folder of your own: a folder of pictures or scans, or a single one.",
+        ),
     ] = None,
     threshold: Threshold = 0.5,
     save: Annotated[
         str | None,
         typer.Option(
-            help="What to write of pictures: mask, probability, translation, residual, overlay.",
-            show_default="mask,probability,overlay",
+            help="What to write of --input: mask, probability, translation, residual, and overlay "
+            "(pictures) or overview (scans).",
+            show_default="mask,probability,overlay of pictures, all of scans",
         ),
     ] = None,
 ) -> None:
     """Segment scans or pictures, and paint them without the target, each in its own geometry."""
     if (case is None) == (source is None):
-        raise UserError("give one of --case, a scan, and --input, pictures")
+        raise UserError("give one of --case, a scan, and --input, a folder of your own")
     if source is not None:
-        from segtrans.predict.pictures import DEFAULT_KINDS, predict_pictures
+        from segtrans.predict.folders import predict_folder
 
-        kinds = save.split(",") if save is not None else DEFAULT_KINDS
-        print(predict_pictures(weights, source, output, threshold=threshold, kinds=kinds))
+        kinds = save.split(",") if save is not None else None
+        print(predict_folder(weights, source, output, threshold=threshold, kinds=kinds))
     elif case is not None:
         from segtrans.predict.scans import predict_case
 
         if save is not None:
-            raise UserError("--save: is for pictures, --input; of a scan all is written")
+            raise UserError("--save: is for --input; of --case all is written")
         for path in predict_case(weights, case, output, threshold=threshold):
             print(path)
 

@@ -29,9 +29,7 @@ def write_figures(run_folders: Sequence[Path], data_file: Path, output: Path) ->
     for run in runs:
         check_data(run, store)
     if task.has_patients:
-        sequence_samples(
-            store, output / "samples.png", title=title, image_name=task.image_name
-        )
+        sequence_samples(store, output / "samples.png", title=title, image_name=task.image_name)
     else:
         samples_figure(store, output / "samples.png", title=title)
     curves_figure(run_folders, output / "learning_curves.png")

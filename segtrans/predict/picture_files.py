@@ -3,18 +3,18 @@
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from segtrans.predict.written import Record
 from segtrans.sources.image_folder.intensities import levels_of
 from segtrans.tasks.image_folder import ImageFolder
 
 KINDS = ("mask", "probability", "translation", "residual", "overlay")
-BY_TRANSLATION = ("translation", "residual")  # which only methods that translate make
 
 _LEVEL = 1  # of compression: higher ones take several times as long for a few per cent
 _LARGEST = 2**16 - 1
@@ -25,6 +25,32 @@ _COLOURS = np.array(
 )
 _SHOWN_PERCENTILES = (0.5, 99.5)
 _MOST_SAMPLES = 2**16
+
+
+class PictureRecord(Record):
+    """One picture, by the path of the first of its files.
+
+    Attributes:
+        max_probability: of the target, over all pixels.
+        area: pixels that are segmented.
+        areas: those of each class, where there are several.
+        score: how sure it is that the picture shows the target: the mean probability of the most
+            probable pixels, as many as the smallest target has.
+    """
+
+    max_probability: float
+    area: int
+    areas: dict[str, int]
+    score: float
+
+    columns: ClassVar[tuple[str, ...]] = ("image", "max_probability", "area", "score")
+
+    def row(self) -> dict[str, str]:
+        """As `Record.row`."""
+        probability, score = (f"{x:.6f}" for x in (self.max_probability, self.score))
+        areas = {f"area_{name}": str(area) for name, area in self.areas.items()}
+        area = {"image": self.image, "max_probability": probability, "area": str(self.area)}
+        return area | areas | {"score": score}
 
 
 @dataclass(frozen=True)

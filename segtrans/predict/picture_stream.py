@@ -65,7 +65,7 @@ class Networks:
     """
 
     def __init__(self, method: nn.Module, *, with_translation: bool) -> None:
-        self._method, self._with_translation = method, with_translation
+        self._method, self.with_translation = method, with_translation
 
     def __call__(self, views: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         """Maps of (n, C, h, w) with n up to `BATCH_SIZE`.
@@ -81,7 +81,7 @@ class Networks:
         x = torch.from_numpy(np.pad(views, missing)).to(device_of(self._method))
         with torch.no_grad():  # not inference mode: caches share tensors with training
             maps = [cast(Segments, self._method).segment(x)]
-            if self._with_translation:
+            if self.with_translation:
                 maps += cast(Translates, self._method).remove(x)
         return tuple(tensor[:n].float().cpu().numpy() for tensor in maps)
 

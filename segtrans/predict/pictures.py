@@ -13,18 +13,22 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from segtrans.config.refusals import nearest
-from segtrans.config.runs import Run, read_run
+from segtrans.config.runs import read_run
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError, UserErrors
 from segtrans.methods.inference import Translates
 from segtrans.methods.weights import WEIGHTS, load_method
-from segtrans.places import check_folder
-from segtrans.predict.picture_files import BY_TRANSLATION, KINDS, PicturePrediction, encoded
+from segtrans.predict.checks import BY_TRANSLATION, check_kinds, check_places
+from segtrans.predict.picture_files import (
+    KINDS,
+    PicturePrediction,
+    PictureRecord,
+    encoded,
+)
 from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
 from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
 from segtrans.predict.prepared import read_finite_image, task_of_pictures
-from segtrans.predict.written import PictureRecord, Settings, Written
+from segtrans.predict.written import Settings, Written
 from segtrans.sources.image_folder.fitting import Fitting
 from segtrans.tasks.image_folder import ImageFolder
 
@@ -58,13 +62,13 @@ def predict_pictures(
     """
     run = read_run(run_folder)
     task = task_of_pictures(run)
-    _check_places(run_folder, source, output)
+    check_places(run_folder, source, output, kinds=KINDS, what="pictures")
     listed = find_pictures(source, n_channels=len(task.channels))
     method = load_method(run, which="best")
-    _check_kinds(kinds, run, can_translate=isinstance(method, Translates))
+    check_kinds(kinds, KINDS, run, can_translate=isinstance(method, Translates))
     weights = file_sha256(run_folder / WEIGHTS["best"])
     settings = Settings(weights=weights, threshold=threshold, source=str(listed.folder))
-    written = Written(output, settings)
+    written = Written(output, settings, PictureRecord)
     written.check(
         f"{kind}/{picture.name}{suffix}"
         for picture in listed.pictures
@@ -96,7 +100,11 @@ class _Prediction:
     """
 
     def __init__(
-        self, task: ImageFolder, written: Written, threshold: float, kinds: tuple[str, ...]
+        self,
+        task: ImageFolder,
+        written: Written[PictureRecord],
+        threshold: float,
+        kinds: tuple[str, ...],
     ) -> None:
         self._task, self._written = task, written
         self._threshold, self._kinds = threshold, kinds
@@ -171,29 +179,3 @@ class _Prediction:
             areas=areas,
             score=predicted.score(task.min_target_fraction),
         )
-
-
-def _check_kinds(kinds: Sequence[str], run: Run, *, can_translate: bool) -> None:
-    for kind in kinds:
-        if kind not in KINDS:
-            raise UserError(f"--save {kind}: {nearest(kind, KINDS)}")
-        if kind in BY_TRANSLATION and not can_translate:
-            raise UserError(
-                f"--save {kind}: method {run.config.method} of {run.folder} does not translate; "
-                "leave it out"
-            )
-
-
-def _check_places(run_folder: Path, source: Path, output: Path) -> None:
-    if not source.exists():
-        raise UserError(f"{source}: not found; expected a folder of pictures, or a picture")
-    check_folder(output)
-    places = {"the run folder": run_folder}
-    if source.is_dir():
-        places["the folder of the pictures"] = source
-    for what, place in places.items():
-        if output.resolve().is_relative_to(place.resolve()):
-            raise UserError(f"{output}: lies in {what}, {place}; give another folder")
-    for kind in KINDS:
-        if source.resolve().is_relative_to((output / kind).resolve()):
-            raise UserError(f"{source}: lies in {output / kind}, where predictions are written")

@@ -1,22 +1,38 @@
-"""How the pictures of a run were prepared, and how to read others in the same way."""
+"""How the images of a run were prepared, and how to read others in the same way."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from segtrans.config.refusals import validate
 from segtrans.config.runs import Run
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.reading import read_image
 from segtrans.tasks.image_folder import ImageFolder
+from segtrans.tasks.scan_folder import ScanFolder
+
+_Length = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
 class _Preparation(BaseModel):
     model_config = ConfigDict(strict=True)
     definition: ImageFolder
+
+
+class ScanPreparation(BaseModel):
+    """How scans became images.
+
+    Attributes:
+        definition: the whole task.
+        spacing_mm: of columns, rows and slices, to which scans are resampled.
+    """
+
+    model_config = ConfigDict(strict=True)
+    definition: ScanFolder
+    spacing_mm: tuple[_Length, _Length, _Length]
 
 
 def task_of_pictures(run: Run) -> ImageFolder:
@@ -34,6 +50,16 @@ def task_of_pictures(run: Run) -> ImageFolder:
         )
     origin = f"{run.folder / 'run.json'}, data.parameters"
     return validate(_Preparation, run.record.data.parameters, origin=origin).definition
+
+
+def preparation_of_scans(run: Run) -> ScanPreparation:
+    """What a run's scans were prepared by.
+
+    Raises:
+        UserError: the run's data do not say it.
+    """
+    origin = f"{run.folder / 'run.json'}, data.parameters"
+    return validate(ScanPreparation, run.record.data.parameters, origin=origin)
 
 
 def read_finite_image(files: tuple[Path, ...], task: ImageFolder) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from segtrans.errors import UserError
 from segtrans.methods.inference import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.predict.files import all_or_none, check_output
-from segtrans.predict.overview import overview_figure
+from segtrans.predict.overview import Drawn, overview_figure
 from segtrans.sources.brats.half_slices import (
     Z_SCORE_SCALE,
     Intensities,
@@ -102,9 +102,13 @@ def predict_case(
                 case.geometries[name].save(volume, path, dtype=np.float32)
         written = [name for name in names.values() if (folder / name).exists()]
         overview_figure(
-            case.sequences,
-            prediction,
-            segmentation,
+            Drawn(
+                case.sequences,
+                brain_of(case.sequences),
+                prediction.translation,
+                prediction.residual,
+                segmentation,
+            ),
             folder / names["overview"],
             title=_title(run, case),
             notes=[*doubts, *case.notes],
@@ -209,6 +213,8 @@ class _Preparation(BaseModel):
 
 def _run_of_patients(folder: Path, output: Path) -> Run:
     run = read_run(folder)
+    if run.has_scans:
+        raise UserError(f"{folder}: a run on a folder of scans: give --input instead of --case")
     if not run.config.definition.has_patients:
         raise UserError(
             f"{folder}: a run of task {run.config.task}; expected one of brats, which reads scans"

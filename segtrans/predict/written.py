@@ -1,6 +1,6 @@
-"""What `segtrans predict` wrote of pictures: a list that a stopped run goes on from.
+"""What `segtrans predict` wrote of a folder: a list that a stopped run goes on from.
 
-`predictions.jsonl` has the settings in its first line, then a line for each picture, written before
+`predictions.jsonl` has the settings in its first line, then a line for each image, written before
 its files are: whatever stops the run, each file there is whole, and known as ours by its SHA-256.
 """
 
@@ -10,11 +10,12 @@ import io
 import os
 import shutil
 import threading
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Annotated, Self
+from typing import IO, Annotated, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,7 +34,7 @@ class Settings(BaseModel):
     Attributes:
         weights: SHA-256 of the run's.
         threshold: of the masks.
-        source: folder of the pictures, absolute.
+        source: folder of the images, absolute.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -42,28 +43,29 @@ class Settings(BaseModel):
     source: str
 
 
-class PictureRecord(BaseModel):
-    """One picture.
+class Record(BaseModel, ABC):
+    """One image: a picture or a scan.
 
     Attributes:
-        image: its path below the folder, of the first of its files.
+        image: what it is called below the folder; no other is.
         sources: SHA-256 of its files.
         files: SHA-256 of what was written, by its path below the output.
-        max_probability: of the target, over all pixels.
-        area: pixels that are segmented.
-        areas: those of each class, where there are several.
-        score: how sure it is that the picture shows the target: the mean probability of the most
-            probable pixels, as many as the smallest target has.
+        columns: of the table, where there is no image to say them.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
     image: str
     sources: tuple[_Sha256, ...]
     files: dict[str, _Sha256]
-    max_probability: float
-    area: int
-    areas: dict[str, int]
-    score: float
+
+    columns: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def row(self) -> dict[str, str]:
+        """What the table says of it, by column."""
+
+
+_Record = TypeVar("_Record", bound=Record)
 
 
 class _Table(BaseModel):
@@ -71,20 +73,21 @@ class _Table(BaseModel):
     table: _Sha256
 
 
-class Written:
-    """The list of a folder; a context in which pictures can be added, from several threads.
+class Written(Generic[_Record]):
+    """The list of a folder; a context in which images can be added, from several threads.
 
     Args:
         output: folder to write to; made when the context begins.
         settings: of this run.
+        record: what is kept of an image.
 
     Raises:
         UserError: the folder's list is of other settings, or is no such list.
     """
 
-    def __init__(self, output: Path, settings: Settings) -> None:
-        self._output, self._settings = output, settings
-        self._records: dict[str, PictureRecord] = {}
+    def __init__(self, output: Path, settings: Settings, record: type[_Record]) -> None:
+        self._output, self._settings, self._kind = output, settings, record
+        self._records: dict[str, _Record] = {}
         self._hashes: dict[str, set[str]] = defaultdict(set)
         self._end = self._read()
         self._lock = threading.Lock()
@@ -115,7 +118,7 @@ class Written:
                 )
 
     def is_done(self, image: str, sources: tuple[str, ...], kinds: Iterable[str]) -> bool:
-        """Whether files of all kinds were written of a picture as it is, and are there."""
+        """Whether files of all kinds were written of an image as it is, and are there."""
         record = self._records.get(image)
         if record is None or record.sources != sources:
             return False
@@ -147,8 +150,8 @@ class Written:
         self._list.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def add(self, record: PictureRecord, contents: Mapping[str, bytes]) -> None:
-        """Write the files of a picture: `contents` by their paths below the output.
+    def add(self, record: _Record, contents: Mapping[str, bytes]) -> None:
+        """Write the files of an image: `contents` by their paths below the output.
 
         Raises:
             OSError: the disk is full or refuses.
@@ -178,20 +181,17 @@ class Written:
         self._records[record.image] = record
 
     def finish(self) -> Path:
-        """Write the table of all pictures in the list, and give its path.
+        """Write the table of all images in the list, and give its path.
 
         Raises:
             OSError: the disk is full or refuses.
         """
         text = io.StringIO()
-        records = [self._records[image] for image in sorted(self._records)]
-        classes = list(records[0].areas) if records else []
-        areas = [f"area_{name}" for name in classes]
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["image", "max_probability", "area", *areas, "score"])
-        for record in records:
-            probability, score = (f"{x:.6f}" for x in (record.max_probability, record.score))
-            table.writerow([record.image, probability, record.area, *record.areas.values(), score])
+        rows = [self._records[image].row() for image in sorted(self._records)]
+        columns = list(rows[0]) if rows else list(self._kind.columns)
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
         sha256 = hashlib.sha256(text.getvalue().encode()).hexdigest()
         self._append(_Table(table=sha256))
         write_text(self._output / TABLE, text.getvalue())
@@ -232,7 +232,7 @@ class Written:
         if line.startswith(b'{"table"'):
             self._hashes[TABLE].add(_Table.model_validate_json(line).table)
             return
-        record = PictureRecord.model_validate_json(line)
+        record = self._kind.model_validate_json(line)
         self._records[record.image] = record
         for name, sha256 in record.files.items():
             self._hashes[name].add(sha256)
@@ -241,7 +241,7 @@ class Written:
         wanted = self._settings
         if found == wanted:
             return
-        what = f"of pictures in {found.source}"
+        what = f"of what is in {found.source}"
         if found.weights != wanted.weights:
             what = "of another run"
         elif found.threshold != wanted.threshold:

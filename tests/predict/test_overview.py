@@ -1,17 +1,10 @@
 """The picture of a prediction, whatever its slice shows."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 
-from segtrans.predict.overview import overview_figure
-
-
-@dataclass
-class Predicted:
-    translation: dict = field(default_factory=dict)
-    residual: dict = field(default_factory=dict)
+from segtrans.predict.overview import Drawn, overview_figure
+from segtrans.sources.brats.half_slices import brain_of
 
 
 @pytest.mark.parametrize("translates", [False, True])
@@ -22,7 +15,8 @@ def test_a_sequence_may_be_empty_in_the_slice_that_is_drawn(tmp_path, translates
     volumes["flair"][..., 2] = 0  # cut off above, while T1 goes on
     segmentation = np.zeros((30, 32, 4), np.uint8)
     segmentation[10:20, 10:20, 2] = 1
-    made = Predicted(*[{k: v / 2 for k, v in volumes.items()}] * 2) if translates else Predicted()
+    made = {name: volume / 2 for name, volume in volumes.items()} if translates else {}
     output = tmp_path / "overview.png"
-    overview_figure(volumes, made, segmentation, output, title="one patient")
+    drawn = Drawn(volumes, brain_of(volumes), made, made, segmentation)
+    overview_figure(drawn, output, title="one patient")
     assert output.read_bytes().startswith(b"\x89PNG")

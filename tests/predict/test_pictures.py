@@ -233,7 +233,7 @@ def test_a_folder_holds_the_predictions_of_one_run_threshold_and_folder(tmp_path
     for args, threshold, message in [
         ((tiny, folder), 0.4, "at threshold 0.5"),
         ((make_run("autoencoder"), folder), 0.5, "of another run"),
-        ((tiny, tmp_path / "other"), 0.5, "of pictures in .*/in"),
+        ((tiny, tmp_path / "other"), 0.5, "of what is in .*/in"),
     ]:
         with pytest.raises(UserError, match=f"holds predictions {message}; give another folder"):
             run(*args, out, threshold=threshold, kinds=["mask"])
@@ -307,8 +307,8 @@ def test_the_wrong_input_for_a_run_is_one_line(tmp_path, make_run):
 
     tiny, out = str(make_run("autoencoder")), str(tmp_path / "out")
     for arguments, message in [
-        ([], "give one of --case, a scan, and --input, pictures"),
-        (["--case", "x", "--input", "y"], "give one of --case, a scan, and --input, pictures"),
+        ([], "give one of --case, a scan, and --input, a folder of your own"),
+        (["--case", "x", "--input", "y"], "give one of --case, a scan, and --input, a folder of your own"),
         (["--case", "x"], "a run of task mine; expected one of brats, which reads scans"),
         (["--input", "x"], "x: not found; expected a folder of pictures, or a picture"),
         (["--input", tiny, "--save", "translation"], "method autoencoder of .* does not translate"),

@@ -94,13 +94,26 @@ class Geometry:
         return turned
 
     def save(self, volume: NDArray[Any], path: Path, *, dtype: DTypeLike) -> None:
-        """Write a volume as .nii.gz with the scan's affine, shape, units and codes.
+        """Write a volume as .nii.gz; the file appears whole or not at all.
+
+        Args:
+            volume: as `encoded`.
+            path: ends in .nii.gz.
+            dtype: stored type, uint8 or float32.
+        """
+        content = self.encoded(volume, dtype=dtype)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+
+    def encoded(self, volume: NDArray[Any], *, dtype: DTypeLike) -> bytes:
+        """A volume as .nii.gz with the scan's affine, shape, units and codes.
 
         Args:
             volume: (X, Y, Z) in LPS orientation.
-            path: ends in .nii.gz; the file appears whole or not at all, the same content with the
-                same bytes.
             dtype: stored type, uint8 or float32.
+
+        Returns:
+            Of the same volume the same bytes.
         """
         stored = self.to_stored(volume).astype(dtype)
         header = self.header.copy()
@@ -111,9 +124,7 @@ class Geometry:
         header["cal_min"] = header["cal_max"] = 0
         image = nib.Nifti1Image(stored, None, header)
         # Without name and time: neither is content.
-        content = gzip.compress(image.to_bytes(), compresslevel=3, mtime=0)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
+        return gzip.compress(image.to_bytes(), compresslevel=3, mtime=0)
 
 
 def check_same_place(first: Geometry, other: Geometry, *, of: Path, path: Path) -> None:

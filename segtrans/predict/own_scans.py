@@ -1,0 +1,142 @@
+"""Segment and translate scans of the user's own, each in its own geometry and under its name."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from segtrans.config.runs import Run, read_run
+from segtrans.digests import file_sha256
+from segtrans.errors import UserError, UserErrors
+from segtrans.methods.inference import Translates
+from segtrans.methods.weights import WEIGHTS, load_method
+from segtrans.predict.checks import BY_TRANSLATION, check_kinds, check_places
+from segtrans.predict.picture_stream import Networks
+from segtrans.predict.prepared import ScanPreparation, preparation_of_scans
+from segtrans.predict.scan_files import KINDS, ScanRecord, encoded, names_of, predict_scan
+from segtrans.predict.scan_list import find_scans
+from segtrans.predict.written import Settings, Written
+from segtrans.sources.scan_folder.item import ScanFiles
+from segtrans.sources.scan_folder.reading import source_files
+from segtrans.sources.scan_folder.scan import Scan, read_scan
+
+_OTHER_SPACING = 2.0  # times the training's, either way
+
+
+def predict_scans(
+    run_folder: Path,
+    source: Path,
+    output: Path,
+    *,
+    threshold: float,
+    kinds: Sequence[str] | None,
+) -> Path:
+    """Write what a run makes of scans, and a table of them.
+
+    A scan's files are `<output>/<kind>/<its name>`, NIfTI in its own geometry and a picture for an
+    overview. What `output` has of these scans already is not made again: a stopped run goes on.
+
+    Args:
+        run_folder: a run on a folder of scans.
+        source: a folder of scans, or a single one, as `find_scans` has them.
+        output: folder to write to.
+        threshold: probability above which a voxel is segmented.
+        kinds: some of `KINDS`; None: all that the run's method makes.
+
+    Returns:
+        The table: case, largest probability, volume and number of connected parts of each.
+
+    Raises:
+        UserErrors: some scans cannot be read, a line each; all others were predicted.
+        UserError: the run is damaged, `kinds` are not what its method makes, there is no scan, or
+            the output is that of another run or threshold, lies among the scans or holds files
+            that this command did not write; nothing is written then.
+    """
+    run = read_run(run_folder)
+    prepared = preparation_of_scans(run)
+    check_places(run_folder, source, output, kinds=KINDS, what="scans")
+    listed = find_scans(source, prepared.definition)
+    method = load_method(run, which="best")
+    can_translate = isinstance(method, Translates)
+    if kinds is None:
+        kinds = [kind for kind in KINDS if can_translate or kind not in BY_TRANSLATION]
+    check_kinds(kinds, KINDS, run, can_translate=can_translate)
+    settings = Settings(
+        weights=file_sha256(run_folder / WEIGHTS["best"]),
+        threshold=threshold,
+        source=str(listed.folder),
+    )
+    written = Written(output, settings, ScanRecord)
+    written.check(
+        name
+        for scan in listed.scans
+        for kind in kinds
+        for name in names_of(scan.case_id, tuple(scan.channels), kind)
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # The overview shows translations where they are made.
+    networks = Networks(method.to(device), with_translation=can_translate)
+    faults = list(listed.faults)
+    with written:
+        for files in tqdm(listed.scans, unit="scan", disable=None):
+            try:
+                _predict(files, run, prepared, networks, written, kinds, threshold)
+            except UserError as error:
+                message = str(error)
+                is_named = files.case_id in message
+                faults.append(message if is_named else f"{files.case_id}: {message}")
+        table = written.finish()
+    if listed.n_skipped:
+        print(f"segtrans: {listed.n_skipped} files of no scan were passed over", file=sys.stderr)
+    if faults:
+        n_done = len(listed.scans) - (len(faults) - len(listed.faults))
+        said = f"{len(faults)} scans are left out, named above; {n_done} are in {output}"
+        raise UserErrors([*faults, said])
+    return table
+
+
+def _predict(
+    files: ScanFiles,
+    run: Run,
+    prepared: ScanPreparation,
+    networks: Networks,
+    written: Written[ScanRecord],
+    kinds: Sequence[str],
+    threshold: float,
+) -> None:
+    """Predict one scan, if it was not yet."""
+    paths = [path for channel in files.channels.values() for path in source_files(channel)]
+    sources = tuple(file_sha256(path) for path in paths)
+    if written.is_done(files.case_id, sources, kinds):
+        return
+    scan = read_scan(files, prepared.definition, spacing_mm=prepared.spacing_mm)
+    doubts = _doubts(prepared, scan)
+    for doubt in doubts:
+        print(f"segtrans: warning: {files.case_id}: {doubt}", file=sys.stderr)
+    predicted = predict_scan(scan, networks, threshold=threshold)
+    title = f"{files.case_id}: {run.row}, {run.config.training.iterations:,} iterations"
+    contents = {
+        name: content
+        for kind in kinds
+        for name, content in encoded(kind, predicted, title=title, doubts=doubts)
+    }
+    written.add(predicted.record(sources), contents)
+
+
+def _doubts(prepared: ScanPreparation, scan: Scan) -> tuple[str, ...]:
+    """Why the run may not be made for this scan, a sentence each."""
+    own = [scan.geometry.spacing_mm[axis] for axis in prepared.definition.lps_axes]
+    ratios = np.array(own) / prepared.spacing_mm
+    doubts = list(scan.notes)
+    if ratios.max() >= _OTHER_SPACING or ratios.min() <= 1 / _OTHER_SPACING:
+        voxels, trained = (
+            " x ".join(f"{mm:.4g}" for mm in of) for of in (own, prepared.spacing_mm)
+        )
+        doubts.append(
+            f"voxels of {voxels} mm, along columns, rows and slices; the run was trained at "
+            f"{trained} mm, to which the scan was resampled"
+        )
+    return tuple(doubts)
