@@ -147,7 +147,7 @@ def _faults_of_list(item: ScanItem, scan: Scan, fates: NDArray[np.str_]) -> Iter
         return
     n, last = int(scan.slice_numbers.max()), max(listed.last for listed in item.slices)
     if last > n:
-        yield f"{item.place}: slice {last} is listed, and the scan has {n} along its {scan.task.axis} axis"
+        yield f"{item.place}: slice {last} is listed, and the scan has {n} {scan.task.axis} slices"
     elif not (fates == "present").any():
         yield f"{item.place}: the listed slices are little but background; list others"
 

@@ -85,8 +85,9 @@ def write_scan_folder(
 ) -> tuple[list[Prepared], ScanFolder]:
     """Write the data set of a folder of scans.
 
-    `has_mask` of P says which images are labelled; the mask of others is `VOID` all over. `case_id`,
-    `group`, `side` and `slice_index` say whose image it is, and where along the resampled axis.
+    `has_mask` of P says which images are labelled; the mask of others is `VOID` all over.
+    `case_id`, `group`, `side` and `slice_index` say whose image it is, and where along the
+    resampled axis.
 
     Args:
         output: the HDF5 file; it appears whole or not at all.
@@ -180,9 +181,7 @@ class _Columns:
             writer.add(*key, name, shape=values.shape, dtype=values.dtype).append(values)
 
 
-def _prepare(
-    job: tuple[ScanItem, str], *, task: ScanFolder
-) -> tuple[Prepared, dict[str, Images]]:
+def _prepare(job: tuple[ScanItem, str], *, task: ScanFolder) -> tuple[Prepared, dict[str, Images]]:
     """A case, with what is wrong with it, and what is stored of it in its fold."""
     item, fold = job
     examined = examine(item, task, spacing_mm=spacing_of(task))

@@ -98,7 +98,9 @@ def _item(
         if not row[channel] or path is None:
             named = row[channel] or "(empty)"
             raise ValueError(f"{channel} = {named}: not in the folder; {_EXPECTED}")
-        if path.is_dir() and not holds_dicom(series[key]) or path.is_file() and stem(path) is None:
+        if (path.is_dir() and not holds_dicom(series[key])) or (
+            path.is_file() and stem(path) is None
+        ):
             raise ValueError(f"{channel} = {row[channel]}: {_EXPECTED}")
         scans[channel] = path
     mask = known.get(_key(row["mask"])) if row.get("mask") else None
