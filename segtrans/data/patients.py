@@ -70,7 +70,8 @@ def check_patients(store: Store) -> None:
             case_id, side, index = rows[counts > 1][0].tolist()
             image = "slice" if side == WHOLE else "half-slice"
             raise UserError(
-                f"{store.path}: /{fold} has the {side} {image} {index} of case {case_id} twice; expected each once, in one domain"
+                f"{store.path}: /{fold} has the {side} {image} {index} of case {case_id} "
+                "twice; expected each once, in one domain"
             )
         for case_id in np.unique(rows["case_id"]).tolist():
             if (other := fold_of.setdefault(case_id, fold)) != fold:

@@ -25,7 +25,7 @@ def scan(rng, shape=SHAPE, *, shows_target):
     mask = np.zeros(len(places), bool)
     if shows_target:
         side = 1 if rng.integers(2) else -1
-        middle = half + (side * shape[0] * 0.2, shape[1] * rng.uniform(-0.1, 0.1), 0)
+        middle = half + np.array([side * shape[0] * 0.2, shape[1] * rng.uniform(-0.1, 0.1), 0])
         radius = (shape[0] * 0.12, shape[0] * 0.12, shape[2] / 6)
         mask = (((places + 0.5 - middle) / radius) ** 2).sum(axis=1) < 1
         volume = volume + 80 * mask
