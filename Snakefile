@@ -21,6 +21,7 @@ rule data:
 include: "workflow/rules/cluttered_mnist.smk"
 include: "workflow/rules/brats.smk"
 include: "workflow/rules/image_folder.smk"
+include: "workflow/rules/scan_folder.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from segtrans.cli import brats, imports, mnist, pictures, runs
+from segtrans.cli import brats, imports, mnist, own, runs
 from segtrans.errors import UserError, UserErrors
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for part in (mnist, brats, imports, pictures, runs):
+for part in (mnist, brats, imports, own, runs):
     app.add_typer(part.commands)
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

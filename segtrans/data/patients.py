@@ -68,9 +68,10 @@ def check_patients(store: Store) -> None:
         rows, counts = np.unique(np.concatenate(places), return_counts=True)
         if (counts > 1).any():
             case_id, side, index = rows[counts > 1][0].tolist()
+            image = "slice" if side == WHOLE else "half-slice"
             raise UserError(
-                f"{store.path}: /{fold} has the {side} {'slice' if side == WHOLE else 'half-slice'} "
-                f"{index} of case {case_id} twice; expected each once, in one domain"
+                f"{store.path}: /{fold} has the {side} {image} {index} of case {case_id} "
+                "twice; expected each once, in one domain"
             )
         for case_id in np.unique(rows["case_id"]).tolist():
             if (other := fold_of.setdefault(case_id, fold)) != fold:

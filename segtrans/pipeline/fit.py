@@ -1,4 +1,4 @@
-"""A folder of pictures through the whole workflow, for those who know no Snakemake."""
+"""A folder of pictures or scans through the whole workflow, for those who know no Snakemake."""
 
 import re
 import subprocess
@@ -16,6 +16,7 @@ from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import UserError, UserErrors
 from segtrans.pipeline.preflight import check_sources
 from segtrans.places import check_folder
+from segtrans.sources.own_folder.kind import kind_of_folder
 from segtrans.sources.parameters import complete_data_sets
 
 SCALE = "fit"
@@ -26,6 +27,7 @@ _WILDCARDS = re.compile(r"    wildcards: (.*)")
 _ERROR = re.compile(r"(?:\S+\.log: )?segtrans: error: (.*)")
 _STEPS = {
     "image_folder": "read the pictures",
+    "scan_folder": "read the scans",
     "train": "train",
     "evaluate": "score",
     "figures": "draw figures",
@@ -40,12 +42,12 @@ def write_project(
 
     Args:
         run: folder that everything is written to.
-        folder: of the pictures.
+        folder: of the pictures or scans.
         methods: rows of the table.
         iterations: length of the training; None: the default.
 
     Raises:
-        UserError: something else lies there, or the parameters or the pictures' names are refused.
+        UserError: something else lies there, or the parameters or the names of files are refused.
     """
     file, defaults = run / "params.yaml", _PROJECT / "params.yaml"
     if not defaults.is_file() or not (_PROJECT / "Snakefile").is_file():
@@ -56,11 +58,11 @@ def write_project(
     if folder.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(
         folder.resolve()
     ):
-        raise UserError(f"{run}: lies in the pictures, or they in it; give --output another place")
+        raise UserError(f"{run}: lies in the data, or they in it; give --output another place")
     content: dict[str, Any] = read_yaml(defaults)
     task = _task_name(folder)
     content |= {"scale": SCALE, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
-    entry = {"kind": "image_folder", "directory": str(folder.resolve())}
+    entry = {"kind": kind_of_folder(folder), "directory": str(folder.resolve())}
     content |= {"data_sets": {task: entry}, "overrides": {}, "variants": {}}
     if iterations is not None:
         training = content["training"]
@@ -127,7 +129,7 @@ def _of(wildcards: str) -> str:
 
 
 def _task_name(folder: Path) -> str:
-    """The folder's name as that of a task; pictures where that is none."""
+    """The folder's name as that of a task; mine where that is none."""
     plain = unicodedata.normalize("NFKD", folder.resolve().name).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")[:64]
-    return name if is_free_name(name) else "pictures"
+    return name if is_free_name(name) else "mine"

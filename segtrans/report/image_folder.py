@@ -5,17 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
-from segtrans.data.images import read_images
 from segtrans.data.store import FOLDS, Store
-from segtrans.data.values import is_target
-from segtrans.figures.examples import Examples
-from segtrans.figures.image_rows import Block, Row, rows_figure
+from segtrans.report.samples import draw_samples
 
-_N_SAMPLES = 8
 _FEW = 5  # pictures with masks: their scores say little
 _N_NAMED = 10
 
@@ -40,7 +35,7 @@ def write_report(
         shown = table.drop(columns=["is_whole", "is_used"])
         shown.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_text(folder / "report.md", _text(table, shortcuts, store))
-    _draw(store, folder / "samples.png")
+    draw_samples(store, folder / "samples.png")
 
 
 def _fate(picture: dict[str, Any]) -> str:
@@ -116,22 +111,3 @@ def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:
             "full resolution: a translator may learn that difference instead of the target. Give "
             "them masks, or set `size: fit`."
         )
-
-
-def _draw(store: Store, output: Path) -> None:
-    """Images to train on: labelled P with their masks, unlabelled P, and A."""
-    has_mask = store.provenance("train", "present")["has_mask"] > 0
-    labelled, unlabelled = (np.flatnonzero(of)[:_N_SAMPLES] for of in (has_mask, ~has_mask))
-    absent = np.arange(min(_N_SAMPLES, store.n("train", "absent")))
-    n = min(len(labelled), len(absent))  # of columns
-    x_P = read_images(store, "train", "present", labelled[:n])
-    y = is_target(store.masks("train", labelled[:n])).astype(np.float32)
-    examples = Examples(
-        x_P, y, read_images(store, "train", "absent", absent[:n]), store.header.channels
-    )
-    rows = [*examples.rows("presence,\nlabelled", x_P), Row("mask", y)]
-    if len(unlabelled) >= n:
-        x = read_images(store, "train", "present", unlabelled[:n])
-        rows += examples.rows("presence,\nunlabelled", x)
-    rows += examples.rows("absence", examples.x_A)
-    rows_figure([Block(f"{store.header.parameters['title']}: training images", rows)], output)

@@ -1,11 +1,20 @@
 """Parameters with what the user's own data say of themselves: read here by all that runs."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from segtrans.config.params import Params, load_params
 from segtrans.sources.folders import check_directory
-from segtrans.sources.image_folder.definition import complete_definition
+from segtrans.sources.image_folder import definition as image_folder
+from segtrans.sources.scan_folder import definition as scan_folder
+from segtrans.tasks.own_folder import OwnFolder
+
+# Of a kind: the whole task, from what an entry says and what its folder holds.
+COMPLETE: dict[str, Callable[[Path, Mapping[str, Any]], OwnFolder]] = {
+    image_folder.KIND: image_folder.complete_definition,
+    scan_folder.KIND: scan_folder.complete_definition,
+}
 
 
 def read_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
@@ -19,7 +28,7 @@ def read_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
 
 
 def complete_data_sets(content: dict[str, Any]) -> None:
-    """Complete entries of pictures in place; of a task that is not chosen, if its folder is there.
+    """Complete entries of folders in place; of a task that is not chosen, if its folder is there.
 
     Raises:
         UserError: as `read_params`.
@@ -28,10 +37,10 @@ def complete_data_sets(content: dict[str, Any]) -> None:
     if not isinstance(entries, dict):
         return  # refused in a moment
     for name, entry in entries.items():
-        is_folder = isinstance(entry, dict) and entry.get("kind") == "image_folder"
-        if not is_folder or not isinstance(folder := entry.get("directory"), str):
+        complete = COMPLETE.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
+        if complete is None or not isinstance(folder := entry.get("directory"), str):
             continue
         if isinstance(tasks, list) and name in tasks:
-            check_directory(f"data_sets.{name}.directory", folder, holds="pictures")
+            check_directory(f"data_sets.{name}.directory", folder, holds="pictures or scans")
         if Path(folder).is_dir():
-            entries[name] = complete_definition(Path(folder), entry).model_dump(mode="json")
+            entries[name] = complete(Path(folder), entry).model_dump(mode="json")

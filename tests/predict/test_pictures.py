@@ -308,7 +308,10 @@ def test_the_wrong_input_for_a_run_is_one_line(tmp_path, make_run):
     tiny, out = str(make_run("autoencoder")), str(tmp_path / "out")
     for arguments, message in [
         ([], "give one of --case, a scan, and --input, a folder of your own"),
-        (["--case", "x", "--input", "y"], "give one of --case, a scan, and --input, a folder of your own"),
+        (
+            ["--case", "x", "--input", "y"],
+            "give one of --case, a scan, and --input, a folder of your own",
+        ),
         (["--case", "x"], "a run of task mine; expected one of brats, which reads scans"),
         (["--input", "x"], "x: not found; expected a folder of pictures, or a picture"),
         (["--input", tiny, "--save", "translation"], "method autoencoder of .* does not translate"),

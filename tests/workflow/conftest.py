@@ -33,7 +33,7 @@ if "--checksums" in options:
 if "--report" in options:
     paths += [pathlib.Path(options["--report"], name)
               for name in ("half_slices.png", "report.md", "patients.csv", "samples.png",
-                           "pictures.csv")]
+                           "pictures.csv", "cases.csv")]
 for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
     made_by = " ".join(sys.argv[1:])  # other arguments, other results

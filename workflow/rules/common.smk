@@ -17,6 +17,7 @@ from segtrans.config.versions import (
     HALF_SLICES_VERSION,
     IMAGE_FOLDER_VERSION,
     PHANTOM_VERSION,
+    SCAN_FOLDER_VERSION,
     SPLIT_VERSION,
     STORE_VERSION,
 )
@@ -72,6 +73,7 @@ if all(
 TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
 PICTURE_REPORT = ["samples.png", "report.md", "pictures.csv"]
+SCAN_REPORT = ["samples.png", "report.md", "cases.csv"]
 CUDA_MB = 4000  # of the machine's memory, for its libraries
 JOBS = range(PARAMS.brats.n_jobs)
 # Where this scale's files stand, each with its records.json.
@@ -260,15 +262,15 @@ def get_digest(files):
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-def get_picture_folder(wildcards):
-    """The folder of a task's pictures."""
+def get_own_folder(wildcards):
+    """The folder of a task's pictures or scans."""
     return PARAMS.data_sets[wildcards.task].directory
 
 
-def get_pictures(wildcards):
-    """Names, sizes and times of all that lies in that folder: other pictures make other data."""
+def get_folder_files(wildcards):
+    """Names, sizes and times of all that lies in that folder: other files make other data."""
     try:
-        return get_digest(walk_all(Path(get_picture_folder(wildcards))).files)
+        return get_digest(walk_all(Path(get_own_folder(wildcards))).files)
     except UserError as error:
         return str(error)  # the job says it in one line
 

@@ -18,8 +18,8 @@ rule image_folder:
     resources:
         mem_mb=lambda wildcards, attempt: get_grown(2000, attempt),
     params:
-        folder=get_picture_folder,
-        files=get_pictures,
+        folder=get_own_folder,
+        files=get_folder_files,
         definition=get_definition,
         data_seed=PARAMS.data_seed,
         version=IMAGE_FOLDER_VERSION,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.tasks.sides import SIDES
 from segtrans.tasks.parameters import HalfSliceRules
+from segtrans.tasks.sides import SIDES
 
 # Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
 Z_SCORE_SCALE = 0.2

@@ -9,10 +9,11 @@ from segtrans.errors import UserError
 from segtrans.sources.image_folder.items import Item, survey
 from segtrans.sources.image_folder.reading import read_any_image
 from segtrans.sources.own_folder.definition import DEFINITION, base_of, read_definition
+from segtrans.sources.own_folder.kind import PICTURES_KIND
 from segtrans.tasks.image_folder import ImageFolder
 
 _NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
-KIND = "image_folder"
+KIND = PICTURES_KIND
 
 
 def complete_definition(folder: Path, given: Mapping[str, Any]) -> ImageFolder:

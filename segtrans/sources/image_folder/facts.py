@@ -12,9 +12,9 @@ from segtrans.errors import UserError
 from segtrans.sources.image_folder.files import read_picture
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.measures import Measures, measure
-from segtrans.sources.own_folder.names import ABSENT, LOSSLESS, kind_of
 from segtrans.sources.image_folder.picture import Picture
 from segtrans.sources.image_folder.reading import check_channels, mask_of, read_any_image
+from segtrans.sources.own_folder.names import ABSENT, LOSSLESS, kind_of
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
 

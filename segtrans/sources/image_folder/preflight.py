@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segtrans.config.params import Params
-from segtrans.sources.own_folder.folds import draw_folds
 from segtrans.sources.image_folder.items import find_items
+from segtrans.sources.own_folder.folds import draw_folds
 from segtrans.tasks.image_folder import ImageFolder
 
 

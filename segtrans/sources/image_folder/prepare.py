@@ -22,14 +22,14 @@ from segtrans.data.values import BINARY
 from segtrans.errors import UserError, UserErrors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
-from segtrans.sources.own_folder.folds import draw_folds, is_used
 from segtrans.sources.image_folder.intensities import RANGES
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.items import find_items
-from segtrans.sources.own_folder.names import PRESENT
-from segtrans.sources.own_folder.parallel import in_parallel, n_processors
 from segtrans.sources.image_folder.parts import WHOLE, Sample, samples_of
 from segtrans.sources.image_folder.spool import Spool
+from segtrans.sources.own_folder.folds import draw_folds, is_used
+from segtrans.sources.own_folder.names import PRESENT
+from segtrans.sources.own_folder.parallel import in_parallel, n_processors
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
 

@@ -17,7 +17,7 @@ class OwnItem(Protocol):
 
     @property
     def domain(self) -> str:
-        """present or absent."""
+        """Present or absent."""
 
     @property
     def mask(self) -> Path | None:

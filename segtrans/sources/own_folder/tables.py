@@ -30,9 +30,7 @@ def read_table(
         return [], f"has the columns {', '.join(columns) or 'of no name'}; {expected}, with commas"
     if twice := [name for name in columns if columns.count(name) > 1]:
         return [], f"has two columns {twice[0] or 'without a name'}; keep one"
-    if more is not None and (
-        unknown := [name for name in columns if name not in (*needed, *more)]
-    ):
+    if more is not None and (unknown := [name for name in columns if name not in (*needed, *more)]):
         return [], f"unknown column {unknown[0]}; allowed: {', '.join((*needed, *more))}"
     if longer := [number for number, row in rows if None in row]:
         return [], f"row {longer[0]}: has more values than columns; put text with commas in quotes"

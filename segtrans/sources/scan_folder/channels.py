@@ -1,10 +1,10 @@
 """Which files of a case are which of its channels, by their names."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from segtrans.sources.own_folder.names import FOLDERS, MASKS, unmasked
@@ -120,7 +120,9 @@ def name_channels(case: str, scans: Mapping[str, Path]) -> dict[str, Path]:
     start = re.match(f"{re.escape(normal(case))}{_SEPARATOR}", names[0], re.IGNORECASE)
     prefix = start[0] if start else ""
     if not prefix or not all(name.startswith(prefix) for name in names):
-        shared = os.path.commonprefix(names)
+        # The first and the last of sorted names have in common what all have.
+        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(names[0], names[-1], strict=False))
+        shared = "".join(letter for letter, _ in pairs)
         prefix = shared[: len(shared) - len(re.split(_SEPARATOR, shared)[-1])]
     found = {name[len(prefix) :].casefold(): scans[name] for name in names}
     return found if len(found) == len(names) and all(found) else {n: scans[n] for n in names}

@@ -6,10 +6,11 @@ from typing import Any
 
 from segtrans.config.refusals import validate
 from segtrans.sources.own_folder.definition import DEFINITION, base_of, read_definition
+from segtrans.sources.own_folder.kind import SCANS_KIND
 from segtrans.sources.scan_folder.items import first_channels
 from segtrans.tasks.scan_folder import ScanFolder
 
-KIND = "scan_folder"
+KIND = SCANS_KIND
 
 
 def complete_definition(folder: Path, given: Mapping[str, Any]) -> ScanFolder:

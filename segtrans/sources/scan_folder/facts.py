@@ -13,12 +13,18 @@ from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.scan_folder.fates import FATES, fates_of
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.measures import Measures, measure
-from segtrans.sources.scan_folder.scan import Scan, ScanGrid, read_headers, read_scan, side_of
+from segtrans.sources.scan_folder.scan import Scan, read_headers, read_scan
+from segtrans.sources.scans.duplicates import fingerprints
+from segtrans.sources.scans.grids import Grid
 from segtrans.tasks.base import VOID
 from segtrans.tasks.scan_folder import ScanFolder
 
+_PERCENTILES = (0.5, 99.5)  # black and white of an example
 _MEASURED = 12  # slices of a side and a domain of a case, evenly drawn
 _DOMAINS = ("present", "absent")  # as in a store, which takes long to import
+
+Masks = dict[str, NDArray[np.uint8]]  # by side
+Fates = dict[str, NDArray[np.str_]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Facts:
         faults: what is wrong with it, a line each.
         grid: of its first channel's file; None when it could not be read.
         notes: what was guessed or chosen, a sentence each.
-        digest: of its voxels, whatever the format of their files.
+        digest: of its voxels, as they are stored.
+        prints: by channel, what copies of it have in common however they are stored.
         mask_digest: of its mask; empty without one.
         classes: values of the classes in its mask; None without one.
         target_fraction: share of what is not background that is of a class; None without a mask.
@@ -59,9 +66,10 @@ class Facts:
 
     item: ScanItem
     faults: tuple[str, ...]
-    grid: ScanGrid | None = None
+    grid: Grid | None = None
     notes: tuple[str, ...] = ()
     digest: str = ""
+    prints: dict[str, str] = field(default_factory=dict)
     mask_digest: str = ""
     classes: tuple[int, ...] | None = None
     target_fraction: float | None = None
@@ -79,7 +87,9 @@ class Examined:
     images: dict[str, Images] = field(default_factory=dict)
 
 
-def examine(item: ScanItem, task: ScanFolder, *, spacing_mm: tuple[float, float, float]) -> Examined:
+def examine(
+    item: ScanItem, task: ScanFolder, *, spacing_mm: tuple[float, float, float]
+) -> Examined:
     """Read a case and its mask, and note all that is wrong with them alone; raises nothing.
 
     Args:
@@ -90,49 +100,39 @@ def examine(item: ScanItem, task: ScanFolder, *, spacing_mm: tuple[float, float,
     try:
         grid = read_headers(item.scan)
         scan = read_scan(item.scan, task, spacing_mm=spacing_mm)
+        masks = scan.masks(item.mask) if item.mask is not None else None
     except UserError as error:
         return Examined(Facts(item, (str(error),)))
-    mask, faults = None, []
-    if item.mask is not None:
-        try:
-            mask = scan.mask(item.mask)
-            faults += _faults_of_mask(item, mask)
-        except UserError as error:
-            faults.append(str(error))
-    used = mask if item.domain == PRESENT else None
-    by_side = {
+    faults = list(_faults_of_mask(item, masks)) if masks is not None else []
+    used = masks if item.domain == PRESENT else None
+    fates = {
         side: fates_of(
-            item,
-            side,
-            side_of(scan.content, side),
-            None if used is None else side_of(used, side),
-            scan.file_slice,
-            task,
+            item, side, content, None if used is None else used[side], scan.slice_numbers, task
         )
-        for side in task.sides
+        for side, content in scan.content.items()
     }
-    joined = np.concatenate(list(by_side.values()))
-    images = {} if faults else {d: _images(scan, used, by_side, d) for d in _DOMAINS}
-    faults += [] if faults else _faults_of_fates(item, joined)
+    joined = np.concatenate(list(fates.values()))
+    faults += _faults_of_list(item, scan, joined)
     facts = Facts(
         item=item,
         faults=tuple(faults),
         grid=grid,
-        notes=tuple(scan.notes),
-        digest=scan.digest,
-        mask_digest="" if mask is None else hashlib.sha256(mask.tobytes()).hexdigest(),
-        classes=_classes_in(mask),
-        target_fraction=_share(mask, scan.content),
+        notes=scan.notes,
+        digest=_digest(scan),
+        prints=fingerprints(scan.volumes),
+        mask_digest="" if masks is None else _mask_digest(masks),
+        classes=None if masks is None else _classes_in(masks),
+        target_fraction=None if masks is None else _share(masks, scan.content),
         counts={fate: int((joined == fate).sum()) for fate in FATES},
         n_slices=scan.n_slices,
-        measures={} if faults else _measures(scan, grid, by_side, task),
+        measures={} if faults else {d: _measures(scan, grid, fates, d) for d in _DOMAINS},
         example=None if faults else _example(scan, used),
     )
-    return Examined(facts, images)
+    return Examined(facts, {} if faults else {d: _images(scan, used, fates, d) for d in _DOMAINS})
 
 
-def _faults_of_mask(item: ScanItem, mask: NDArray[np.uint8]) -> Iterator[str]:
-    has_target = bool(is_target(mask).any())
+def _faults_of_mask(item: ScanItem, masks: Masks) -> Iterator[str]:
+    has_target = any(is_target(mask).any() for mask in masks.values())
     if item.domain == ABSENT and has_target:
         yield f"{item.mask}: shows target, and its scan is absent; move the scan to present"
     if item.domain != ABSENT and not has_target:
@@ -142,51 +142,41 @@ def _faults_of_mask(item: ScanItem, mask: NDArray[np.uint8]) -> Iterator[str]:
         )
 
 
-def _faults_of_fates(item: ScanItem, fates: NDArray[np.str_]) -> list[str]:
-    if item.slices is not None and not (fates == "present").any():
-        return [
-            f"{item.place}: none of the listed slices has enough that is not background, or there "
-            f"are fewer; the scan has {len(fates)}"
-        ]
-    return []
+def _faults_of_list(item: ScanItem, scan: Scan, fates: NDArray[np.str_]) -> Iterator[str]:
+    if item.slices is None:
+        return
+    n, last = int(scan.slice_numbers.max()), max(listed.last for listed in item.slices)
+    if last > n:
+        yield f"{item.place}: slice {last} is listed, and the scan has {n} {scan.task.axis} slices"
+    elif not (fates == "present").any():
+        yield f"{item.place}: the listed slices are little but background; list others"
 
 
-def _images(
-    scan: Scan, mask: NDArray[np.uint8] | None, by_side: dict[str, NDArray[np.str_]], domain: str
-) -> Images:
-    chosen = {side: np.flatnonzero(fates == domain) for side, fates in by_side.items()}
-    has_mask = mask is not None and domain == "present"
+def _images(scan: Scan, masks: Masks | None, fates: Fates, domain: str) -> Images:
+    chosen = {side: np.flatnonzero(of == domain) for side, of in fates.items()}
+    mask = None
+    if masks is not None and domain == PRESENT:
+        mask = np.concatenate([masks[side][at] for side, at in chosen.items()])
     return Images(
-        np.concatenate([side_of(scan.slices[at], side) for side, at in chosen.items()]),
-        np.concatenate([side_of(mask[at], side) for side, at in chosen.items()])
-        if mask is not None and has_mask
-        else None,
+        np.concatenate([scan.images[side][at] for side, at in chosen.items()]),
+        mask,
         np.concatenate([np.full(len(at), side) for side, at in chosen.items()]),
         np.concatenate(list(chosen.values())).astype(np.int64),
     )
 
 
-def _measures(
-    scan: Scan, grid: ScanGrid, by_side: dict[str, NDArray[np.str_]], task: ScanFolder
-) -> dict[str, Measures]:
-    column, row, through = (grid.spacing_mm[axis] for axis in task.lps_axes)
+def _measures(scan: Scan, grid: Grid, fates: Fates, domain: str) -> Measures:
+    column, row, through = (grid.spacing_mm[axis] for axis in scan.task.lps_axes)
     spacing = (float(np.sqrt(column * row)), through)
-    found: dict[str, list[Measures]] = {domain: [] for domain in _DOMAINS}
-    for side, fates in by_side.items():
-        for domain, of_domain in found.items():
-            at = evenly(np.flatnonzero(fates == domain), _MEASURED)
-            places = at / max(1, scan.n_slices - 1)
-            image, content = (side_of(of[at], side) for of in (scan.slices, scan.content))
-            of_domain.append(measure(image, content, places, spacing))
-    return {
-        domain: Measures(
-            np.concatenate([of.numbers for of in parts]),
-            np.concatenate([of.thumbnails for of in parts if len(of.thumbnails)])
-            if any(len(of.thumbnails) for of in parts)
-            else np.zeros((0, len(task.channels), 16, 16), np.float32),
-        )
-        for domain, parts in found.items()
-    }
+    parts = []
+    for side, of in fates.items():
+        at = evenly(np.flatnonzero(of == domain), _MEASURED)
+        places = at / max(1, scan.n_slices - 1)
+        parts.append(measure(scan.images[side][at], scan.content[side][at], places, spacing))
+    return Measures(
+        np.concatenate([part.numbers for part in parts]),
+        np.concatenate([part.thumbnails for part in parts]),
+    )
 
 
 def evenly(values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -196,26 +186,39 @@ def evenly(values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 
 
 def _example(
-    scan: Scan, mask: NDArray[np.uint8] | None
+    scan: Scan, masks: Masks | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """The slice with the most target, else the one with the most that is not background."""
-    shows = None if mask is None else is_target(mask)
-    place = int(np.count_nonzero(scan.content if shows is None else shows, axis=(1, 2)).argmax())
-    image = scan.slices[place, 0].astype(np.float32)
-    inside = image[scan.content[place]]
-    low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0.0, 1.0)
-    grey = ((image - low) / max(high - low, 1e-6)).clip(0, 1) * scan.content[place]
-    return grey.astype(np.float32), None if shows is None else shows[place]
+    told = scan.content if masks is None else {of: is_target(mask) for of, mask in masks.items()}
+    counts = {side: np.count_nonzero(of, axis=(1, 2)) for side, of in told.items()}
+    side = max(counts, key=lambda of: int(counts[of].max()))
+    place = int(counts[side].argmax())
+    image, content = scan.images[side][place, 0].astype(np.float32), scan.content[side][place]
+    low, high = np.percentile(image[content], _PERCENTILES) if content.any() else (0.0, 1.0)
+    grey = ((image - low) / max(high - low, 1e-6)).clip(0, 1) * content
+    return grey.astype(np.float32), None if masks is None else told[side][place]
 
 
-def _classes_in(mask: NDArray[np.uint8] | None) -> tuple[int, ...] | None:
-    if mask is None:
-        return None
-    counts = np.bincount(mask.ravel(), minlength=VOID + 1)
-    return tuple((np.flatnonzero(counts[1:VOID]) + 1).tolist())
+def _digest(scan: Scan) -> str:
+    digest = hashlib.sha256()
+    for name, volume in scan.volumes.items():
+        digest.update(f"{name} {volume.dtype.name} {volume.shape}".encode())
+        digest.update(np.ascontiguousarray(volume).data)
+    return digest.hexdigest()
 
 
-def _share(mask: NDArray[np.uint8] | None, content: NDArray[np.bool_]) -> float | None:
-    if mask is None:
-        return None
-    return float((is_target(mask) & content).sum() / max(1, content.sum()))
+def _mask_digest(masks: Masks) -> str:
+    digest = hashlib.sha256()
+    for mask in masks.values():
+        digest.update(np.ascontiguousarray(mask).data)
+    return digest.hexdigest()
+
+
+def _classes_in(masks: Masks) -> tuple[int, ...]:
+    counts = sum(np.bincount(mask.ravel(), minlength=VOID + 1) for mask in masks.values())
+    return tuple((np.flatnonzero(np.asarray(counts)[1:VOID]) + 1).tolist())
+
+
+def _share(masks: Masks, content: dict[str, NDArray[np.bool_]]) -> float:
+    n_target = sum(int((is_target(mask) & content[side]).sum()) for side, mask in masks.items())
+    return n_target / max(1, sum(int(of.sum()) for of in content.values()))

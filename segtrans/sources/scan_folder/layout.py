@@ -51,9 +51,7 @@ class _Part:
     masks: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
 
 
-def cases_by_folders(
-    folder: Path, files: Sequence[Path], channels: Sequence[str] | None
-) -> Found:
+def cases_by_folders(folder: Path, files: Sequence[Path], channels: Sequence[str] | None) -> Found:
     """Cases, by the folders that their files are in; groups and slices are open.
 
     Args:
@@ -261,7 +259,7 @@ def _twice(part: _Part) -> Iterator[str]:
     for role in (PRESENT, ABSENT):
         by_case: dict[str, str] = {}
         below = f"{part.prefix}{part.folders.get(role, role)}"
-        for name, paths in sorted(part.files[role].items()):
+        for _, paths in sorted(part.files[role].items()):
             if len(paths) > 1:
                 named = " and ".join(f"{below}/{path.name}" for path in paths)
                 yield f"{named}: one name twice; rename or remove one"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.sources.own_folder.thumbnails import centre_of, thumbnail_of
+from segtrans.sources.own_folder.thumbnails import THUMBNAIL, centre_of, thumbnail_of
 
 NAMES = (
     "spacing in the plane",
@@ -65,5 +65,5 @@ def measure(
         thumbnails.append(thumbnail_of(np.moveaxis(one, 0, 2)).transpose(2, 0, 1))
     return Measures(
         np.array(numbers, np.float64).reshape(-1, len(NAMES)),
-        np.array(thumbnails, np.float32),
+        np.array(thumbnails, np.float32).reshape(-1, image.shape[1], THUMBNAIL, THUMBNAIL),
     )

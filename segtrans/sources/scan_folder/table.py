@@ -98,7 +98,8 @@ def _item(
         if not row[channel] or path is None:
             named = row[channel] or "(empty)"
             raise ValueError(f"{channel} = {named}: not in the folder; {_EXPECTED}")
-        if path.is_dir() and not holds_dicom(series[key]) or path.is_file() and stem(path) is None:
+        is_scan = holds_dicom(series[key]) if path.is_dir() else stem(path) is not None
+        if not is_scan:
             raise ValueError(f"{channel} = {row[channel]}: {_EXPECTED}")
         scans[channel] = path
     mask = known.get(_key(row["mask"])) if row.get("mask") else None

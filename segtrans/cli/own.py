@@ -1,8 +1,8 @@
-"""Commands for pictures of one's own, in folders."""
+"""Commands for pictures and scans of one's own, in folders."""
 
 from contextlib import chdir
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,82 +11,79 @@ from segtrans.cli.options import DataSeed, Output
 
 commands = Commands()
 
-PictureFolder = Annotated[
+OwnFolder = Annotated[
     Path,
     typer.Argument(help="Folder with present/, absent/ and masks/, or with dataset.csv."),
+]
+TaskName = Annotated[str, typer.Option(help="Name of the task.")]
+Report = Annotated[
+    Path,
+    typer.Option(help="Folder of the report: counts, a picture.", callback=folder_to_write),
+]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="That read.", show_default="one for each processor")
 ]
 Definition = Annotated[
     str | None,
     typer.Option(
         help="JSON of the entry in data_sets; it wins over dataset.yaml in the folder.",
-        show_default="dataset.yaml, else by the first image",
+        show_default="dataset.yaml, else by the first image or scan",
     ),
 ]
 
 
 @commands.command()
 def check(
-    folder: PictureFolder,
+    folder: OwnFolder,
     definition: Definition = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(help="PNG of some pictures to write, masks drawn.", callback=file_to_write),
+        typer.Option(help="PNG of some images to write, masks drawn.", callback=file_to_write),
     ] = None,
 ) -> None:
-    """Read all pictures of a folder, and say what it holds and all that is wrong with it.
+    """Read all pictures or scans of a folder, and say what it holds and all that is wrong with it.
 
     And what tells present from absent images without the target, which a translator would learn
     instead. Writes nothing but the sheet; exit code 1 when something is wrong.
     """
-    from segtrans.config.refusals import parse_object
     from segtrans.errors import UserErrors
-    from segtrans.sources.image_folder.check import check_folder, counts, notes
-    from segtrans.sources.image_folder.definition import complete_definition
-    from segtrans.sources.image_folder.shortcuts import describe, find_shortcuts
+    from segtrans.sources.inspection import inspect_folder
+    from segtrans.sources.own_folder.kind import kind_of_folder
 
-    given = parse_object(definition, origin="--definition") if definition else {}
-    task = complete_definition(folder, given)
-    checked = check_folder(folder, task)
+    given = _given(definition)
+    kind = str(given.get("kind") or kind_of_folder(folder))
+    found = inspect_folder(folder, given, kind=kind)
+    task = found.task
     print(f"{folder}: channels {', '.join(task.channels)}; classes {', '.join(task.classes)}")
-    for line in (*counts(checked.facts), *notes(checked, folder, task)):
+    for line in found.lines:
         print(line)
-    for line in describe(find_shortcuts(checked.facts)) if checked.facts else ():
-        print(line)
-    if sheet is not None and checked.facts:
+    if sheet is not None and (shown := found.shown()):
         from segtrans.figures.contact_sheet import contact_sheet
-        from segtrans.sources.image_folder.sheet import some_pictures
 
-        contact_sheet(some_pictures(checked.facts, task), sheet)
-    if checked.faults:
-        n = len(checked.faults)
-        raise UserErrors([*checked.faults, f"{folder}: {n} fault{'s' * (n > 1)}"])
+        contact_sheet(shown, sheet)
+    if found.faults:
+        n = len(found.faults)
+        raise UserErrors([*found.faults, f"{folder}: {n} fault{'s' * (n > 1)}"])
 
 
 @commands.command()
 def image_folder(
-    folder: PictureFolder,
-    task: Annotated[str, typer.Option(help="Name of the task.")],
+    folder: OwnFolder,
+    task: TaskName,
     output: Output,
-    report: Annotated[
-        Path,
-        typer.Option(help="Folder of the report: counts, a picture.", callback=folder_to_write),
-    ],
+    report: Report,
     definition: Definition = None,
     data_seed: DataSeed = 0,
-    processes: Annotated[
-        int | None,
-        typer.Option(min=1, help="That read pictures.", show_default="one for each processor"),
-    ] = None,
+    processes: Processes = None,
 ) -> None:
     """Make a data set of a folder of pictures, and report on it."""
-    from segtrans.config.refusals import parse_object
     from segtrans.report.image_folder import write_report
     from segtrans.sources.image_folder.definition import complete_definition
     from segtrans.sources.image_folder.prepare import write_image_folder
-    from segtrans.sources.image_folder.shortcuts import describe, find_shortcuts
+    from segtrans.sources.image_folder.shortcuts import find_shortcuts
+    from segtrans.sources.own_folder.shortcuts import describe
 
-    given = parse_object(definition, origin="--definition") if definition else {}
-    complete = complete_definition(folder, given)
+    complete = complete_definition(folder, _given(definition))
     pictures = write_image_folder(
         output, folder, complete, task, data_seed=data_seed, n_processes=processes
     )
@@ -95,8 +92,35 @@ def image_folder(
 
 
 @commands.command()
+def scan_folder(
+    folder: OwnFolder,
+    task: TaskName,
+    output: Output,
+    report: Report,
+    definition: Definition = None,
+    data_seed: DataSeed = 0,
+    processes: Processes = None,
+) -> None:
+    """Make a data set of a folder of scans, and report on it."""
+    from segtrans.report.scan_folder import write_report
+    from segtrans.sources.own_folder.shortcuts import describe
+    from segtrans.sources.scan_folder.check import find_shortcuts, truth_of_unlabelled
+    from segtrans.sources.scan_folder.definition import complete_definition
+    from segtrans.sources.scan_folder.prepare import write_scan_folder
+
+    complete = complete_definition(folder, _given(definition))
+    cases, used = write_scan_folder(
+        output, folder, complete, task, data_seed=data_seed, n_processes=processes
+    )
+    facts = [case.facts for case in cases]
+    truth = truth_of_unlabelled(facts, used)
+    said = [*([truth] if truth else []), *describe(find_shortcuts(facts))]
+    write_report([case.row() for case in cases], said, output, report)
+
+
+@commands.command()
 def fit(
-    folder: PictureFolder,
+    folder: OwnFolder,
     output: Annotated[
         Path,
         typer.Option(help="Folder of the run, with all its results.", callback=folder_to_write),
@@ -112,7 +136,7 @@ def fit(
         int | None, typer.Option(min=1, help="To use.", show_default="all there are")
     ] = None,
 ) -> None:
-    """Check, split and prepare a folder of pictures, train methods on it, and score them.
+    """Check, split and prepare a folder of pictures or scans, train methods on it, and score them.
 
     The workflow of the project, run in a folder of its own; a second run makes nothing again that
     is up to date.
@@ -127,3 +151,9 @@ def fit(
         print_summary(Path.cwd() / "results" / SCALE)
     for run in run_folders(output):
         print(f"Masks:   segtrans predict --weights {run} --input FOLDER --output MASKS")
+
+
+def _given(definition: str | None) -> dict[str, Any]:
+    from segtrans.config.refusals import parse_object
+
+    return parse_object(definition, origin="--definition") if definition else {}

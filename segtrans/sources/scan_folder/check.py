@@ -1,0 +1,202 @@
+"""Check a folder of scans as a whole: read every file, and say all that is wrong at once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtrans.sources.own_folder.names import ABSENT, PRESENT
+from segtrans.sources.own_folder.parallel import in_parallel, n_processors
+from segtrans.sources.own_folder.shortcuts import Shortcut, shortcuts_of
+from segtrans.sources.own_folder.surveyed import Skipped
+from segtrans.sources.scan_folder.facts import Facts, evenly, examine
+from segtrans.sources.scan_folder.fates import FATES
+from segtrans.sources.scan_folder.faults import faults_together
+from segtrans.sources.scan_folder.item import ScanItem
+from segtrans.sources.scan_folder.items import survey
+from segtrans.sources.scan_folder.measures import NAMES
+from segtrans.sources.scan_folder.spacing import fix_spacing, spacing_of
+from segtrans.tasks.scan_folder import ScanFolder
+
+_FEW_SHOW_IT = 0.5  # of the slices of scans with masks
+_LEAST_CASES = 3  # of each domain, to tell anything of them
+_A_ROW = 8
+
+Shown = tuple[str, NDArray[np.float32], NDArray[np.bool_] | None]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a folder holds.
+
+    Attributes:
+        task: with the spacing that was used.
+        facts: of every case, in the order of their places.
+        skipped: files that were passed over.
+        faults: all that is wrong, a line each; files are named by their paths below the folder.
+    """
+
+    task: ScanFolder
+    facts: list[Facts]
+    skipped: Skipped
+    faults: list[str]
+
+
+def check_folder(folder: Path, task: ScanFolder) -> Checked:
+    """Read all scans of a folder once, in as many processes as there are processors.
+
+    Args:
+        folder: of the data set.
+        task: what its images are.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    found = survey(folder, task)
+    # A case whose files are not known has its fault already.
+    items = [item for item in found.items if len(item.scan.channels) == len(task.channels)]
+    fixed = fix_spacing(items, task)
+    read = partial(_facts_of, task=fixed)
+    n_processes = min(n_processors(), max(1, len(items)))
+    facts = list(in_parallel(read, items, n_processes, unit="scan", n_at_once=1))
+    faults = [*found.faults, *(fault for of in facts for fault in of.faults)]
+    faults += faults_together(facts, fixed)
+    shown = [fault.replace(f"{folder}/", "") for fault in faults]
+    return Checked(fixed, facts, found.skipped, shown)
+
+
+def _facts_of(item: ScanItem, *, task: ScanFolder) -> Facts:
+    return examine(item, task, spacing_mm=spacing_of(task)).facts
+
+
+def counts(checked: Checked) -> Iterator[str]:
+    """How many cases and slices there are of which kind, a line each."""
+    for fold in (None, "train", "valid", "test"):
+        of_fold = [of for of in checked.facts if of.item.fold == fold]
+        if of_fold:
+            yield f"{fold or 'to be split'}: {counted([of.item for of in of_fold])}"
+    read = [of for of in checked.facts if of.grid is not None]
+    if not read:
+        return
+    axes = checked.task.lps_axes
+    sizes = np.array([[of.grid.shape[a] for a in axes] for of in read if of.grid])
+    spacing = np.array([[of.grid.spacing_mm[a] for a in axes] for of in read if of.grid])
+    names = ("columns", "rows", "slices")
+    yield "; ".join(
+        f"{_range(sizes[:, k])} {name} of {_range(spacing[:, k])} mm"
+        for k, name in enumerate(names)
+    )
+    to = " x ".join(f"{mm:g}" for mm in spacing_of(checked.task))
+    task = checked.task
+    yield (
+        f"{task.axis} {task.image_name}s, resampled to {to} mm, {task.height} rows of "
+        f"{task.width}: {counts_of_fates(read)}"
+    )
+
+
+def counted(items: Sequence[ScanItem]) -> str:
+    """Cases by domain, and what is known of them."""
+    present = [item for item in items if item.domain == PRESENT]
+    n_masks = sum(item.mask is not None for item in present)
+    n_lists = sum(item.slices is not None for item in present)
+    lists = f", {n_lists} with a list of slices" if n_lists else ""
+    return (
+        f"{len(present)} present scans, {n_masks} of them with a mask{lists}; "
+        f"{len(items) - len(present)} absent"
+    )
+
+
+def counts_of_fates(facts: Sequence[Facts]) -> str:
+    """Images by fate: labelled and unlabelled P, A, and what is of neither."""
+    labelled = sum(of.counts["present"] for of in facts if of.item.mask is not None)
+    totals = {fate: sum(of.counts[fate] for of in facts) for fate in FATES}
+    parts = [f"P {labelled} with a mask and {totals.pop('present') - labelled} without"]
+    parts += [f"{title} {totals[fate]}" for fate, title in FATES.items() if totals.get(fate)]
+    return ", ".join(parts)
+
+
+def truth_of_unlabelled(facts: Sequence[Facts], task: ScanFolder) -> str | None:
+    """About how many of the unlabelled P images show the target, by the scans with a mask."""
+    unlabelled = [of for of in facts if of.item.mask is None and of.item.domain == PRESENT]
+    n = sum(of.counts.get("present", 0) for of in unlabelled if of.item.slices is None)
+    masked = [of for of in facts if of.item.mask is not None and of.item.domain == PRESENT]
+    n_seen = sum(sum(of.counts.values()) - of.counts["small_content"] for of in masked if of.counts)
+    if not n or not n_seen:
+        return None
+    share = sum(of.counts["present"] for of in masked if of.counts) / n_seen
+    line = (
+        f"of the {task.image_name}s of scans with a mask {share:.0%} show the target: about as "
+        f"many of the {n} unlabelled P are truly P"
+    )
+    if share < _FEW_SHOW_IT:
+        line = (
+            f"WARNING: {line}. A translator learns from the rest that P looks like A: list the "
+            "slices that show it (slices.csv), give masks, or set unlabelled: listed"
+        )
+    return line
+
+
+def notes(checked: Checked) -> Iterator[str]:
+    """What is no fault and should be known, a line each."""
+    if checked.skipped.hidden or checked.skipped.others:
+        yield f"passed over: {checked.skipped}"
+    if line := truth_of_unlabelled(checked.facts, checked.task):
+        yield line
+    said: dict[str, list[str]] = {}
+    for of in checked.facts:
+        for note in of.notes:
+            said.setdefault(note, []).append(of.item.place)
+    for note, places in said.items():
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        yield f"{places[0]}{more}: {note}"
+    for of in checked.facts:
+        copies = [name for name in of.prints if list(of.prints.values()).count(of.prints[name]) > 1]
+        if copies:
+            yield (
+                f"{of.item.place}: {' and '.join(copies)} hold the same intensities; was a file "
+                "copied by mistake?"
+            )
+
+
+def find_shortcuts(facts: Sequence[Facts]) -> list[Shortcut]:
+    """What tells slices of P from those of A; nothing where cases of either are too few."""
+    by_domain: dict[str, list[Facts]] = {
+        domain: [of for of in facts if domain in of.measures and len(of.measures[domain].numbers)]
+        for domain in (PRESENT, ABSENT)
+    }
+    if min(len({of.item.group for of in part}) for part in by_domain.values()) < _LEAST_CASES:
+        return []
+    measured = [(domain, of) for domain, part in by_domain.items() for of in part]
+    n_of = [len(of.measures[domain].numbers) for domain, of in measured]
+    return shortcuts_of(
+        NAMES,
+        np.concatenate([of.measures[domain].numbers for domain, of in measured]),
+        np.concatenate([of.measures[domain].thumbnails for domain, of in measured]),
+        np.repeat([domain == PRESENT for domain, _ in measured], n_of),
+        np.repeat([of.item.group for _, of in measured], n_of).tolist(),
+    )
+
+
+def some_slices(facts: Sequence[Facts]) -> dict[str, list[Shown]]:
+    """A slice of at most eight cases of each kind, by title of the kind."""
+    good = [of for of in facts if of.example is not None]
+    kinds = {
+        "present, with a mask": [of for of in good if of.item.domain == PRESENT and of.item.mask],
+        "present": [of for of in good if of.item.domain == PRESENT and not of.item.mask],
+        "absent": [of for of in good if of.item.domain == ABSENT],
+    }
+    found = {}
+    for title, of_kind in kinds.items():
+        if of_kind:
+            at = evenly(np.arange(len(of_kind)), _A_ROW).tolist()
+            examples = [(of_kind[k].item.place, of_kind[k].example) for k in at]
+            found[f"{title} ({len(of_kind)})"] = [(name, *of) for name, of in examples if of]
+    return found
+
+
+def _range(values: NDArray[np.floating]) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

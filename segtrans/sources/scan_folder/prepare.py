@@ -1,0 +1,234 @@
+"""From a folder of scans to a data set: read once, in parallel, in bounded memory.
+
+The result is the same, byte for byte, for any number of processes.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from segtrans.config.versions import SCAN_FOLDER_VERSION
+from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
+from segtrans.data.store_writer import StoreWriter
+from segtrans.data.values import BINARY
+from segtrans.errors import UserError, UserErrors
+from segtrans.sources.image_folder.spool import Spool
+from segtrans.sources.own_folder.folds import is_used
+from segtrans.sources.own_folder.names import PRESENT
+from segtrans.sources.own_folder.parallel import in_parallel, n_processors
+from segtrans.sources.scan_folder.check import counted
+from segtrans.sources.scan_folder.facts import Facts, Images, examine
+from segtrans.sources.scan_folder.faults import faults_together
+from segtrans.sources.scan_folder.item import ScanItem
+from segtrans.sources.scan_folder.items import draw_scan_folds, find_items
+from segtrans.sources.scan_folder.scan import stored_scale
+from segtrans.sources.scan_folder.spacing import fix_spacing, spacing_of
+from segtrans.tasks.base import VOID
+from segtrans.tasks.scan_folder import ScanFolder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a case: its facts, and the fold that it is in."""
+
+    facts: Facts
+    fold: str
+
+    @property
+    def item(self) -> ScanItem:
+        """What it is."""
+        return self.facts.item
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it has a use in its fold."""
+        return is_used(self.item, self.fold)
+
+    def row(self) -> dict[str, Any]:
+        """What a report says of it, as plain types."""
+        grid = self.facts.grid
+        has_mask = self.item.domain == PRESENT and self.item.mask is not None
+        return {
+            "case": self.item.scan.case_id,
+            "place": self.item.place,
+            "domain": self.item.domain,
+            "fold": self.fold,
+            "group": self.item.group,
+            "shape": " x ".join(map(str, grid.shape)) if grid else "",
+            "spacing_mm": " x ".join(f"{mm:g}" for mm in grid.spacing_mm) if grid else "",
+            "has_mask": has_mask,
+            "has_list": self.item.slices is not None,
+            "target": self.facts.target_fraction if has_mask else None,
+            "n_slices": self.facts.n_slices,
+            **{f"n_{fate}": n for fate, n in self.facts.counts.items()},
+            "is_used": self.is_used,
+            "digest": self.facts.digest,
+        }
+
+
+def write_scan_folder(
+    output: Path,
+    folder: Path,
+    task: ScanFolder,
+    name: str,
+    *,
+    data_seed: int,
+    n_processes: int | None = None,
+) -> tuple[list[Prepared], ScanFolder]:
+    """Write the data set of a folder of scans.
+
+    `has_mask` of P says which images are labelled; the mask of others is `VOID` all over.
+    `case_id`, `group`, `side` and `slice_index` say whose image it is, and where along the
+    resampled axis.
+
+    Args:
+        output: the HDF5 file; it appears whole or not at all.
+        folder: of the scans.
+        task: what they are.
+        name: of the task.
+        data_seed: of the split.
+        n_processes: that read; None: one for each processor.
+
+    Returns:
+        What became of each case, in the order of their places, and the task with its spacing.
+
+    Raises:
+        UserErrors: what is wrong with scans, a line each.
+        UserError: a fold would be empty.
+    """
+    items, _ = find_items(folder, task)
+    folds = draw_scan_folds(items, task, data_seed=data_seed)
+    task = fix_spacing(items, task)
+    jobs = [(item, folds[item.group]) for item in items]
+    place = next(path for path in output.absolute().parents if path.is_dir())
+    with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
+        columns = _Columns(Path(scratch), task)
+        prepared: list[Prepared] = []
+        faults: list[str] = []
+        read = partial(_prepare, task=task)
+        n = min(n_processes or n_processors(), len(jobs))
+        for case, images in in_parallel(read, jobs, n, unit="scan", n_at_once=1):
+            prepared.append(case)
+            faults += case.facts.faults
+            if not faults:
+                columns.append(case, images)
+        faults += faults_together([case.facts for case in prepared], task)
+        if faults:
+            raise UserErrors(faults)
+        _check_kept(prepared)
+        with write_store(output, _header(prepared, folder, task, name, data_seed)) as writer:
+            columns.write(writer)
+    return prepared, task
+
+
+class _Columns:
+    """Images, masks and provenance by fold and domain."""
+
+    def __init__(self, scratch: Path, task: ScanFolder) -> None:
+        size, keys = (task.height, task.width), [(f, d) for f in FOLDS for d in DOMAINS]
+        n = len(task.channels)
+        self._images = {key: Spool(scratch / "_".join((*key, "image")), (n, *size)) for key in keys}
+        self._masks = {fold: Spool(scratch / f"{fold}_mask", size) for fold in FOLDS}
+        self._notes: dict[tuple[str, str], list[tuple[Any, ...]]] = {key: [] for key in keys}
+        self._scale, self._size = stored_scale(task.intensity), size
+
+    def append(self, case: Prepared, images: dict[str, Images]) -> None:
+        item, names = case.item, (case.item.scan.case_id, case.item.group)
+        for domain, of in images.items():
+            n = len(of.image)
+            self._images[case.fold, domain].append(of.image)
+            if domain == PRESENT:
+                void = np.full((n, *self._size), VOID, np.uint8)
+                self._masks[case.fold].append(void if of.mask is None else of.mask)
+            self._notes[case.fold, domain] += [
+                (*names, side, index, item.mask is not None)
+                for side, index in zip(of.side.tolist(), of.slice_index.tolist(), strict=True)
+            ]
+
+    def write(self, writer: StoreWriter) -> None:
+        for key, images in self._images.items():
+            dataset = writer.add(
+                *key, "image", shape=images.shape, dtype=np.float16, scale=self._scale
+            )
+            for block in tqdm(images.blocks(np.float16), " ".join(key), disable=None):
+                dataset.append(block)
+            if key[1] == PRESENT:
+                masks = self._masks[key[0]]
+                dataset = writer.add(*key, "mask", shape=masks.shape, dtype=np.uint8)
+                for block in masks.blocks(np.uint8):
+                    dataset.append(block)
+            self._write_notes(writer, key)
+
+    def _write_notes(self, writer: StoreWriter, key: tuple[str, str]) -> None:
+        case_ids, groups, sides, indices, has_mask = zip(*self._notes[key], strict=True)
+        notes: dict[str, NDArray[Any]] = {
+            "case_id": np.char.encode(case_ids, "utf-8"),
+            "group": np.char.encode(groups, "utf-8"),
+            "side": np.char.encode(sides, "utf-8"),
+            "slice_index": np.array(indices, np.int64),
+        }
+        if key[1] == PRESENT:
+            notes["has_mask"] = np.array(has_mask, np.uint8)
+        for name, values in notes.items():
+            writer.add(*key, name, shape=values.shape, dtype=values.dtype).append(values)
+
+
+def _prepare(job: tuple[ScanItem, str], *, task: ScanFolder) -> tuple[Prepared, dict[str, Images]]:
+    """A case, with what is wrong with it, and what is stored of it in its fold."""
+    item, fold = job
+    examined = examine(item, task, spacing_mm=spacing_of(task))
+    case = Prepared(examined.facts, fold)
+    return case, examined.images if case.is_used else {}
+
+
+def _check_kept(prepared: Sequence[Prepared]) -> None:
+    for fold in FOLDS:
+        of = [case for case in prepared if case.fold == fold and case.is_used]
+        n_of = {
+            "present and have a mask": sum(
+                case.facts.counts["present"] for case in of if case.item.mask is not None
+            ),
+            "absent": sum(case.facts.counts["absent"] for case in of),
+        }
+        for what, n in n_of.items():
+            if not n:
+                raise UserError(
+                    f"fold {fold}: of its {len(of)} scans no slice is left that is {what}; lower "
+                    "min_target_fraction or min_content_fraction, or give more scans"
+                )
+
+
+def _header(
+    prepared: Sequence[Prepared], folder: Path, task: ScanFolder, name: str, data_seed: int
+) -> StoreHeader:
+    facts = [
+        (case.item.place, case.fold, case.facts.digest, case.facts.mask_digest, case.item.slices)
+        for case in prepared
+    ]
+    n_slices = max(case.facts.n_slices for case in prepared)
+    labels = {0: "background"} | {value: key for key, value in task.classes.items()}
+    return StoreHeader(
+        task=name,
+        channels=task.channels,
+        parameters={
+            "definition": task.model_dump(mode="json"),
+            "title": task.title,
+            "volume_shape": [task.slice_width, task.height, n_slices],
+            "spacing_mm": list(spacing_of(task)),
+            "mirror_right": task.halves,
+            "scan_folder_version": SCAN_FOLDER_VERSION,
+        },
+        source=f"{counted([case.item for case in prepared])} ones, of {folder.resolve().name}.",
+        source_sha256=hashlib.sha256(repr(facts).encode()).hexdigest(),
+        data_seed=data_seed,
+        labels=labels if len(task.classes) > 1 else BINARY | {1: next(iter(task.classes))},
+        has_void=True,
+    )
