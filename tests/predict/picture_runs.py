@@ -1,4 +1,4 @@
-"""Runs on pictures with tiny, untrained networks."""
+"""Runs on pictures and scans with tiny, untrained networks."""
 
 import json
 from pathlib import Path
@@ -19,6 +19,11 @@ def write_run(place, method="translation", **task):
     content = {"kind": "image_folder", "title": "Mine", "directory": "mine", "height": 32}
     content |= {"width": 40, "architecture": "mnist48"}
     definition = ImageFolder.model_validate_json(json.dumps(content | task))
+    return write_run_of(place, method, definition)
+
+
+def write_run_of(place, method, definition, **parameters):
+    """Write a run folder of a task, with more parameters of its data."""
     definition = definition.model_dump(mode="json")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {"data_sets": {"mine": definition}, "overrides": {}}
@@ -30,6 +35,6 @@ def write_run(place, method="translation", **task):
     state = build_method(config).state_dict()
     sha256 = {key: save_weights(folder / name, state, config) for key, name in WEIGHTS.items()}
     facts = run_facts(config, weights_sha256=sha256)
-    facts["data"]["parameters"] = {"definition": definition, "title": "Mine"}
+    facts["data"]["parameters"] = {"definition": definition, "title": "Mine", **parameters}
     (folder / "run.json").write_text(json.dumps(facts))
     return folder
