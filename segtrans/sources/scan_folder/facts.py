@@ -182,7 +182,8 @@ def _measures(scan: Scan, grid: Grid, fates: Fates, domain: str) -> Measures:
 def evenly(values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """At most n of some values, evenly drawn."""
     places = np.linspace(0, len(values) - 1, min(n, len(values))).round().astype(int)
-    return values[places]
+    found: NDArray[np.int64] = values[places]
+    return found
 
 
 def _example(

@@ -48,7 +48,9 @@ def cases_by_table(
     series: dict[str, list[Path]] = {}
     for path in files:
         series.setdefault(_key(shown(path.parent, folder)), []).append(path)
-    found, rows_of, used = Found(), {}, set()
+    found = Found()
+    rows_of: dict[str, int] = {}
+    used: set[Path] = set()
     for number, row in rows:
         try:
             item = _item(row, known, series, tuple(channels or there), halves=halves)
