@@ -1,4 +1,4 @@
-"""Commands that make a folder of pictures: from a data set of another layout, or as an example."""
+"""Commands that make a folder of one's own: from a data set of another layout, or as an example."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from segtrans.cli.command import Commands, folder_to_write
+from segtrans.cli.options import DataSeed
+from segtrans.errors import UserError
 
 commands = Commands()
 
@@ -19,6 +21,7 @@ class Layout(StrEnum):
     msd = "msd"
     coco = "coco"
     labelme = "labelme"
+    brats = "brats"
 
 
 class Example(StrEnum):
@@ -47,16 +50,60 @@ def import_data_set(
             "a label."
         ),
     ] = None,
+    labelled: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="brats: share of the training patients whose masks are kept; of others the table "
+            "lists the slices that show the tumour.",
+            show_default="all",
+        ),
+    ] = None,
+    label_classes: Annotated[
+        str | None,
+        typer.Option(
+            help="brats: class of the labels 1, 2, 3... in turn, such as 1,2,3,0; 0 is no tumour.",
+            show_default="as the layout has them",
+        ),
+    ] = None,
+    data_seed: DataSeed = 0,
 ) -> None:
     """Make a folder of present/, absent/ and masks/ from a data set of another layout.
 
     Pictures are copied, outlines filled, volumes cut into slices. A picture whose label is empty is
-    absent, one without a label unlabelled.
+    absent, one without a label unlabelled. Scans of brats are linked, where the disk allows it,
+    with a table; patients are split by the data seed.
     """
-    from segtrans.sources.image_folder.imports.write import import_folder
+    if layout is Layout.brats:
+        from segtrans.config.refusals import validate_field
+        from segtrans.sources.scan_folder.import_brats import import_brats
+        from segtrans.tasks.parameters import HalfSliceRules
 
-    for line in import_folder(layout.value, source, folder, presence=presence):
+        if presence is not None:
+            raise UserError("--presence: is for pictures; masks of brats say it")
+        classes = None if label_classes is None else _whole_numbers(label_classes)
+        validate_field(HalfSliceRules, "label_classes", classes, shown="--label-classes")
+        lines = import_brats(
+            source, folder, labelled=labelled, label_classes=classes, data_seed=data_seed
+        )
+    else:
+        from segtrans.sources.image_folder.imports.write import import_folder
+
+        if labelled is not None or label_classes is not None:
+            raise UserError("--labelled, --label-classes: are for brats; leave them out")
+        lines = import_folder(layout.value, source, folder, presence=presence)
+    for line in lines:
         print(line)
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(
+            f"--label-classes {text}: expected whole numbers with commas between, such as 1,2,3,0"
+        ) from None
 
 
 @commands.command()

@@ -64,13 +64,17 @@ class CaseFiles:
     mask: Path | None
 
 
-def find_cases(folder: Path) -> list[CaseFiles]:
+def find_cases(folder: Path, *, may_lack_masks: bool = False) -> list[CaseFiles]:
     """Find the cases to train on, however deep below a folder.
 
     Hidden files, and what `segtrans predict` wrote, are passed over.
 
+    Args:
+        folder: of the cases.
+        may_lack_masks: whether a case without a mask is one, too.
+
     Returns:
-        At least one case, sorted by case id; each has its mask.
+        At least one case, sorted by case id; each has its mask, unless it may lack it.
 
     Raises:
         UserError: there is no case, a case lacks a sequence or its mask, has two files for one
@@ -83,7 +87,7 @@ def find_cases(folder: Path) -> list[CaseFiles]:
         folders = {case.case_id: case.sequences["t1"].parent for case in cases}
         raise UserError(lone_mask(masks[0], folders))
     without = [case for case in cases if case.mask is None]
-    if without:
+    if without and not may_lack_masks:
         more = f" (nor have {len(without) - 1} more)" if len(without) > 1 else ""
         name = expected_name(without[0].layout, without[0].case_id, "mask")
         place = "" if without[0].layout == MSD else " beside its sequences"

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
-from nibabel.orientations import io_orientation
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from segtrans.errors import UserError
 from segtrans.sources.scans.cases import CaseFiles
-from segtrans.sources.scans.geometry import geometry_of
+from segtrans.sources.scans.geometry import Geometry, geometry_of
 from segtrans.tasks.registry import PAPER_TASKS
 
 # Columns and rows of an axial slice: the task's networks see half of the columns.
@@ -90,24 +88,30 @@ def _files(case: CaseFiles) -> Iterator[Path]:
 
 def read_grid(path: Path) -> Grid | None:
     """The grid that a header announces; None of a file whose reading will be refused."""
+    geometry = read_geometry(path)
+    if geometry is None:
+        return None
+    x, y, z = (round(mm, 4) for mm in geometry.spacing_mm)
+    return Grid(geometry.shape, (x, y, z))
+
+
+def read_geometry(path: Path) -> Geometry | None:
+    """Where a file's voxels lie, by its header alone; None of one whose reading will be refused.
+
+    Raises:
+        UserError: as `geometry_of`.
+    """
     try:
         with path.open("rb") as file:
             is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
             file.seek(0)
             content = (gzip.GzipFile(fileobj=file) if is_packed else file).read(_HEADER_BYTES)
         header = _parse(content)
-        if header is None:
+        if header is None or len(header.get_data_shape()) < 3:
             return None
-        shape = header.get_data_shape()
-        if len(shape) < 3:
-            return None
-        geometry, _ = geometry_of(header, path)
-        order = np.argsort(io_orientation(geometry.affine)[:, 0])
-        x, y, z = (int(shape[axis]) for axis in order)
-        sizes = [round(mm, 4) for mm in geometry.spacing_mm]
+        return geometry_of(header, path)[0]
     except (OSError, EOFError, zlib.error, ValueError, HeaderDataError, WrapStructError):
         return None
-    return Grid((x, y, z), (sizes[0], sizes[1], sizes[2]))
 
 
 def _parse(content: bytes) -> nib.Nifti1Header | None:

@@ -108,7 +108,8 @@ def _check_clear(labels: Sequence[int], path: Path, layout: str) -> None:
     said = "labels 3 and 4 together" if 3 in labels else f"label 4 in the layout {BRATS_2023}"
     raise UserError(
         f"{path}: has {said}, which may mean several things: {_WITH_3_AND_4}; expected 1, 2, 4 "
-        "(until 2021) or 1, 2, 3 (2023); say which with label_classes, in brats or in --rules"
+        "(until 2021) or 1, 2, 3 (2023); say which with label_classes, in brats or in --rules (of "
+        "`segtrans import`: --label-classes)"
     )
 
 

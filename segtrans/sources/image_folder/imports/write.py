@@ -65,11 +65,7 @@ def import_folder(
         UserErrors: what is wrong, a line each; then nothing is written.
         UserError: the source is none of this layout, or the folder is not empty.
     """
-    if not source.is_dir():
-        what = "is a file; unpack it if it is an archive" if source.exists() else "no such folder"
-        raise UserError(f"{source}: {what}; expected the folder of a data set")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder}: not empty; nothing is written over, give a new folder")
+    check_import(source, folder)
     layout = FORMATS[layout_name](source)
     faults = layout.faults + _same_names(layout)
     if faults:
@@ -85,6 +81,19 @@ def import_folder(
         (temporary / DEFINITION).write_text(text, encoding="utf-8")
         _check(temporary, source, definition, written)
     return _summary(written)
+
+
+def check_import(source: Path, folder: Path) -> None:
+    """Refuse a source that is no folder, and a folder to make that holds something.
+
+    Raises:
+        UserError: says which.
+    """
+    if not source.is_dir():
+        what = "is a file; unpack it if it is an archive" if source.exists() else "no such folder"
+        raise UserError(f"{source}: {what}; expected the folder of a data set")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder}: not empty; nothing is written over, give a new folder")
 
 
 def _same_names(layout: Layout) -> list[str]:
