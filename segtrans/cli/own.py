@@ -104,7 +104,7 @@ def scan_folder(
     """Make a data set of a folder of scans, and report on it."""
     from segtrans.report.scan_folder import write_report
     from segtrans.sources.own_folder.shortcuts import describe
-    from segtrans.sources.scan_folder.check import find_shortcuts, truth_of_unlabelled
+    from segtrans.sources.scan_folder.check import LEAST, find_shortcuts, truth_of_unlabelled
     from segtrans.sources.scan_folder.definition import complete_definition
     from segtrans.sources.scan_folder.prepare import write_scan_folder
 
@@ -114,7 +114,7 @@ def scan_folder(
     )
     facts = [case.facts for case in cases]
     truth = truth_of_unlabelled(facts, used)
-    said = [*([truth] if truth else []), *describe(find_shortcuts(facts))]
+    said = [*([truth] if truth else []), *describe(find_shortcuts(facts), least=LEAST)]
     write_report([case.row() for case in cases], said, output, report)
 
 

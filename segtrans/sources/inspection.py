@@ -63,7 +63,9 @@ def _inspect_pictures(folder: Path, given: Mapping[str, Any]) -> Inspection:
 def _inspect_scans(folder: Path, given: Mapping[str, Any]) -> Inspection:
     checked = scans.check_folder(folder, scan_folder.complete_definition(folder, given))
     lines = [*scans.counts(checked), *scans.notes(checked)]
-    lines += describe(scans.find_shortcuts(checked.facts)) if checked.facts else ()
+    lines += (
+        describe(scans.find_shortcuts(checked.facts), least=scans.LEAST) if checked.facts else ()
+    )
     return Inspection(checked.task, lines, checked.faults, lambda: scans.some_slices(checked.facts))
 
 

@@ -12,7 +12,6 @@ from segtrans.sources.image_folder.files import read_picture
 from segtrans.sources.image_folder.picture import Picture
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
-from segtrans.tasks.own_folder import OwnFolder
 
 _WHITE = 255
 _MANY = 3  # values beside the background: more of them in a mask of one class are soft edges
@@ -105,7 +104,7 @@ def read_mask(path: Path, task: ImageFolder) -> NDArray[np.uint8]:
     return mask_of(read_picture(path), path, task)
 
 
-def mask_of(picture: Picture, path: Path, task: OwnFolder) -> NDArray[np.uint8]:
+def mask_of(picture: Picture, path: Path, task: ImageFolder) -> NDArray[np.uint8]:
     """As `read_mask`, of a file that was read.
 
     Raises:
@@ -180,7 +179,7 @@ def _values_in(values: NDArray[Any], path: Path) -> set[int]:
     return {int(value) for value in np.unique(values)}
 
 
-def _about(unknown: Sequence[int], found: set[int], task: OwnFolder) -> str:
+def _about(unknown: Sequence[int], found: set[int], task: ImageFolder) -> str:
     expected = ", ".join(f"{value} {name}" for name, value in task.classes.items())
     if len(task.classes) == 1:
         expected = "0 and 1, or 0 and 255"

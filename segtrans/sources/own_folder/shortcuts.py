@@ -70,10 +70,15 @@ def shortcuts_of(
     return sorted(found, key=lambda one: -one.auc)
 
 
-def describe(found: Sequence[Shortcut]) -> Iterator[str]:
-    """Shortcuts for the user, a line each, and what to think of them."""
+def describe(found: Sequence[Shortcut], *, least: str = f"{MIN_IMAGES} images") -> Iterator[str]:
+    """Shortcuts for the user, a line each, and what to think of them.
+
+    Args:
+        found: the most telling first.
+        least: how many of each domain are needed to find any.
+    """
     if not found:
-        yield f"too few images to tell what else tells present from absent: {MIN_IMAGES} of each"
+        yield f"too few to say what else tells present from absent: {least} of each are needed"
         return
     yield "what tells present from absent (area under the curve; 0.5 is chance, 1 tells all):"
     for one in found:

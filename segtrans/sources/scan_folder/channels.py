@@ -125,7 +125,9 @@ def name_channels(case: str, scans: Mapping[str, Path]) -> dict[str, Path]:
         shared = "".join(letter for letter, _ in pairs)
         prefix = shared[: len(shared) - len(re.split(_SEPARATOR, shared)[-1])]
     found = {name[len(prefix) :].casefold(): scans[name] for name in names}
-    return found if len(found) == len(names) and all(found) else {n: scans[n] for n in names}
+    if len(found) < len(names) or not all(found):
+        return {name: scans[name] for name in names}
+    return dict(sorted(found.items()))
 
 
 def number_channels(

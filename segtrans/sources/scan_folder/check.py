@@ -8,21 +8,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.errors import UserError
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel, n_processors
-from segtrans.sources.own_folder.shortcuts import Shortcut, shortcuts_of
+from segtrans.sources.own_folder.shortcuts import MIN_IMAGES, Shortcut, shortcuts_of
 from segtrans.sources.own_folder.surveyed import Skipped
 from segtrans.sources.scan_folder.facts import Facts, evenly, examine
 from segtrans.sources.scan_folder.fates import FATES
 from segtrans.sources.scan_folder.faults import faults_together
 from segtrans.sources.scan_folder.item import ScanItem
-from segtrans.sources.scan_folder.items import survey
+from segtrans.sources.scan_folder.items import draw_scan_folds, survey
 from segtrans.sources.scan_folder.measures import NAMES
 from segtrans.sources.scan_folder.spacing import fix_spacing, spacing_of
 from segtrans.tasks.scan_folder import ScanFolder
 
 _FEW_SHOW_IT = 0.5  # of the slices of scans with masks
-_LEAST_CASES = 3  # of each domain, to tell anything of them
+_LEAST_CASES = 3  # patients of each domain, to tell anything of them
+LEAST = f"{_LEAST_CASES} patients and {MIN_IMAGES} slices"
 _A_ROW = 8
 
 Shown = tuple[str, NDArray[np.float32], NDArray[np.bool_] | None]
@@ -145,6 +147,11 @@ def notes(checked: Checked) -> Iterator[str]:
         yield f"passed over: {checked.skipped}"
     if line := truth_of_unlabelled(checked.facts, checked.task):
         yield line
+    try:
+        items = [of.item for of in checked.facts]
+        draw_scan_folds(items, checked.task, data_seed=0)
+    except UserError as error:
+        yield f"not yet enough to train: {error}"
     said: dict[str, list[str]] = {}
     for of in checked.facts:
         for note in of.notes:

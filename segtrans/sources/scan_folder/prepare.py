@@ -193,15 +193,15 @@ def _check_kept(prepared: Sequence[Prepared]) -> None:
     for fold in FOLDS:
         of = [case for case in prepared if case.fold == fold and case.is_used]
         n_of = {
-            "present and have a mask": sum(
+            "P with a mask": sum(
                 case.facts.counts["present"] for case in of if case.item.mask is not None
             ),
-            "absent": sum(case.facts.counts["absent"] for case in of),
+            "A": sum(case.facts.counts["absent"] for case in of),
         }
         for what, n in n_of.items():
             if not n:
                 raise UserError(
-                    f"fold {fold}: of its {len(of)} scans no slice is left that is {what}; lower "
+                    f"fold {fold}: of its {len(of)} scans no slice of {what} is left; lower "
                     "min_target_fraction or min_content_fraction, or give more scans"
                 )
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
-from segtrans.sources.image_folder.picture import Picture
-from segtrans.sources.image_folder.reading import mask_of
 from segtrans.sources.scan_folder.item import ScanFiles
 from segtrans.sources.scan_folder.levels import Levels, content_of, levels_of, stored_scale
+from segtrans.sources.scan_folder.masks import classes_of
 from segtrans.sources.scan_folder.plane import (
     Resampling,
     Window,
@@ -26,8 +25,6 @@ from segtrans.sources.scans.geometry import Geometry, check_same_place
 from segtrans.tasks.scan_folder import ScanFolder
 
 __all__ = ["Scan", "read_headers", "read_scan", "stored_scale"]
-
-_ROUNDING = 1e-3  # of a mask's values, where a file scales them
 
 
 @dataclass(frozen=True)
@@ -90,12 +87,7 @@ class Scan:
         volume = read_volume(path)
         first = next(iter(self.files.channels.values()))
         check_same_place(self.geometry, volume.geometry, of=first, path=path)
-        values = volume.voxels
-        if values.dtype.kind == "f":
-            whole = np.rint(values)
-            values = np.where(np.abs(values - whole) <= _ROUNDING, whole, values)
-        flat = mask_of(Picture(values.reshape(len(values), -1)), path, self.task)
-        slices = to_slices(flat.reshape(values.shape), self.task.lps_axes)
+        slices = to_slices(classes_of(volume.voxels, path, self.task), self.task.lps_axes)
         resampled = self.resampling.forth(slices, order=0)
         cut = {side: window.cut(resampled, fill=0) for side, window in self.windows.items()}
         self._check_whole(resampled, path)

@@ -123,7 +123,7 @@ def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
             "24 rows, 32 columns, of uint8; each by",
         ),
         *("passed over: 1 hidden, 1 of .png", "extra/: 1 pictures that are no part"),
-        *("alpha was dropped in 1 pictures", "too few images to tell"),
+        *("alpha was dropped in 1 pictures", "too few to say what else tells"),
     ):
         assert words in out
     with Image.open(sheet) as image:

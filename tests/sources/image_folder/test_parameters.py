@@ -63,7 +63,7 @@ def test_fit_writes_parameters_only_where_all_is_well(tmp_path):
     folder, run = write_folder(tmp_path / "My Photos (2)"), tmp_path / "run"
     with pytest.raises(UserError, match="methods = foo"):
         write_project(run, folder, methods=["foo"], iterations=None)
-    with pytest.raises(UserError, match="lies in the pictures"):
+    with pytest.raises(UserError, match="lies in the data"):
         write_project(folder / "run", folder, methods=["translation"], iterations=None)
     assert not run.exists()
     write_project(run, folder, methods=["translation"], iterations=3)

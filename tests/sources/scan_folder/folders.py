@@ -1,16 +1,15 @@
 """Folders of small scans with something in them, drawn with a seed."""
 
-import nibabel as nib
 import numpy as np
 
-from segtrans.tasks.scan_folder import ScanFolder
+from tests.sources.scan_folder.scan_files import make_task, write_nifti
 
 SHAPE = (40, 44, 10)  # X, Y, Z
 
 
 def task(**values):
-    values = {"height": 44, "width": 40, "spacing_mm": (2.0, 2.0, 5.0)} | values
-    return ScanFolder(kind="scan_folder", directory="d", title="T", **values)
+    """A task whose images hold these scans."""
+    return make_task(**{"height": 44, "width": 40, "spacing_mm": (2.0, 2.0, 5.0)} | values)
 
 
 def scan(rng, shape=SHAPE, *, shows_target):
@@ -32,16 +31,9 @@ def scan(rng, shape=SHAPE, *, shows_target):
     return volume.reshape(shape).astype(np.float32), mask.reshape(shape)
 
 
-def save(path, volume, *, spacing=(2.0, 2.0, 5.0), axes="LPS"):
-    """Write a volume (X, Y, Z) in LPS orientation as NIfTI whose axes run as these letters say."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    affine = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])  # of LPS, in RAS millimetres
-    image = nib.Nifti1Image(np.asarray(volume), affine)
-    turned = nib.orientations.ornt_transform(
-        nib.io_orientation(affine), nib.orientations.axcodes2ornt(tuple(axes))
-    )
-    nib.save(image.as_reoriented(turned), path)
-    return path
+def save(path, volume, *, spacing=(2.0, 2.0, 5.0), codes="LPS"):
+    """As `write_nifti`, at the spacing of these scans."""
+    return write_nifti(path, np.asarray(volume), spacing=spacing, codes=codes)
 
 
 def write_scans(folder, *, n_present=8, n_masks=4, n_absent=4, channels=("",), shape=SHAPE, seed=0):

@@ -1,0 +1,170 @@
+"""A folder as a whole: every fault at once, what is known of its slices, what tells P from A."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from segtrans import cli
+from segtrans.sources.scan_folder.check import check_folder, find_shortcuts, notes
+from segtrans.sources.scan_folder.definition import complete_definition
+from tests.sources.scan_folder.folders import SHAPE, save, scan, task, write_scans
+
+REAL = Path(__file__).parents[4] / "shared" / "data" / "tcga-du-7294"
+
+
+@pytest.fixture
+def segtrans(monkeypatch, capsys):
+    """A function that calls the command line: exit code, output, errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["segtrans", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        errors = [line for line in err.splitlines() if line.startswith("segtrans: error: ")]
+        return ended.value.code or 0, out, errors
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = write_scans(tmp_path / "balls")
+    (folder / "dataset.yaml").write_text("{height: 44, width: 40}\n")
+    return folder
+
+
+def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    code, out, errors = segtrans("check", folder, "--sheet", sheet)
+    assert (code, errors) == (0, [])
+    assert "channels scan; classes target" in out
+    assert "to be split: 8 present scans, 4 of them with a mask; 4 absent" in out
+    assert "40 columns of 2 mm; 44 rows of 2 mm; 10 slices of 5 mm" in out
+    assert (
+        "axial slices, resampled to 2 x 2 x 5 mm, 44 rows of 40: P 16 with a mask and 40 without, "
+        "A 64\n" in out
+    )
+    # Four of ten slices of a masked scan show the ball.
+    assert "WARNING: of the slices of scans with a mask 40% show the target: about as many" in out
+    assert "of the 40 unlabelled P are truly P" in out
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_list_of_slices_leaves_nothing_to_warn_of(folder, segtrans):
+    rows = "".join(f"p0{n},4-7\n" for n in range(4, 8))
+    (folder / "slices.csv").write_text(f"case,slices\n{rows}")
+    _, out, _ = segtrans("check", folder)
+    assert "4 of them with a mask, 4 with a list of slices; 4 absent" in out
+    assert "P 16 with a mask and 16 without, A 64, neither: nobody knows 24" in out
+    assert "truly P" not in out
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def elsewhere(path):
+    image = nib.load(path)
+    affine = image.affine.copy()
+    affine[0, 3] += 10
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), affine), path)
+
+
+def of_values(value):
+    def write(path):
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[18:22, 18:22, 4] = value
+        save(path, mask)
+
+    return write
+
+
+SPOILT = {
+    "present/p04.nii.gz": (cut, "cannot be read as NIfTI"),
+    "present/p05.nii.gz": (lambda p: save(p, np.zeros(SHAPE, np.int16)), "nothing but background"),
+    "present/p06.nii.gz": (
+        lambda p: save(p, np.ones((80, 44, 10), np.float32) * np.indices((80, 44, 10))[0]),
+        "make them as large",
+    ),
+    "absent/a01.nii.gz": (
+        lambda p: shutil.copy(p.parents[1] / "present" / "p07.nii.gz", p),
+        "absent/a01; keep it|which is absent; keep it in one domain",
+    ),
+    "masks/p00.nii.gz": (of_values(0), "is empty, and its scan is present"),
+    "masks/a00.nii.gz": (of_values(1), "shows target, and its scan is absent"),
+    "masks/p01.nii.gz": (elsewhere, "affine"),
+    "masks/p02.nii.gz": (of_values(9), "unknown value 9"),
+}  # fmt: skip
+
+
+def test_every_fault_is_named_at_once_and_nothing_is_written(folder, segtrans):
+    definition = "{height: 44, width: 40, classes: {core: 1, rim: 2}}\n"
+    (folder / "dataset.yaml").write_text(definition)
+    for name, (spoil, _) in SPOILT.items():
+        spoil(folder / name)
+    save(folder / "masks/none.nii.gz", np.zeros(SHAPE, np.uint8))
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    code, out, errors = segtrans("check", folder)
+    assert code == 1
+    text = "\n".join(errors)
+    for words in [
+        "present/p04.nii.gz: cannot be read as NIfTI",
+        "p05: nothing but background",
+        "p06: 44 rows and 79 columns are not background at this spacing",
+        "present/p07.nii.gz: the same scan as one of absent/a01, which is absent",
+        "masks/p00.nii.gz: is empty, and its scan is present",
+        "masks/a00.nii.gz: shows target, and its scan is absent; move the scan to present",
+        "masks/p01.nii.gz: its affine differs from that of p01.nii.gz",
+        "masks/p02.nii.gz: holds the value 9|unknown value 9",
+        "masks/none.nii.gz: a mask without a scan",
+        "classes: rim (2) is in no mask to train on",
+    ]:
+        assert any(part in text for part in words.split("|")), (words, text)
+    assert len(errors) == 10 + 1
+    assert errors[-1].endswith(": 10 faults")
+    assert str(folder) not in "\n".join(errors[:-1])
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_brighter_scans_and_others_further_up_are_told(tmp_path):
+    folder = write_scans(tmp_path / "balls", n_present=6, n_masks=6, n_absent=6)
+    found = find_shortcuts(check_folder(folder, task()).facts)
+    assert found[0].auc < 0.99
+    # Absent scans of another scanner: finer in the plane.
+    rng = np.random.default_rng(4)
+    for path in (folder / "absent").iterdir():
+        save(path, scan(rng, (80, 88, 10), shows_target=False)[0], spacing=(1.0, 1.0, 5.0))
+    tells = {one.name: one for one in find_shortcuts(check_folder(folder, task()).facts)}
+    spacing = tells["spacing in the plane"]
+    # Slices of scans with masks are of A too: half of these are of the coarse ones.
+    assert spacing.present_is == "more"
+    assert spacing.auc == pytest.approx(0.5 + 0.5 * 60 / 96, abs=0.08)
+
+
+def test_notes_of_a_scan_are_said_once(tmp_path):
+    folder = write_scans(tmp_path / "balls", channels=("t1", "t2"), n_present=4, n_absent=3)
+    first = folder / "present" / "p00"
+    shutil.copy(first / "p00_t1.nii.gz", first / "p00_t2.nii.gz")
+    definition = complete_definition(folder, {"height": 44, "width": 40})
+    checked = check_folder(folder, definition)
+    assert checked.faults == []
+    said = list(notes(checked))
+    assert any("present/p00: t1 and t2 hold the same intensities" in line for line in said)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real case is not there")
+def test_a_real_case_is_one_of_the_cases(tmp_path, segtrans):
+    folder = tmp_path / "brains"
+    shutil.copytree(REAL, folder / "present" / "TCGA-DU-7294")
+    (folder / "dataset.yaml").write_text(
+        "{channels: [t1, t1ce, t2, flair], height: 96, width: 80, spacing_mm: [2, 2, 4]}\n"
+    )
+    code, out, errors = segtrans("check", folder)
+    assert (code, errors) == (0, [])
+    assert "1 present scans, 1 of them with a mask; 0 absent" in out
+    assert "240 columns of 1 mm; 240 rows of 1 mm; 155 slices of 1 mm" in out
