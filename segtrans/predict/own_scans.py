@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -79,51 +80,59 @@ def predict_scans(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # The overview shows translations where they are made.
     networks = Networks(method.to(device), with_translation=can_translate)
-    faults = list(listed.faults)
-    with written:
-        for files in tqdm(listed.scans, unit="scan", disable=None):
-            try:
-                _predict(files, run, prepared, networks, written, kinds, threshold)
-            except UserError as error:
-                message = str(error)
-                is_named = files.case_id in message
-                faults.append(message if is_named else f"{files.case_id}: {message}")
-        table = written.finish()
+    prediction = _Prediction(run, prepared, networks, written, tuple(kinds), threshold)
+    table, faults = prediction.run(listed.scans)
     if listed.n_skipped:
         print(f"segtrans: {listed.n_skipped} files of no scan were passed over", file=sys.stderr)
-    if faults:
-        n_done = len(listed.scans) - (len(faults) - len(listed.faults))
-        said = f"{len(faults)} scans are left out, named above; {n_done} are in {output}"
-        raise UserErrors([*faults, said])
+    if listed.faults or faults:
+        n_done = len(listed.scans) - len(faults)
+        n_left_out = len(listed.faults) + len(faults)
+        said = f"{n_left_out} scans are left out, named above; {n_done} are in {output}"
+        raise UserErrors([*listed.faults, *faults, said])
     return table
 
 
-def _predict(
-    files: ScanFiles,
-    run: Run,
-    prepared: ScanPreparation,
-    networks: Networks,
-    written: Written[ScanRecord],
-    kinds: Sequence[str],
-    threshold: float,
-) -> None:
-    """Predict one scan, if it was not yet."""
-    paths = [path for channel in files.channels.values() for path in source_files(channel)]
-    sources = tuple(file_sha256(path) for path in paths)
-    if written.is_done(files.case_id, sources, kinds):
-        return
-    scan = read_scan(files, prepared.definition, spacing_mm=prepared.spacing_mm)
-    doubts = _doubts(prepared, scan)
-    for doubt in doubts:
-        print(f"segtrans: warning: {files.case_id}: {doubt}", file=sys.stderr)
-    predicted = predict_scan(scan, networks, threshold=threshold)
-    title = f"{files.case_id}: {run.row}, {run.config.training.iterations:,} iterations"
-    contents = {
-        name: content
-        for kind in kinds
-        for name, content in encoded(kind, predicted, title=title, doubts=doubts)
-    }
-    written.add(predicted.record(sources), contents)
+@dataclass(frozen=True)
+class _Prediction:
+    """The prediction of scans with some settings."""
+
+    trained: Run
+    prepared: ScanPreparation
+    networks: Networks
+    written: Written[ScanRecord]
+    kinds: tuple[str, ...]
+    threshold: float
+
+    def run(self, scans: Sequence[ScanFiles]) -> tuple[Path, list[str]]:
+        """Predict all scans that are not yet; the table of all, and what is wrong with some."""
+        faults = []
+        with self.written:
+            for files in tqdm(scans, unit="scan", disable=None):
+                try:
+                    self._predict(files)
+                except UserError as error:  # names the file or the scan
+                    faults.append(str(error))
+            return self.written.finish(), faults
+
+    def _predict(self, files: ScanFiles) -> None:
+        paths = [path for channel in files.channels.values() for path in source_files(channel)]
+        sources = tuple(file_sha256(path) for path in paths)
+        if self.written.is_done(files.case_id, sources, self.kinds):
+            return
+        spacing_mm = self.prepared.spacing_mm
+        scan = read_scan(files, self.prepared.definition, spacing_mm=spacing_mm)
+        doubts = _doubts(self.prepared, scan)
+        for doubt in doubts:
+            print(f"segtrans: warning: {files.case_id}: {doubt}", file=sys.stderr)
+        predicted = predict_scan(scan, self.networks, threshold=self.threshold)
+        run = self.trained
+        title = f"{files.case_id}: {run.row}, {run.config.training.iterations:,} iterations"
+        contents = {
+            name: content
+            for kind in self.kinds
+            for name, content in encoded(kind, predicted, title=title, doubts=doubts)
+        }
+        self.written.add(predicted.record(sources), contents)
 
 
 def _doubts(prepared: ScanPreparation, scan: Scan) -> tuple[str, ...]:

@@ -313,7 +313,7 @@ def test_the_wrong_input_for_a_run_is_one_line(tmp_path, make_run):
             "give one of --case, a scan, and --input, a folder of your own",
         ),
         (["--case", "x"], "a run of task mine; expected one of brats, which reads scans"),
-        (["--input", "x"], "x: not found; expected a folder of pictures, or a picture"),
+        (["--input", "x"], "x: not found; expected a folder of pictures, or one of them"),
         (["--input", tiny, "--save", "translation"], "method autoencoder of .* does not translate"),
     ]:
         base = ["predict", "--weights", tiny, "--output", out, *arguments]

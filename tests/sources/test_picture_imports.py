@@ -99,7 +99,7 @@ def differ_by_a_pixel_at_most(first, second):
 
 
 def test_the_command_knows_every_layout():
-    assert [layout.value for layout in NamesOfLayouts] == list(FORMATS)
+    assert [layout.value for layout in NamesOfLayouts] == [*FORMATS, "brats"]  # of scans
 
 
 def test_the_command_writes_the_folder_and_says_what_is_in_it(mvtec, tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
@@ -12,6 +13,8 @@ from segtrans.sources.scan_folder.item import ScanFiles
 from segtrans.sources.scans.geometry import Geometry, check_same_place, geometry_of
 from segtrans.sources.scans.grids import Grid, read_grid
 from segtrans.sources.scans.nifti import read_nifti
+
+_ROUNDING = 1e-3  # of a voxel's size, in headers
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def read_headers(files: ScanFiles) -> Grid:
     for path in files.channels.values():
         grid = _grid_of(path)
         first = first or (path, grid)
-        if grid != first[1]:
+        is_alike = np.allclose(grid.spacing_mm, first[1].spacing_mm, rtol=_ROUNDING, atol=0)
+        if grid.shape != first[1].shape or not is_alike:
             raise UserError(
                 f"{path}: has {grid}, {first[0].name} has {first[1]}; expected one grid for all "
                 f"channels of {files.case_id}: resample one to the other"

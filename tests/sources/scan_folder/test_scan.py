@@ -242,6 +242,9 @@ def test_channels_may_be_stored_otherwise_but_lie_at_one_place(tmp_path):
     other = write_nifti(tmp_path / "flair.nii.gz", blob(seed=1), codes="RAS")
     scan = read_scan(files_of(first, other, names=names), task, spacing_mm=ONE)
     np.testing.assert_array_equal(scan.volumes["flair"], blob(seed=1))
+    rounded = write_nifti(tmp_path / "r.nii.gz", blob(seed=1), spacing=(1.0002, 1, 0.9999))
+    assert read_headers(files_of(first, rounded, names=names)).spacing_mm == ONE
+    read_scan(files_of(first, rounded, names=names), task, spacing_mm=ONE)
     moved = write_nifti(tmp_path / "m.nii.gz", blob(), moved=(0, 0, 2))
     with pytest.raises(UserError, match=r"m\.nii\.gz: lies up to 2 mm from where t1\.nii\.gz lies"):
         read_scan(files_of(first, moved, names=names), task, spacing_mm=ONE)
