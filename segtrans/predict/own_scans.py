@@ -18,7 +18,7 @@ from segtrans.predict.checks import BY_TRANSLATION, check_kinds, check_places
 from segtrans.predict.picture_stream import Networks
 from segtrans.predict.prepared import ScanPreparation, preparation_of_scans
 from segtrans.predict.scan_files import KINDS, ScanRecord, encoded, names_of, predict_scan
-from segtrans.predict.scan_list import find_scans
+from segtrans.predict.scan_list import ListedScans, find_scans
 from segtrans.predict.written import Settings, Written
 from segtrans.sources.scan_folder.item import ScanFiles
 from segtrans.sources.scan_folder.reading import source_files
@@ -65,18 +65,7 @@ def predict_scans(
     if kinds is None:
         kinds = [kind for kind in KINDS if can_translate or kind not in BY_TRANSLATION]
     check_kinds(kinds, KINDS, run, can_translate=can_translate)
-    settings = Settings(
-        weights=file_sha256(run_folder / WEIGHTS["best"]),
-        threshold=threshold,
-        source=str(listed.folder),
-    )
-    written = Written(output, settings, ScanRecord)
-    written.check(
-        name
-        for scan in listed.scans
-        for kind in kinds
-        for name in names_of(scan.case_id, tuple(scan.channels), kind)
-    )
+    written = _list_of(run_folder, output, listed, kinds, threshold)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # The overview shows translations where they are made.
     networks = Networks(method.to(device), with_translation=can_translate)
@@ -90,6 +79,22 @@ def predict_scans(
         said = f"{n_left_out} scans are left out, named above; {n_done} are in {output}"
         raise UserErrors([*listed.faults, *faults, said])
     return table
+
+
+def _list_of(
+    run_folder: Path, output: Path, listed: ListedScans, kinds: Sequence[str], threshold: float
+) -> Written[ScanRecord]:
+    """What the output has already; refuses to write over what is not ours."""
+    weights = file_sha256(run_folder / WEIGHTS["best"])
+    settings = Settings(weights=weights, threshold=threshold, source=str(listed.folder))
+    written = Written(output, settings, ScanRecord)
+    written.check(
+        name
+        for scan in listed.scans
+        for kind in kinds
+        for name in names_of(scan.case_id, tuple(scan.channels), kind)
+    )
+    return written
 
 
 @dataclass(frozen=True)
