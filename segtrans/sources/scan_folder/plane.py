@@ -91,8 +91,8 @@ class Resampling:
     def own_index(self) -> NDArray[np.int64]:
         """(n,), the nearest slice of the scan to each slice of the other spacing."""
         places = self.positions_of_first()[0] + self.step[0] * np.arange(self.shape[0])
-        nearest = np.floor(places + 0.5).astype(np.int64)
-        return nearest.clip(0, self.own[0] - 1)
+        nearest = np.floor(places + 0.5).clip(0, self.own[0] - 1)
+        return np.asarray(nearest, np.int64)
 
     def _sampled(
         self,
@@ -128,15 +128,15 @@ class Window:
     def cut(self, slices: NDArray[Any], *, fill: float) -> NDArray[Any]:
         """Images (..., h, w) of slices (..., rows, columns)."""
         images = np.full((*slices.shape[:-2], *self.size), fill, slices.dtype)
-        inside, outside = self._overlap(slices.shape[-2:])
-        images[(..., *inside)] = slices[(..., *outside)]
+        (row, column), (of_row, of_column) = self._overlap(slices.shape[-2:])
+        images[..., row, column] = slices[..., of_row, of_column]
         return np.ascontiguousarray(images[..., ::-1]) if self.is_mirrored else images
 
     def paste(self, images: NDArray[Any], slices: NDArray[Any]) -> None:
         """Write images (n, h, w) to where they are of in slices (n, rows, columns)."""
-        inside, outside = self._overlap(slices.shape[-2:])
+        (row, column), (of_row, of_column) = self._overlap(slices.shape[-2:])
         upright = images[..., ::-1] if self.is_mirrored else images
-        slices[(..., *outside)] = upright[(..., *inside)]
+        slices[..., of_row, of_column] = upright[..., row, column]
 
     def _overlap(self, shape: tuple[int, ...]) -> tuple[list[slice], list[slice]]:
         """What image and slices have in common, in the rows and columns of each."""
@@ -168,7 +168,7 @@ def windows_of(content: NDArray[np.bool_], task: ScanFolder, *, case_id: str) ->
     Raises:
         UserError: content does not fit; says how many pixels it needs.
     """
-    rows, columns = (_extent(content.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    rows, columns = (_extent(np.asarray(content.any(axis=axes))) for axes in ((0, 2), (0, 1)))
     n_columns = content.shape[2]
     half = (n_columns + 1) // 2
     needed_rows, needed_columns = rows[1] - rows[0], columns[1] - columns[0]

@@ -266,14 +266,16 @@ def test_a_mask_lies_on_its_scan_and_has_the_values_of_the_classes(tmp_path):
     np.testing.assert_array_equal(back, np.where(mask == 9, VOID, mask) * (volume > 0))
 
     one = read_scan(files_of(path), make_task(), spacing_mm=ONE)
-    white = write_nifti(tmp_path / "w.nii.gz", (mask == 1) * np.uint8(255))
-    assert (one.masks(white)["whole"] == 1).sum() == (mask == 1).sum()
+    for of_one in ((mask == 1) * np.uint8(255), (mask == 1).astype(np.int16) * 7):
+        found = one.masks(write_nifti(tmp_path / "w.nii.gz", of_one))["whole"]
+        assert (found == 1).sum() == (mask == 1).sum()
+    no_ignore = read_scan(files_of(path), make_task(classes={"core": 1, "rim": 2}), spacing_mm=ONE)
     for values, message in [
-        (mask, r"unknown values 2, 9"),
-        (mask.astype(np.float32) / 2, "fractions or NaN"),
+        (mask, r"unknown value 9; expected 0 and 1 core, 2 rim"),
+        (mask.astype(np.float32) / 2, "holds 0.5; expected whole numbers"),
     ]:
         with pytest.raises(UserError, match=rf"bad\.nii\.gz: {message}"):
-            one.masks(write_nifti(tmp_path / "bad.nii.gz", values))
+            no_ignore.masks(write_nifti(tmp_path / "bad.nii.gz", values))
     with pytest.raises(
         UserError, match=r"bad\.nii\.gz: lies up to 1 mm from where a\.nii\.gz lies"
     ):
