@@ -14,7 +14,17 @@ PACKAGE = ROOT / "segtrans"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms each room may import; everyone may import the foundations.
-FOUNDATIONS = {"errors", "block", "batch", "atomic", "digests", "places", "processes", "precision"}
+FOUNDATIONS = {
+    "errors",
+    "block",
+    "batch",
+    "atomic",
+    "digests",
+    "places",
+    "processes",
+    "processors",
+    "precision",
+}
 ALLOWED = {
     "tasks": set(),
     "config": {"tasks"},

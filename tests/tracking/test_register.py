@@ -183,6 +183,7 @@ def test_what_a_dead_server_left_out_is_noted_said_and_completed(
     assert "not tracked" not in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_model_of_another_source_is_refused_in_a_process_that_has_one(write_run, store):
     from mlflow import MlflowClient
 

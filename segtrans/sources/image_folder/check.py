@@ -1,6 +1,5 @@
 """Check a folder of pictures as a whole: read every file, and say all that is wrong at once."""
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.items import Item, Skipped, survey
@@ -57,13 +57,6 @@ def examine_all(items: Sequence[Item], task: ImageFolder) -> list[Facts]:
         warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
         facts = pool.map(lambda item: examine(item, task).facts, items)
         return list(tqdm(facts, total=len(items), unit="picture", disable=None))
-
-
-def n_processors() -> int:
-    """That this process may use; where the system does not tell, all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def counts(facts: Sequence[Facts]) -> Iterator[str]:

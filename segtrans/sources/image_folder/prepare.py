@@ -20,7 +20,7 @@ from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import BINARY
 from segtrans.errors import UserError, UserErrors
-from segtrans.sources.image_folder.check import n_processors
+from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.folds import draw_folds, is_used
