@@ -238,8 +238,8 @@ def test_a_model_of_pictures_takes_their_files_and_gives_what_predict_writes(tmp
         np.testing.assert_allclose(found[column], table[column], atol=1e-6)
 
 
-def test_the_readme_serves_a_model_beside_the_pages():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_docs_serve_a_model_beside_the_pages():
+    text = (ROOT / "docs" / "mlflow.md").read_text(encoding="utf-8")
     (port,) = re.findall(r"^mlflow models serve .*--port (\d+)$", text, re.MULTILINE)
     assert int(port) != LOCAL_PORT
 
