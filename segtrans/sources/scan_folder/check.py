@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
+from segtrans.processors import n_processors
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
-from segtrans.sources.own_folder.parallel import in_parallel, n_processors
+from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.sources.own_folder.shortcuts import MIN_IMAGES, Shortcut, shortcuts_of
 from segtrans.sources.own_folder.surveyed import Skipped
 from segtrans.sources.scan_folder.facts import Facts, evenly, examine
