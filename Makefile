@@ -51,8 +51,9 @@ unit: $(STAMP)  ## the fast tests
 test-slow: $(STAMP)  ## the slow tests
 	$(BIN)/pytest -m slow
 
-docs: $(STAMP)  ## write config/README.md anew from the parameter models
+docs: $(STAMP)  ## write config/README.md anew from the parameter models, and the site, build/site
 	$(BIN)/python -m segtrans.config.manual > config/README.md
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
 
 bench: $(STAMP)  ## measure speed and memory; results/bench.json
 	$(BIN)/python -m benchmarks

@@ -16,3 +16,8 @@ class UserErrors(UserError):
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("; ".join(lines))
         self.lines = tuple(lines)
+
+
+def one_line(error: Exception) -> str:
+    """What a library said, short enough to stand in a line of ours."""
+    return " ".join(str(error).split())[:160] or type(error).__name__

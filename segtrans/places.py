@@ -1,6 +1,7 @@
 """Where something can be written: asked before the work begins, not after it is done."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def check_folder(path: Path) -> None:
         UserError: it is a file, or can neither be written to nor made.
     """
     _check_folder(path, of=path)
+
+
+def check_space(place: Path, n_bytes: int) -> None:
+    """Refuse a place on a disk with less room than is needed at least.
+
+    Raises:
+        UserError: says how much is needed and how much there is, in GB.
+    """
+    folder = next(path for path in (place, *place.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise UserError(
+            f"{place}: needs at least {n_bytes / 1e9:.3g} GB, {folder} has {free / 1e9:.3g} GB "
+            "free; free space there or choose another place"
+        )
 
 
 def _check_folder(folder: Path, *, of: Path) -> None:

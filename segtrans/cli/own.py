@@ -142,8 +142,8 @@ def fit(
     is up to date.
     """
     from segtrans.pipeline.fit import SCALE, run_folders, run_workflow, write_project
+    from segtrans.processors import n_processors
     from segtrans.report.summary import print_summary
-    from segtrans.sources.own_folder.parallel import n_processors
 
     write_project(output, folder, methods=methods.split(","), iterations=iterations)
     run_workflow(output, n_cores=cores or n_processors(), say=print)

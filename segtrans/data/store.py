@@ -37,7 +37,7 @@ from segtrans.data.values import (
     check_scale,
 )
 from segtrans.digests import file_sha256
-from segtrans.errors import UserError
+from segtrans.errors import UserError, one_line
 
 FOLDS = ("train", "valid", "test")
 DOMAINS = ("present", "absent")
@@ -207,7 +207,7 @@ class Store:
             return dataset[()] if indices is None else gather(dataset, indices)
         except _HDF5_ERRORS as error:
             raise UserError(
-                f"{self.path}: {dataset.name} is damaged ({_one_line(error)}); {_MAKE_AGAIN}"
+                f"{self.path}: {dataset.name} is damaged ({one_line(error)}); {_MAKE_AGAIN}"
             ) from error
 
     def _dataset(self, fold: str, domain: str, name: str) -> Any:
@@ -291,7 +291,7 @@ class Store:
 
     def _damaged(self, error: Exception) -> UserError:
         return UserError(
-            f"{self.path}: no HDF5 data set, or a damaged one ({_one_line(error)}); {_MAKE_AGAIN}"
+            f"{self.path}: no HDF5 data set, or a damaged one ({one_line(error)}); {_MAKE_AGAIN}"
         )
 
 
@@ -300,7 +300,3 @@ def _disk_problem(error: Exception) -> str | None:
     hidden = re.search(r"errno = (\d+)", str(error))
     number = int(hidden[1]) if hidden else getattr(error, "errno", None)
     return None if number is None else os.strerror(number)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]

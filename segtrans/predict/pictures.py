@@ -1,6 +1,5 @@
 """Segment and translate pictures with a trained run, each in its own size and under its name."""
 
-import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +28,7 @@ from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
 from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
 from segtrans.predict.prepared import read_finite_image, task_of_pictures
 from segtrans.predict.written import Settings, Written
+from segtrans.processors import n_processors
 from segtrans.sources.image_folder.fitting import Fitting
 from segtrans.tasks.image_folder import ImageFolder
 
@@ -112,7 +112,7 @@ class _Prediction:
 
     def run(self, listed: Listed, networks: Networks) -> Path:
         """Predict all pictures that are not yet, and write the table of all."""
-        n_workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        n_workers = n_processors()
         # A whole batch is read and written while networks see another; the tiles of one picture
         # are many batches, and more than a few such pictures would not fit into memory.
         ahead = n_workers + (1 if self._task.size in ("crop", "tile") else BATCH_SIZE)

@@ -44,6 +44,11 @@ def test_images_that_have_a_mask_are_labelled_and_no_others():
     labelled = choose_labelled(provenance, labels, data_seed=0, init_seed=1)
     assert (labelled.unit, labelled.ids) == ("image", ["b", "c"])
     assert labelled.is_labelled.tolist() == [True, False, True, True]
+    # Slices of scans are labelled with their volume.
+    of_scans = {"case_id": provenance["name"], "has_mask": provenance["has_mask"]}
+    labelled = choose_labelled(of_scans, labels, data_seed=0, init_seed=1)
+    assert (labelled.unit, labelled.ids) == ("volume", ["b", "c"])
+    assert labelled.is_labelled.tolist() == [True, False, True, True]
 
 
 def test_all_digits_can_be_labelled():

@@ -76,3 +76,10 @@ def test_what_a_page_names_exists(page):
         assert (ROOT / name).exists(), name
     for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
         assert (ROOT / "docs" / link).exists(), link
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet"]
+    subprocess.run([*command, "-c", ROOT / "docs", ROOT, tmp_path], check=True)
+    assert 'id="segtrans-predict"' in (tmp_path / "docs/reference/commands.html").read_text()

@@ -14,7 +14,17 @@ PACKAGE = ROOT / "segtrans"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms each room may import; everyone may import the foundations.
-FOUNDATIONS = {"errors", "block", "batch", "atomic", "digests", "places", "processes", "precision"}
+FOUNDATIONS = {
+    "errors",
+    "block",
+    "batch",
+    "atomic",
+    "digests",
+    "places",
+    "processes",
+    "processors",
+    "precision",
+}
 ALLOWED = {
     "tasks": set(),
     "config": {"tasks"},
@@ -116,12 +126,28 @@ def test_the_manual_is_the_models():
     assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == manual() + "\n"
 
 
-def test_what_the_readme_names_exists():
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")]
+
+
+def anchors(path):
+    """The fragments of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = (title.strip().lower() for title in re.findall(r"^#+ (.*)", text, re.MULTILINE))
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link, fragment in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", text):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not fragment or fragment in anchors(target), f"{link}#{fragment}"
+
+
+def test_the_readme_is_short_and_what_it_names_exists():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+    assert len(text.split()) <= 900
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`make ([a-z-]+)`", text):
         assert f"\n{target}:" in makefile, target

@@ -43,6 +43,7 @@ def test_torch_alone_fits_pictures_as_prediction_does(tmp_path, size, intensity)
         np.testing.assert_allclose(found, by_prediction(folder, picture), atol=2e-4)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_computes_the_same_of_pictures_of_any_size(tmp_path):
     import onnxruntime
 

@@ -39,6 +39,14 @@ def test_half_slices_are_put_back_where_they_were_cut(mirror_right):
     np.testing.assert_array_equal(grid.volume(np.stack(half_slices), side, index), expected)
 
 
+def test_whole_slices_are_put_back_where_they_were():
+    truth = np.random.default_rng(0).random((20, 10, 12)) > 0.5
+    expected, index = empty(), np.array([17, 0, 3])
+    expected[index] = truth[index]
+    found = GRID.volume(truth[index], np.full(3, "whole"), index)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_two_blocks_have_the_dice_and_the_distance_counted_by_hand():
     segmented, truth = empty(), empty()
     segmented[4, 2:8, 2:8] = True  # 36 voxels, one plane

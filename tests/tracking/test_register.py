@@ -183,6 +183,7 @@ def test_what_a_dead_server_left_out_is_noted_said_and_completed(
     assert "not tracked" not in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_model_of_another_source_is_refused_in_a_process_that_has_one(write_run, store):
     from mlflow import MlflowClient
 
@@ -237,8 +238,8 @@ def test_a_model_of_pictures_takes_their_files_and_gives_what_predict_writes(tmp
         np.testing.assert_allclose(found[column], table[column], atol=1e-6)
 
 
-def test_the_readme_serves_a_model_beside_the_pages():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_docs_serve_a_model_beside_the_pages():
+    text = (ROOT / "docs" / "mlflow.md").read_text(encoding="utf-8")
     (port,) = re.findall(r"^mlflow models serve .*--port (\d+)$", text, re.MULTILINE)
     assert int(port) != LOCAL_PORT
 

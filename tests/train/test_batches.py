@@ -45,6 +45,7 @@ def test_a_training_sees_at_most_two_shapes(tiny_data, paper_config, monkeypatch
     assert len(set(shapes)) == 2
 
 
+@pytest.mark.slow
 def test_training_from_the_file_ends_with_the_same_bytes(tiny_data, paper_config, monkeypatch):
     train(paper_config, tiny_data, "memory")
     monkeypatch.setattr(data_batches, "_CPU_BYTES", 0)

@@ -35,6 +35,7 @@ def test_few_images_cost_what_the_tables_say(task):
     assert iteration_cost(config).flops == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_rewritten_upsampling_saves_operations():
     config = make_config("translation", batch_size=20)
     plain = translation_flops(config, n_labelled=2, judged_once=True)

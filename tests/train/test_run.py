@@ -377,6 +377,7 @@ def assert_one_mlflow_run_without_a_step_twice(folder, config):
     assert sorted(point.step for point in points) == list(range(0, 401, 50))
 
 
+@pytest.mark.slow
 def test_a_second_training_on_the_same_checkpoints_is_refused(tiny_data, make_config):
     first = start(
         make_config("autoencoder", iterations=4000, validate_every=4000), tiny_data, "run"

@@ -38,6 +38,7 @@ def test_folders_of_another_scale_are_not_taken_for_this_ones(interpreter, proje
     assert planned(interpreter, project) == {}
 
 
+@pytest.mark.slow
 def test_a_touched_run_of_other_parameters_is_trained_again(interpreter, project):
     """The stand-in writes no run.json that could be read; this one is another run's."""
     name = "results/laptop/mnist48_simple/translation/seed0/run.json"

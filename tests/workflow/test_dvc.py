@@ -198,9 +198,8 @@ def test_new_parameters_are_never_paired_with_old_data(clone, run):
     assert "Nothing to be done" in run(clone, "snakemake", "--dry-run")
 
 
-def test_the_readmes_commands_in_its_order(empty, run):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme[readme.index("## Versions of data and results") :]
+def test_the_commands_of_the_docs_in_their_order(empty, run):
+    section = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
     block = section[section.index("```sh\n") + 6 : section.index("\n```\n")]
     place = str(empty.parent / "share")
     run(empty, "dvc", "remote", "remove", "store")

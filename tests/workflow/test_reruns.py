@@ -135,6 +135,7 @@ def test_changed_files_of_the_users_own_folder_are_seen(interpreter, project):
     assert planned(interpreter, project, *own) == expected
 
 
+@pytest.mark.slow
 def test_a_patient_behind_a_linked_folder_is_seen(interpreter, project, tmp_path_factory):
     store = tmp_path_factory.mktemp("store")
     (project / "scans").mkdir()

@@ -22,6 +22,8 @@ REAL = ROOT.resolve().parent / "shared" / "data" / "tcga-du-7294"
 METHODS = ["segmentation_only", "autoencoder", "translation"]
 TASKS = ["mnist48_simple", "brats"]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, copy_project):

@@ -71,16 +71,18 @@ class BatchPlan:
     def at(self, iteration: int) -> tuple[Indices, Indices, int]:
         """Presence indices with the labelled ones first, absence indices, number of labelled."""
         size, quota = self.batch_size, self._quota
-        absent = self._draw(np.arange(self.n_absent), _ABSENT, iteration, size)
+        n_labelled, n_unlabelled = len(self.labelled), len(self.unlabelled)
+        absent = self._draw(self.n_absent, _ABSENT, iteration, size)
         if quota:
-            labelled = self._draw(self.labelled, _LABELLED, iteration, quota)
-            rest = self._draw(self.unlabelled, _UNLABELLED, iteration, size - quota)
-            return np.concatenate([labelled, rest]), absent, quota
-        pool = np.concatenate([self.labelled, self.unlabelled])
-        present = self._draw(pool, _UNLABELLED, iteration, size)
-        is_labelled = np.isin(present, self.labelled)
-        ordered = np.concatenate([present[is_labelled], present[~is_labelled]])
-        return ordered, absent, int(is_labelled.sum())
+            labelled = self._draw(n_labelled, _LABELLED, iteration, quota)
+            rest = self._draw(n_unlabelled, _UNLABELLED, iteration, size - quota)
+            return np.concatenate([self.labelled[labelled], self.unlabelled[rest]]), absent, quota
+        places = self._draw(n_labelled + n_unlabelled, _UNLABELLED, iteration, size)
+        is_labelled = places < n_labelled  # which stand first
+        present = np.concatenate(
+            [self.labelled[places[is_labelled]], self.unlabelled[places[~is_labelled] - n_labelled]]
+        )
+        return present, absent, int(is_labelled.sum())
 
     @property
     def _quota(self) -> int:
@@ -99,15 +101,17 @@ class BatchPlan:
             np.add.at(counts, iterations[iterations < self.n_iterations], 1)
         return int(counts.max())
 
-    def _draw(self, pool: Indices, stream: int, iteration: int, count: int) -> Indices:
-        """`count` of an endless row of shuffled epochs; a batch may span two of them."""
+    def _draw(self, n: int, stream: int, iteration: int, count: int) -> Indices:
+        """`count` places in a pool of n: shuffled epochs in an endless row, of which some follow.
+
+        A batch may span two epochs. No step is as long as the pool, but once an epoch.
+        """
         if count == 0:
-            return pool[:0]
-        positions = np.arange(iteration * count, (iteration + 1) * count)
-        epochs, places = np.divmod(positions, len(pool))
+            return np.arange(0)
+        epochs, places = np.divmod(np.arange(iteration * count, (iteration + 1) * count), n)
         drawn = [
-            pool[_order(self.seed, stream, epoch, len(pool))[places[epochs == epoch]]]
-            for epoch in np.unique(epochs).tolist()
+            _order(self.seed, stream, epoch, n)[places[epochs == epoch]]
+            for epoch in range(int(epochs[0]), int(epochs[-1]) + 1)
         ]
         return np.concatenate(drawn)
 

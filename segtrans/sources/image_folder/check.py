@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.items import Item, Skipped, survey
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
-from segtrans.sources.own_folder.parallel import n_processors
 from segtrans.tasks.image_folder import ImageFolder
 
 

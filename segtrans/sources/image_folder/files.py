@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from segtrans.errors import UserError
+from segtrans.errors import UserError, one_line
 from segtrans.sources.image_folder.picture import Picture, upright, without_alpha
 from segtrans.sources.image_folder.tiff import read_tiff
 
@@ -51,8 +51,9 @@ def read_picture(path: Path, *, n_channels: int | None = None) -> Picture:
     except MemoryError:
         raise UserError(f"{path}: does not fit into memory; cut it into parts") from None
     except Exception as error:  # libraries raise anything of a damaged file
-        what = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"{path}: cannot be read ({what}); it may be cut off or damaged") from error
+        raise UserError(
+            f"{path}: cannot be read ({one_line(error)}); it may be cut off or damaged"
+        ) from error
     if 0 in picture.pixels.shape:
         raise UserError(f"{path}: a picture without pixels")
     return picture

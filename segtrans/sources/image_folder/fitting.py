@@ -82,7 +82,8 @@ class Fitting:
         """A whole image (H, W, C), (C, h, w); of its own type where `is_exact`, else float32."""
         channels = np.moveaxis(image, 2, 0)
         if not self.is_exact:
-            channels = _resized(channels.astype(np.float32, copy=False), self.resized)
+            # Channel after channel in memory, which is faster than to pick each out later.
+            channels = _resized(channels.astype(np.float32, order="C", copy=False), self.resized)
         return np.ascontiguousarray(_padded(channels, self.size))
 
     def back(self, maps: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -20,6 +20,8 @@ from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import BINARY
 from segtrans.errors import UserError, UserErrors
+from segtrans.places import check_space
+from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.intensities import RANGES
@@ -29,7 +31,7 @@ from segtrans.sources.image_folder.parts import WHOLE, Sample, samples_of
 from segtrans.sources.image_folder.spool import Spool
 from segtrans.sources.own_folder.folds import draw_folds, is_used
 from segtrans.sources.own_folder.names import PRESENT
-from segtrans.sources.own_folder.parallel import in_parallel, n_processors
+from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
 
@@ -106,11 +108,13 @@ def write_image_folder(
 
     Raises:
         UserErrors: what is wrong with pictures, a line each.
-        UserError: a fold would be empty.
+        UserError: a fold would be empty, or the disk is too small for a byte a value.
     """
     items, _ = find_items(folder, task)
     folds = draw_folds(items, task, data_seed=data_seed)
     jobs = [(item, folds[item.group]) for item in items]
+    n_used = sum(is_used(item, fold) for item, fold in jobs)
+    check_space(output, n_used * len(task.channels) * task.height * task.width)
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.pictures") as scratch:
         columns = _Columns(Path(scratch), task)

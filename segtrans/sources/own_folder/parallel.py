@@ -1,7 +1,6 @@
 """Work on many things in several processes, in order and in bounded memory."""
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -51,13 +50,6 @@ def in_parallel(
                 for result in waiting.popleft().result():
                     yield result
                     bar.update()
-
-
-def n_processors() -> int:
-    """That this process may use; where the system does not tell, all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _each(read: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> list[_Result]:

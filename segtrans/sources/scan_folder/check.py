@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
+from segtrans.processors import n_processors
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
-from segtrans.sources.own_folder.parallel import in_parallel, n_processors
+from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.sources.own_folder.shortcuts import MIN_IMAGES, Shortcut, shortcuts_of
 from segtrans.sources.own_folder.surveyed import Skipped
 from segtrans.sources.scan_folder.facts import Facts, evenly, examine
@@ -26,6 +27,7 @@ _FEW_SHOW_IT = 0.5  # of the slices of scans with masks
 _LEAST_CASES = 3  # patients of each domain, to tell anything of them
 LEAST = f"{_LEAST_CASES} patients and {MIN_IMAGES} slices"
 _A_ROW = 8
+_LARGE_BYTES = 32 * 2**20
 
 Shown = tuple[str, NDArray[np.float32], NDArray[np.bool_] | None]
 
@@ -62,12 +64,19 @@ def check_folder(folder: Path, task: ScanFolder) -> Checked:
     items = [item for item in found.items if len(item.scan.channels) == len(task.channels)]
     fixed = fix_spacing(items, task)
     read = partial(_facts_of, task=fixed)
-    n_processes = min(n_processors(), max(1, len(items)))
-    facts = list(in_parallel(read, items, n_processes, unit="scan", n_at_once=1))
+    n = min(n_processors(), len(items)) if _are_large(items) else 1
+    facts = list(in_parallel(read, items, n, unit="scan", n_at_once=1))
     faults = [*found.faults, *(fault for of in facts for fault in of.faults)]
     faults += faults_together(facts, fixed)
     shown = [fault.replace(f"{folder}/", "") for fault in faults]
     return Checked(fixed, facts, found.skipped, shown)
+
+
+def _are_large(items: Sequence[ScanItem]) -> bool:
+    """Whether to read scans takes longer than to start processes for it."""
+    paths = [path for item in items for path in item.scan.channels.values()]
+    files = (of for path in paths for of in (path.iterdir() if path.is_dir() else (path,)))
+    return sum(file.stat().st_size for file in files) > _LARGE_BYTES
 
 
 def _facts_of(item: ScanItem, *, task: ScanFolder) -> Facts:

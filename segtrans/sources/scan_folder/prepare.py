@@ -20,10 +20,11 @@ from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import BINARY
 from segtrans.errors import UserError, UserErrors
+from segtrans.processors import n_processors
 from segtrans.sources.image_folder.spool import Spool
 from segtrans.sources.own_folder.folds import is_used
 from segtrans.sources.own_folder.names import PRESENT
-from segtrans.sources.own_folder.parallel import in_parallel, n_processors
+from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.sources.scan_folder.check import counted
 from segtrans.sources.scan_folder.facts import Facts, Images, examine
 from segtrans.sources.scan_folder.faults import faults_together

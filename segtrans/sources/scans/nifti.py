@@ -15,7 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from segtrans.errors import UserError
+from segtrans.errors import UserError, one_line
 from segtrans.sources.scans.dicom import CONVERT, is_dicom
 
 _READ_ERRORS = (OSError, EOFError, zlib.error, ValueError, HeaderDataError, WrapStructError)
@@ -70,7 +70,7 @@ def read_nifti(path: Path, *, n_axes: int) -> Nifti:
                 stored = np.asanyarray(proxy, dtype=np.float32)
     except _READ_ERRORS as error:
         raise UserError(
-            f"{path}: cannot be read as NIfTI ({_one_line(error)}); expected a whole .nii or "
+            f"{path}: cannot be read as NIfTI ({one_line(error)}); expected a whole .nii or "
             ".nii.gz file; copy or download it again"
         ) from error
     voxels: NDArray[Any] = stored.reshape(shape, order="F")
@@ -144,7 +144,3 @@ def check_numbers(voxels: NDArray[Any], path: Path) -> None:
             f"{path}: has voxels of {value:.3g}; expected intensities within {_LARGEST:g}; if that "
             "fills the background, set it to 0"
         )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,5 +1,7 @@
 """From a folder of pictures to a data set: who is in which fold, and what is stored of whom."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -187,6 +189,15 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(tmp_path):
     assert "a03.png" in caught.value.lines[0]
     assert "present/p04" in " ".join(caught.value.lines)
     assert [path.name for path in tmp_path.iterdir()] == ["discs"]
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_read(folder, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    # 22 pictures, a byte a pixel
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=22 * 48 * 48 - 1))
+    with pytest.raises(UserError, match=r"needs at least 5\.07e-05 GB"):
+        prepare(folder, tmp_path / "new" / "discs.h5")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_report_says_what_became_of_each_picture(tmp_path):

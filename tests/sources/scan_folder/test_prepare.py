@@ -161,7 +161,7 @@ def test_listed_slices_are_those_of_the_file(tmp_path):
     folder = write_scans(tmp_path / "balls")
     # Of p06 the file runs from head to foot: its slice 1 is the highest.
     rng = np.random.default_rng(5)
-    volume, mask = scan(rng, shows_target=True)
+    volume, _ = scan(rng, shows_target=True)
     save(folder / "present" / "p06.nii.gz", volume, codes="LPI")
     save(folder / "present" / "p07.nii.gz", scan(rng, shows_target=True)[0])
     (folder / "slices.csv").write_text("case,slices\np06,2-4\np07,2-4\n")
