@@ -8,21 +8,41 @@ import io
 import os
 import re
 import sys
+from typing import Annotated
 
 import typer
 
-from segtrans.cli import brats, imports, mnist, own, runs
+from segtrans import __version__
+from segtrans.cli import brats, imports, mnist, own, project, runs
 from segtrans.errors import UserError, UserErrors
 
 app = typer.Typer(
     help="Semi-supervised segmentation by translation between presence and absence.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-for part in (mnist, brats, imports, own, runs):
+for part in (project, mnist, brats, imports, own, runs):
     app.add_typer(part.commands)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -15,12 +15,12 @@ from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import UserError, UserErrors
 from segtrans.pipeline.preflight import check_sources
+from segtrans.pipeline.project import project_folder
 from segtrans.places import check_folder
 from segtrans.sources.own_folder.kind import kind_of_folder
 from segtrans.sources.parameters import complete_data_sets
 
 SCALE = "fit"
-_PROJECT = Path(__file__).resolve().parents[2]  # with Snakefile and workflow/
 _FIRST_LINE = "# Written by `segtrans fit`, which writes it anew each time; change its options.\n"
 _RULE = re.compile(r"(?:local)?rule (\w+):")
 _WILDCARDS = re.compile(r"    wildcards: (.*)")
@@ -49,9 +49,7 @@ def write_project(
     Raises:
         UserError: something else lies there, or the parameters or the names of files are refused.
     """
-    file, defaults = run / "params.yaml", _PROJECT / "params.yaml"
-    if not defaults.is_file() or not (_PROJECT / "Snakefile").is_file():
-        raise UserError(f"{_PROJECT}: no Snakefile; run `segtrans fit` of a clone of the project")
+    file, defaults = run / "params.yaml", project_folder() / "params.yaml"
     check_folder(run)
     if file.exists() and not file.read_text(encoding="utf-8").startswith(_FIRST_LINE):
         raise UserError(f"{file}: not of `segtrans fit`; give --output a folder of its own")
@@ -86,7 +84,13 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
         UserErrors: what a job said was wrong.
         UserError: it failed without a word; its output is in fit.log.
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(_PROJECT / "Snakefile")]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(project_folder() / "Snakefile"),
+    ]
     command += ["--cores", str(n_cores)]
     log = run / "fit.log"
     with (
