@@ -1,4 +1,7 @@
-"""What a folder of the user's own holds, and all that is wrong with it: pictures or scans."""
+"""What a folder of the user's own holds, and all that is wrong with it: pictures or scans.
+
+Imports stand inside: who has pictures need not wait for the readers of scans.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.sources.image_folder import check as pictures
-from segtrans.sources.image_folder import definition as image_folder
-from segtrans.sources.image_folder.sheet import some_pictures
-from segtrans.sources.image_folder.shortcuts import find_shortcuts
+from segtrans.sources.own_folder.kind import PICTURES_KIND, SCANS_KIND
 from segtrans.sources.own_folder.shortcuts import describe
-from segtrans.sources.scan_folder import check as scans
-from segtrans.sources.scan_folder import definition as scan_folder
 from segtrans.tasks.own_folder import OwnFolder
 
 Shown = tuple[str, NDArray[np.float32], NDArray[np.bool_] | None]
@@ -53,7 +51,12 @@ def inspect_folder(folder: Path, given: Mapping[str, Any], *, kind: str) -> Insp
 
 
 def _inspect_pictures(folder: Path, given: Mapping[str, Any]) -> Inspection:
-    task = image_folder.complete_definition(folder, given)
+    from segtrans.sources.image_folder import check as pictures
+    from segtrans.sources.image_folder.definition import complete_definition
+    from segtrans.sources.image_folder.sheet import some_pictures
+    from segtrans.sources.image_folder.shortcuts import find_shortcuts
+
+    task = complete_definition(folder, given)
     checked = pictures.check_folder(folder, task)
     lines = [*pictures.counts(checked.facts), *pictures.notes(checked, folder, task)]
     lines += describe(find_shortcuts(checked.facts)) if checked.facts else ()
@@ -61,7 +64,10 @@ def _inspect_pictures(folder: Path, given: Mapping[str, Any]) -> Inspection:
 
 
 def _inspect_scans(folder: Path, given: Mapping[str, Any]) -> Inspection:
-    checked = scans.check_folder(folder, scan_folder.complete_definition(folder, given))
+    from segtrans.sources.scan_folder import check as scans
+    from segtrans.sources.scan_folder.definition import complete_definition
+
+    checked = scans.check_folder(folder, complete_definition(folder, given))
     lines = [*scans.counts(checked), *scans.notes(checked)]
     lines += (
         describe(scans.find_shortcuts(checked.facts), least=scans.LEAST) if checked.facts else ()
@@ -70,6 +76,6 @@ def _inspect_scans(folder: Path, given: Mapping[str, Any]) -> Inspection:
 
 
 INSPECT: dict[str, Callable[[Path, Mapping[str, Any]], Inspection]] = {
-    image_folder.KIND: _inspect_pictures,
-    scan_folder.KIND: _inspect_scans,
+    PICTURES_KIND: _inspect_pictures,
+    SCANS_KIND: _inspect_scans,
 }
