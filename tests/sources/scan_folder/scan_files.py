@@ -1,5 +1,7 @@
 """Scans of a few voxels, as NIfTI in any axis order and as DICOM series."""
 
+import locale
+
 import nibabel as nib
 import numpy as np
 import SimpleITK
@@ -64,9 +66,18 @@ def write_series(
         values |= {key: value(k) if callable(value) else value for key, value in dict(tags).items()}
         for key, value in values.items():
             one.SetMetaData(key, value)
-        writer = SimpleITK.ImageFileWriter()
-        writer.KeepOriginalImageUIDOn()
         one.SetMetaData("0008|0018", f"{series}.{k + 1}")
-        writer.SetFileName(str(folder / f"IM{order[k]:03d}.dcm"))
-        writer.Execute(one)
+        write_dicom(one, folder / f"IM{order[k]:03d}.dcm")
     return image
+
+
+def write_dicom(image, path, *, is_compressed=False):
+    """Write one slice by SimpleITK, whose writer leaves the process in the locale C: undo that."""
+    before = locale.setlocale(locale.LC_ALL)
+    writer = SimpleITK.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetUseCompression(is_compressed)
+    writer.SetFileName(str(path))
+    writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)

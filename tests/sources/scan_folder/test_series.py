@@ -1,5 +1,7 @@
 """DICOM series, as SimpleITK writes them: read as it reads them, and refused where it would not."""
 
+import locale
+
 import numpy as np
 import pytest
 import SimpleITK
@@ -12,6 +14,7 @@ from tests.sources.scan_folder.scan_files import (
     SERIES,
     files_of,
     make_task,
+    write_dicom,
     write_nifti,
     write_series,
 )
@@ -36,7 +39,7 @@ def affine_of(image):
 
 @pytest.mark.parametrize("turn", [None, TURNED, CORONAL, SAGITTAL])
 def test_a_series_is_read_by_position_as_a_volume(tmp_path, turn):
-    volume = ct()
+    volume, encoding = ct(), locale.getencoding()
     image = write_series(tmp_path / "s", volume, spacing=(0.7, 0.9, 2.5), turn=turn)
     (tmp_path / "s/notes.txt").write_text("no DICOM")
     (tmp_path / "s/._IM000.dcm").write_bytes(b"\0\5\x16\7")
@@ -55,6 +58,7 @@ def test_a_series_is_read_by_position_as_a_volume(tmp_path, turn):
     grids = [read_headers(files_of(tmp_path / name)) for name in ("s", "a.nii.gz")]
     assert grids[0] == grids[1]
     assert len(source_files(tmp_path / "s")) == 6
+    assert locale.getencoding() == encoding  # as texts are read and written after it
 
 
 def test_each_slice_is_rescaled_by_its_own_slope(tmp_path):
@@ -86,12 +90,7 @@ def test_a_compressed_series_is_read_too(tmp_path):
     write_series(tmp_path / "s", volume)
     for path in sorted((tmp_path / "s").iterdir()):
         one = SimpleITK.ReadImage(str(path))
-        writer = SimpleITK.ImageFileWriter()
-        writer.KeepOriginalImageUIDOn()
-        writer.SetImageIO("GDCMImageIO")
-        writer.UseCompressionOn()
-        writer.SetFileName(str(path))
-        writer.Execute(one)
+        write_dicom(one, path, is_compressed=True)
         assert b"1.2.840.10008.1.2.4." in path.read_bytes()  # a transfer syntax of JPEG
     read = read_volume(tmp_path / "s")
     np.testing.assert_array_equal(read.geometry.to_stored(read.voxels), volume)
