@@ -32,7 +32,7 @@ def test_an_example_is_a_sound_folder_with_few_masks(tmp_path, kind, monkeypatch
     monkeypatch.setattr(examples, "_N_OF_DOMAIN", 8)  # of 40: seconds less
     counts = write_example(tmp_path / "mine", kind=kind)
     settings = yaml.safe_load((tmp_path / "mine/dataset.yaml").read_text())
-    own = {"kind": "image_folder", "directory": "mine", "title": "T"}
+    own = {"kind": "image_folder", "directory": "mine"}
     task = ImageFolder.model_validate(settings | own, strict=False)
     items, _ = find_items(tmp_path / "mine", task)
     to_train = [item for item in items if item.fold is None]

@@ -98,6 +98,7 @@ def write_example(folder: Path, *, kind: str, seed: int = 0) -> dict[str, int]:
 
 def _definition(kind: _Kind) -> dict[str, Any]:
     return {
+        "title": f"{', '.join(kind.photographs)} with made-up defects",
         "channels": list(kind.channels),
         "classes": {"defect": 1},
         "height": _SIDE,
@@ -161,14 +162,14 @@ def draw_defect(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _crack(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A line of 2.5 to 4.5 pixels whose heading drifts."""
+    """A line of 4 to 7 pixels whose heading drifts."""
     n_steps = int(rng.integers(side // 3, side))
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.25, n_steps))
     start = rng.uniform(0.2 * side, 0.8 * side, 2)
     path = start + np.cumsum(np.stack([np.sin(heading), np.cos(heading)], 1), 0)
     rows, columns = np.indices((side, side))[..., None]
     distance = np.sqrt((rows - path[:, 0]) ** 2 + (columns - path[:, 1]) ** 2).min(axis=-1)
-    cover: NDArray[np.float64] = np.clip(rng.uniform(2.5, 4.5) / 2 + 0.5 - distance, 0, 1)
+    cover: NDArray[np.float64] = np.clip(rng.uniform(4, 7) / 2 + 0.5 - distance, 0, 1)
     return cover
 
 
