@@ -113,7 +113,7 @@ class _Canvas:
         place = _LABEL_WIDTH, top + _HEADING_HEIGHT / 2
         written = self._write(*place, text, ha="left", weight="bold")
         share = written.get_window_extent().width / self._figure.bbox.width
-        room = 1 - (_LABEL_WIDTH + _MARGIN) / self._width
+        room = 1 - (_LABEL_WIDTH + 3 * _MARGIN) / self._width  # letters are of whole pixels
         if share > room:
             written.set_fontsize(written.get_fontsize() * room / share)
 
