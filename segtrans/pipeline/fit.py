@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from segtrans.atomic import write_text
-from segtrans.config.layers import lay_over
+from segtrans.config.layers import merge
 from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import UserError, UserErrors
@@ -131,9 +131,8 @@ def _content(
     task: str, folder: Path, methods: Sequence[str], iterations: int | None
 ) -> dict[str, Any]:
     kind = kind_of_folder(folder)
-    content: dict[str, Any] = {}
-    for name in ("params.yaml", *_LAYERS.get(kind, ())):
-        lay_over(content, read_yaml(project_folder() / name))
+    names = ("params.yaml", *_LAYERS.get(kind, ()))
+    content = merge((name, read_yaml(project_folder() / name)) for name in names)
     content |= {"scale": SCALE, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
     entry = {"kind": kind, "directory": str(folder.resolve())}
     content |= {"data_sets": {task: entry}, "overrides": {}, "variants": {}}
