@@ -115,7 +115,8 @@ class _Canvas:
         share = written.get_window_extent().width / self._figure.bbox.width
         room = 1 - (_LABEL_WIDTH + 3 * _MARGIN) / self._width  # letters are of whole pixels
         if share > room:
-            written.set_fontsize(written.get_fontsize() * room / share)
+            points = written.get_fontproperties().get_size_in_points()
+            written.set_fontsize(points * room / share)
 
     def write_column(self, top: int, place: int, text: str, width: int) -> None:
         """A title in the middle above a column of images."""
