@@ -29,7 +29,7 @@ run: $(STAMP)  ## run the default scale (laptop) and print its table
 example: $(STAMP)  ## make pictures with defects, train three methods on them, print the table
 	@test -d data/example || $(BIN)/segtrans example data/example
 	@$(BIN)/segtrans fit data/example --output results/example \
-	  --methods segmentation_only,autoencoder,translation
+	  --methods segmentation_only,autoencoder,translation --iterations 400
 
 ui: $(STAMP)  ## compare the runs in MLflow
 	@$(BIN)/segtrans ui

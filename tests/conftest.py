@@ -123,8 +123,15 @@ def make_store_in():
 
 
 def store_maker(folder):
-    def make(side=48, *, channels=("intensity",), has_digits=True, name="data.h5"):
-        header = StoreHeader("mnist48_simple", channels, {}, "made up", "0" * 64, 0)
+    def make(
+        side=48,
+        *,
+        channels=("intensity",),
+        has_digits=True,
+        name="data.h5",
+        task="mnist48_simple",
+    ):
+        header = StoreHeader(task, channels, {}, "made up", "0" * 64, 0)
         rng = np.random.default_rng(0)
         shape = (len(DIGITS), len(channels), side, side)
         with write_store(folder / name, header) as writer:

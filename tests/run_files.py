@@ -4,6 +4,8 @@ import json
 
 from segtrans.config.run_config import RunConfig
 from segtrans.config.run_record import RunOrigin, RunRecord
+from segtrans.tasks.image_folder import ImageFolder
+from segtrans.tasks.registry import PAPER_TASKS
 
 SHA256 = "ab" * 32
 TRANSLATION_WEIGHTS = {
@@ -29,14 +31,19 @@ SESSION = {
 
 def make_config(*, task="mnist48_simple", method="translation", init_seed=0, labels=None):
     is_brats = task == "brats"
+    own = {"kind": "image_folder", "title": task, "directory": task, "height": 48, "width": 48}
+    own |= {"channels": ("intensity",), "architecture": "mnist48"}
     content = {
         "task": task,
+        "own_task": None
+        if task in PAPER_TASKS
+        else ImageFolder.model_validate(own).as_trained(task).model_dump(mode="json"),
         "method": method,
         "init_seed": init_seed,
         "data_seed": 0,
         "labels": {
             "fraction": 0.01,
-            "digits": None if is_brats else [9],
+            "digits": [9] if task.startswith("mnist") else None,
             "unit": "volume" if is_brats else None,
             "per_batch": 3,
             "per_seed": False,

@@ -8,7 +8,7 @@ from segtrans.block import Block, Positive, Rate, Weight
 
 
 class AugmentationParams(Block):
-    """Random changes of each training image (appendix A), for tasks with patients."""
+    """Random changes of each training image (appendix A), of half-slices and your own pictures."""
 
     warp_sd: Weight = Field(
         description="standard deviation of the 3 x 3 control points of the spline warp, in pixels"

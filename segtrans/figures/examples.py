@@ -64,18 +64,25 @@ class Examples:
 def choose_examples(store: Store) -> Examples:
     """The first test image of each digit, so that classes without labels are seen too.
 
-    Data without classes give their first ten.
+    Data without classes give ten from end to end of the fold: neighbours may be of one group, and
+    look alike.
     """
     digit = store.provenance(FOLD, "present").get("digit")
     if digit is None:
-        present = np.arange(min(_N_WITHOUT_CLASSES, store.n(FOLD, "present")))
+        n = min(_N_WITHOUT_CLASSES, store.n(FOLD, "present"), store.n(FOLD, "absent"))
+        present, absent = (_spread(store.n(FOLD, domain), n) for domain in ("present", "absent"))
     else:
         present = np.unique(digit, return_index=True)[1]
-    absent = np.arange(min(len(present), store.n(FOLD, "absent")), dtype=np.int64)
-    present = present[: len(absent)].astype(np.int64)
+        absent = np.arange(min(len(present), store.n(FOLD, "absent")), dtype=np.int64)
+        present = present[: len(absent)].astype(np.int64)
     return Examples(
         x_P=read_images(store, FOLD, "present", present),
         y=is_target(store.masks(FOLD, present)).astype(np.float32),
         x_A=read_images(store, FOLD, "absent", absent),
         channels=store.header.channels,
     )
+
+
+def _spread(n: int, n_chosen: int) -> NDArray[np.int64]:
+    """That many of n places, from the first to the last."""
+    return np.linspace(0, n - 1, n_chosen).round().astype(np.int64)

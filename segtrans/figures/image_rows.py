@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from segtrans.figures.style import DPI, INK, PAGE_WIDTH_IN, saved_figure
@@ -108,8 +109,14 @@ class _Canvas:
         self._height = height
 
     def write_heading(self, top: int, text: str) -> None:
-        """Bold text above the images."""
-        self._write(_LABEL_WIDTH, top + _HEADING_HEIGHT / 2, text, ha="left", weight="bold")
+        """Bold text above the images, smaller where there is not enough room for it."""
+        place = _LABEL_WIDTH, top + _HEADING_HEIGHT / 2
+        written = self._write(*place, text, ha="left", weight="bold")
+        share = written.get_window_extent().width / self._figure.bbox.width
+        room = 1 - (_LABEL_WIDTH + 3 * _MARGIN) / self._width  # letters are of whole pixels
+        if share > room:
+            points = written.get_fontproperties().get_size_in_points()
+            written.set_fontsize(points * room / share)
 
     def write_column(self, top: int, place: int, text: str, width: int) -> None:
         """A title in the middle above a column of images."""
@@ -136,9 +143,9 @@ class _Canvas:
             bar.ax.tick_params(labelsize=5.5, length=1.5, width=0.4, pad=1.5, color=INK)
             bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:+.2g}" if value else "0")
 
-    def _write(self, x: float, y: float, text: str, **how: Any) -> None:
+    def _write(self, x: float, y: float, text: str, **how: Any) -> Text:
         place = x / self._width, 1 - y / self._height
-        self._figure.text(*place, text, va="center_baseline", **how)
+        return self._figure.text(*place, text, va="center_baseline", **how)
 
     def _axes(self, left: int, top: int, width: int, height: int) -> Axes:
         return self._figure.add_axes(

@@ -1,5 +1,6 @@
 """A folder of pictures or scans through the whole workflow, for those who know no Snakemake."""
 
+import copy
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 
 from segtrans.atomic import write_text
+from segtrans.config.layers import merge
 from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import UserError, UserErrors
@@ -21,6 +23,8 @@ from segtrans.sources.own_folder.kind import kind_of_folder
 from segtrans.sources.parameters import complete_data_sets
 
 SCALE = "fit"
+_LAYERS = {"image_folder": ("config/pictures.yaml",)}  # over params.yaml, by kind of folder
+_WARP_SHARE = 5 / 120  # the paper's, of the shorter side of its half-slices
 _FIRST_LINE = "# Written by `segtrans fit`, which writes it anew each time; change its options.\n"
 _RULE = re.compile(r"(?:local)?rule (\w+):")
 _WILDCARDS = re.compile(r"    wildcards: (.*)")
@@ -38,7 +42,7 @@ _STEPS = {
 def write_project(
     run: Path, folder: Path, *, methods: Sequence[str], iterations: int | None
 ) -> None:
-    """Write params.yaml of a run: the defaults with the folder as the only task.
+    """Write params.yaml of a run: the defaults of such a folder, which is the only task.
 
     Args:
         run: folder that everything is written to.
@@ -49,7 +53,7 @@ def write_project(
     Raises:
         UserError: something else lies there, or the parameters or the names of files are refused.
     """
-    file, defaults = run / "params.yaml", project_folder() / "params.yaml"
+    file = run / "params.yaml"
     check_folder(run)
     if file.exists() and not file.read_text(encoding="utf-8").startswith(_FIRST_LINE):
         raise UserError(f"{file}: not of `segtrans fit`; give --output a folder of its own")
@@ -57,19 +61,15 @@ def write_project(
         folder.resolve()
     ):
         raise UserError(f"{run}: lies in the data, or they in it; give --output another place")
-    content: dict[str, Any] = read_yaml(defaults)
-    task = _task_name(folder)
-    content |= {"scale": SCALE, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
-    entry = {"kind": kind_of_folder(folder), "directory": str(folder.resolve())}
-    content |= {"data_sets": {task: entry}, "overrides": {}, "variants": {}}
-    if iterations is not None:
-        training = content["training"]
-        training["iterations"] = iterations
-        training["validate_every"] = min(training["validate_every"], iterations)
-    text = _FIRST_LINE + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    complete_data_sets(content)
-    check_sources(parse_params(content, origin="fit"))
-    write_text(file, text)
+    content = _content(_task_name(folder), folder, methods, iterations)
+    complete = copy.deepcopy(content)
+    complete_data_sets(complete)
+    params = parse_params(complete, origin="fit")
+    check_sources(params)
+    (task,) = params.data_sets.values()
+    warp_sd = round(_WARP_SHARE * min(task.height, task.width), 1)
+    content["augmentation"]["warp_sd"] = warp_sd
+    write_text(file, _FIRST_LINE + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None:
@@ -125,6 +125,22 @@ def run_folders(run: Path) -> Iterator[Path]:
     """The run folders of what was trained, such as results/fit/photos/translation/seed0."""
     for file in sorted((run / "results" / SCALE).glob("*/*/seed*/run.json")):
         yield file.parent
+
+
+def _content(
+    task: str, folder: Path, methods: Sequence[str], iterations: int | None
+) -> dict[str, Any]:
+    kind = kind_of_folder(folder)
+    names = ("params.yaml", *_LAYERS.get(kind, ()))
+    content = merge((name, read_yaml(project_folder() / name)) for name in names)
+    content |= {"scale": SCALE, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
+    entry = {"kind": kind, "directory": str(folder.resolve())}
+    content |= {"data_sets": {task: entry}, "overrides": {}, "variants": {}}
+    if iterations is not None:
+        training = content["training"]
+        training["iterations"] = iterations
+        training["validate_every"] = min(training["validate_every"], iterations)
+    return content
 
 
 def _of(wildcards: str) -> str:

@@ -53,10 +53,10 @@ _TOO_FEW = "too few seeds"
 _MOST_DRAWN = 30  # differences in one forest plot, and in a table that is open at once
 # The figures of a task: file, what it is.
 _FIGURES = {
-    "samples.png": "Test images of both domains with their masks (the paper's figure 6).",
+    "samples.png": "Test images of both domains with their masks (as the paper's figure 6).",
     "learning_curves.png": "Validation Dice and every term of the objective while training. A thin "
     "line for each seed, a bold one for their mean; a ring marks the weights that are kept.",
-    "dice.png": "Test Dice: a dot for each seed, a bar at their mean; diamonds are the paper's.",
+    "dice.png": "Test Dice: a dot for each seed, a bar at their mean{diamonds}.",
 }
 # Drawn where the runs of the task differ in it.
 _LABEL_FIGURE = {"labels.png": "Test Dice against the labelled share of the training data."}
@@ -113,8 +113,7 @@ def write_report(
         ]
     page = _template().render(
         scale=scale,
-        is_reduced=scale != PAPER_SCALE,
-        paper_point=paper_point(scale),
+        paper_point=None if scale == PAPER_SCALE else paper_point(runs),
         question=question(runs),
         fewest_seeds=FEWEST_SEEDS,
         caption=caption(runs),
@@ -194,7 +193,10 @@ def _forest(
 
 def _figures(runs: Sequence[Run], folder: Path) -> Iterator[Picture]:
     title = runs[0].task_title
-    for name, text in (_FIGURES | (_LABEL_FIGURE if fractions_differ(runs) else {})).items():
+    # Drawn where the paper has the row.
+    diamonds = "; diamonds are the paper's" if any(run.paper_dice for run in runs) else ""
+    for name, template in (_FIGURES | (_LABEL_FIGURE if fractions_differ(runs) else {})).items():
+        text = template.format(diamonds=diamonds)
         yield _picture(folder / name, alt=f"{title}: {text[0].lower()}{text[1:]}", caption=text)
 
 

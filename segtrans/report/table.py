@@ -18,6 +18,7 @@ from segtrans.score.reconstruction import MARK, flat_point, is_no_better_than_co
 
 PAPER_SCALE = "paper"
 _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
+_PAPER_COLUMN = "Paper"
 _MISSING = "–"
 
 
@@ -29,8 +30,8 @@ def write_table(
     The CSV has every score of `metrics.json` that task and method define, of both weights and
     folds, as <score>_<fold>_<weights>_mean and _sd, at full precision; whether patients are made
     up (`phantoms`), and how many seeds reconstruct no better than a constant. The Markdown file
-    has the scores of the test fold, the paper's number beside the headline, and a caption that
-    says what they are.
+    has the scores of the test fold, the paper's number beside the headline of its tasks, and a
+    caption that says what they are.
     The JSON file has the means of both Dice of the test fold alone, as {task: {row: {score}}},
     for tools that compare versions.
 
@@ -74,13 +75,14 @@ def score_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def shown_table(runs: Sequence[Run]) -> pd.DataFrame:
     """What a reader sees of `score_rows`, all of it text; the headline is Markdown's bold.
 
-    Scores of patients have columns where a task has patients.
+    Scores of patients have columns where a task has patients, the paper's number where a task is
+    the paper's.
     """
     titles = {run.config.task: run.task_title for run in runs}
     shown = pd.DataFrame([_shown(row, titles[row["task"]]) for row in score_rows(runs)])
-    if _have_patients(runs):
-        return shown
-    return shown.drop(columns=list(_PATIENT_COLUMNS))
+    unused = [] if _have_patients(runs) else list(_PATIENT_COLUMNS)
+    unused += [] if are_of_the_paper(runs) else [_PAPER_COLUMN]
+    return shown.drop(columns=unused)
 
 
 def caption(runs: Sequence[Run]) -> list[str]:
@@ -103,18 +105,25 @@ def caption(runs: Sequence[Run]) -> list[str]:
         *[_task_point([run for run in runs if run.config.task == task]) for task in _tasks(runs)],
         *differing_values(runs),
         f"Data: {_joined(_unique(run.record.data.source for run in runs))}.",
-        paper_point(scale),
+        *filter(None, [paper_point(runs)]),
     ]
 
 
-def paper_point(scale: str) -> str:
-    """What the paper's numbers are to those of a scale."""
-    if scale == PAPER_SCALE:
+def paper_point(runs: Sequence[Run]) -> str | None:
+    """What the paper's numbers are to those of a scale; None where no task is the paper's."""
+    if not are_of_the_paper(runs):
+        return None
+    if only_scale(runs) == PAPER_SCALE:
         return "Paper: its Table 1."
     return (
         "Paper: its Table 1, at full scale. This is a reduced scale: the numbers here are no "
         "reproduction of the paper's, which stand beside them for orientation only."
     )
+
+
+def are_of_the_paper(runs: Sequence[Run]) -> bool:
+    """Whether the task of any run is one of Table 1, so that its number may stand beside."""
+    return any(run.config.own_task is None for run in runs)
 
 
 def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -168,7 +177,7 @@ def _shown(row: dict[str, Any], task_title: str) -> dict[str, str]:
         + (f" {MARK}" if row["n_flat_reconstructions"] else ""),
         "Seeds": str(row["n_seeds"]),
         "Dice": f"**{score('dice_soft_pooled')}**",
-        "Paper": _mean_sd(row["dice_paper_mean"], row["dice_paper_sd"], 2),
+        _PAPER_COLUMN: _mean_sd(row["dice_paper_mean"], row["dice_paper_sd"], 2),
         "Dice, last iteration": score("dice_soft_pooled", "last"),
         "Dice, thresholded": score("dice_hard_pooled"),
         "Dice, thresholded, per image": score("dice_hard_image_mean"),

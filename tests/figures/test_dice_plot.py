@@ -42,6 +42,13 @@ def test_variants_are_rows_without_the_papers_number(write_run, axes_of):
     assert not [text for text in legend.get_texts() if "paper" in text.get_text()]
 
 
+def test_a_task_that_is_not_the_papers_has_no_diamond(write_run, axes_of):
+    axes = axes_of([write_run(task="photos", dice=0.5)])
+    assert [text.get_text() for text in axes.texts] == ["0.50"]
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["one seed", "mean of the seeds"]
+
+
 def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
     folders = [write_run(seed=0), write_run(seed=1)]
     dice_figure(folders, tmp_path / "a.png")

@@ -1,5 +1,6 @@
 import numpy as np
 
+from segtrans.figures import examples as module
 from segtrans.figures.examples import choose_examples
 
 
@@ -15,9 +16,15 @@ def test_the_first_image_of_each_digit_is_chosen(make_store):
     np.testing.assert_allclose(examples.x_A, store.images("test", "absent")[:4] / 255, rtol=1e-6)
 
 
-def test_data_without_classes_give_the_first_images(make_store):
+def test_data_without_classes_give_images_of_the_whole_fold(make_store, monkeypatch):
     store = make_store(has_digits=False)
     np.testing.assert_array_equal(choose_examples(store).y, store.masks("test"))
+    monkeypatch.setattr(module, "_N_WITHOUT_CLASSES", 3)
+    examples = choose_examples(store)
+    np.testing.assert_array_equal(examples.y, store.masks("test")[[0, 2, 5]])
+    for x, domain in ((examples.x_P, "present"), (examples.x_A, "absent")):
+        expected = store.images("test", domain)[[0, 2, 5]] / 255
+        np.testing.assert_allclose(x, expected, rtol=1e-6)
 
 
 def test_there_is_a_row_per_channel(make_store):

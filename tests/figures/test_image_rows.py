@@ -52,3 +52,10 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
     rows_figure(blocks, tmp_path / "a.png")
     rows_figure(blocks, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("length", [10, 80])
+def test_a_heading_fits_into_the_picture(tmp_path, length):
+    block = Block("W" * length, [Row("row", np.full((10, 64, 64), 0.5))])
+    rows_figure([block], tmp_path / "rows.png")
+    assert (pixels(tmp_path / "rows.png")[:, -6:] == 1).all()  # the margin stays white

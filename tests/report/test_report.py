@@ -46,7 +46,7 @@ class Scale:
 
 def make_run(write_run, store, method, seed, *, usage):
     """A real, untrained run, scored, with its panel."""
-    folder = write_run(method, seed, sha256=store.sha256())
+    folder = write_run(method, seed, sha256=store.sha256(), task=store.header.task)
     facts = json.loads((folder / "run.json").read_text())
     facts |= {"seconds": 100.0 + 20 * seed, "n_parameters": 12345}
     facts["data"] |= {"source": SOURCE, "parameters": {"noise_sd": 0.01}}
@@ -72,8 +72,12 @@ def scale(tmp_path_factory, write_run_in, make_store_in):
         for method in METHODS
         for seed in (0, 1)
     ]
+    return make_scale(root, folders, store)
+
+
+def make_scale(root, folders, store):
     made = Scale(folders, store.path, root / "figures", root / "report.html")
-    write_figures(folders, store.path, made.figures / "mnist48_simple")
+    write_figures(folders, store.path, made.figures / store.header.task)
     made.write()
     return made
 
@@ -115,13 +119,17 @@ class Page(HTMLParser):
         return " ".join(found.text.split())
 
 
-@pytest.fixture(scope="module")
-def page(scale):
+def parse(file):
     parsed = Page()
-    parsed.feed(scale.page.read_text(encoding="utf-8"))
+    parsed.feed(file.read_text(encoding="utf-8"))
     parsed.close()
     assert not parsed.open
     return parsed
+
+
+@pytest.fixture(scope="module")
+def page(scale):
+    return parse(scale.page)
 
 
 def test_it_is_well_formed_and_can_be_read_without_seeing_it(page):
@@ -169,6 +177,21 @@ def test_it_asks_and_answers(page):
         words = rf"{pair[0]} minus {pair[1]}: \S+, 2 seeds \(\S+, \S+\); too few seeds"
         assert re.search(words, text)
     assert "is above" not in text
+
+
+def test_the_papers_numbers_are_named_beside_its_own_tasks_alone(
+    page, tmp_path, write_run, make_store_in
+):
+    (dice,) = [f.text for f in page.all("figcaption") if "bar at their mean" in f.text]
+    assert "diamonds are the paper's" in dice
+    assert "Paper" in [th.text for th in page.all("th")]
+    store = make_store_in(tmp_path)(has_digits=False, task="photos")
+    folders = [make_run(write_run, store, "segmentation_only", 0, usage={})]
+    own = parse(make_scale(tmp_path, folders, store).page)
+    (dice,) = [f.text for f in own.all("figcaption") if "bar at their mean" in f.text]
+    assert "diamonds" not in dice
+    assert "Paper" not in [th.text for th in own.all("th")]
+    assert "reproduction" not in own.section("answer") + own.section("table")
 
 
 def test_the_table_is_that_of_the_scale(page, scale, tmp_path):

@@ -110,6 +110,18 @@ def test_what_the_paper_did_not_run_is_a_dash(write_run, write):
     assert math.isnan(frame.iloc[0]["dice_paper_mean"])
 
 
+def test_the_paper_stands_beside_its_own_tasks_alone(write_run, write):
+    frame, text = write([write_run(task="photos")])
+    assert "Paper" not in text
+    assert "reproduction" not in text
+    assert cells(text, "Proposed")[:5] == ["photos", "Proposed", "1", "**0.50 (–)**", "0.40 (–)"]
+    assert math.isnan(frame.iloc[0]["dice_paper_mean"])
+    _, text = write([write_run(seed=1), write_run(task="photos", seed=1)])
+    rows = [line.split("|")[1:6] for line in text.splitlines() if "Proposed" in line]
+    assert [row[4].strip() for row in rows] == ["0.79 (0.01)", "–"]
+    assert "no reproduction" in text
+
+
 def test_scores_that_a_task_does_not_define_are_left_out(write_run, write):
     frame, text = write([write_run()])
     assert not [name for name in frame.columns if "patient" in name]

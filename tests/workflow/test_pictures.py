@@ -60,6 +60,8 @@ def test_a_folder_of_pictures_becomes_a_table_a_page_and_weights(tmp_path):
     assert len(pd.read_csv(results / "table.csv")) == 3
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "Discs &amp; more" in page
+    assert "reproduction" not in page
+    assert "diamonds" not in page
     assert page.count("<img ") == 5 + 3
     run = read_run(results / "discs" / "translation" / "seed0")
     assert run.record.labelled.unit == "image"

@@ -59,6 +59,24 @@ def test_a_folder_that_is_not_there_or_not_of_pictures_is_refused_before_any_job
     assert len(caught.value.lines) > 1
 
 
+@pytest.mark.parametrize(("height", "width", "warp_sd"), [(64, 64, 2.7), (240, 120, 5.0)])
+def test_fit_trains_as_config_pictures_says_and_warps_by_the_pictures_size(
+    tmp_path, height, width, warp_sd
+):
+    folder, run = write_folder(tmp_path / "photos"), tmp_path / "run"
+    text = f"{{height: {height}, width: {width}, architecture: mnist48}}\n"
+    (folder / "dataset.yaml").write_text(text)
+    write_project(run, folder, methods=["translation"], iterations=None)
+    params = read_params(run / "params.yaml")
+    expected = read_params(ROOT / "params.yaml", ROOT / "config" / "pictures.yaml")
+    assert params.augmentation.warp_sd == warp_sd
+    assert params.augmentation.rotation_deg == expected.augmentation.rotation_deg
+    for block in ("training", "labels", "networks", "objective"):
+        assert getattr(params, block) == getattr(expected, block)
+    digits = read_params(ROOT / "params.yaml")
+    assert params.training.learning_rate < digits.training.learning_rate
+
+
 def test_fit_writes_parameters_only_where_all_is_well(tmp_path):
     folder, run = write_folder(tmp_path / "My Photos (2)"), tmp_path / "run"
     with pytest.raises(UserError, match="methods = foo"):
