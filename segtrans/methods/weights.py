@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from segtrans.atomic import atomic_path
 from segtrans.config.catalogue import METHODS
@@ -40,9 +40,10 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], config: RunConfig) 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"cell": config.to_json()})
+            # `save_file` would leave a file that nobody but its owner can read, whatever the umask.
+            temporary.write_bytes(save(tensors, metadata={"cell": config.to_json()}))
             return file_sha256(temporary)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error}); nothing was left half-written; free space there "
             "and run again, which continues"

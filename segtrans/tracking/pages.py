@@ -26,7 +26,8 @@ def check_free(port: int) -> None:
             pass
     except OSError as error:
         raise UserError(
-            f"port {port} of {_HOST} cannot be used ({error.strerror}); choose another: --port"
+            f"port {port} of {_HOST} cannot be used ({error.strerror}); choose another, such as "
+            f"`segtrans ui --port {port + 10}`"
         ) from error
 
 

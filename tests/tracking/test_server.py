@@ -185,6 +185,8 @@ def test_a_port_in_use_is_said_before_anything_starts(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(UserError, match=rf"port {port} .*choose another: --port"):
+        with pytest.raises(
+            UserError, match=rf"port {port} .*choose another, such as `segtrans ui --port"
+        ):
             open_pages(port)
     assert capfd.readouterr().out == ""

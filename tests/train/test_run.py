@@ -48,6 +48,7 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_config):
     config = make_config("translation")
     train(config, tiny_data)
     assert {path.name for path in Path("run").iterdir()} == RUN_FILES
+    assert len({path.stat().st_mode for path in Path("run").iterdir()}) == 1  # all may read it
     facts = json.loads(Path("run/run.json").read_text())
     assert facts["cell_identity"] == config.identity
     assert facts["data"]["sha256"] == Store(tiny_data).sha256()

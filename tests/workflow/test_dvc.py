@@ -211,7 +211,13 @@ def test_the_commands_of_the_docs_in_their_order(empty, run):
         printed[command] = run(empty, "bash", "-ec", command)
     (compared,) = (text for command, text in printed.items() if "metrics diff" in command)
     assert "dice_soft_pooled_test" in compared
-    assert any(Path(place).iterdir())
+    assert "0.002" not in (empty / "params.yaml").read_text(encoding="utf-8")
+    there = empty.parent / "there"
+    run(empty, "git", "clone", "--quiet", empty, there)
+    run(there, "dvc", "pull")
+    table = "results/laptop/table.csv"
+    assert (there / table).read_bytes() == (empty / table).read_bytes()
+    assert "Nothing to be done" in run(there, "snakemake", "--dry-run")
 
 
 @pytest.mark.parametrize("where", [[], ["--temp"]])
