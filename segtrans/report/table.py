@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_json, write_text
+from segtrans.config.blocks import NetworksParams
 from segtrans.config.catalogue import row_name, row_title
 from segtrans.config.run_record import FIGURES, Metrics
 from segtrans.config.runs import Run, read_metrics, read_runs
@@ -203,11 +204,16 @@ def _task_point(runs: Sequence[Run]) -> str:
         f"{title}: seeds {each(config.init_seed for config in cells)}; "
         f"{each(f'{config.training.iterations:,}' for config in cells)} iterations, batches of "
         f"{each(config.training.batch_size for config in cells)} P and as many A images; "
-        f"{each(f'{config.networks.width:g}' for config in cells)} of the paper's channels per "
-        "layer; "
+        f"{each(_width(config.networks) for config in cells)}; "
         f"{n_present} P and {n_absent} A images to train on, of which "
         f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}."
     )
+
+
+def _width(networks: NetworksParams) -> str:
+    share = f"{networks.width:g} of the paper's channels per layer"
+    least = networks.min_channels
+    return share if least == 1 else f"{share}, in encoder and decoders at least {least}"
 
 
 def _patients_point(runs: Sequence[Run]) -> list[str]:
