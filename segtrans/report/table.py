@@ -16,6 +16,7 @@ from segtrans.config.runs import Run, read_metrics, read_runs
 from segtrans.errors import UserError
 from segtrans.report.task_values import differing_values
 from segtrans.score.reconstruction import MARK, flat_point, is_no_better_than_constant
+from segtrans.score.translates import does_translate, translation_points
 
 PAPER_SCALE = "paper"
 _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
@@ -29,9 +30,9 @@ def write_table(
 
     The CSV has every score of `metrics.json` that task and method define, of both weights and
     folds, as <score>_<fold>_<weights>_mean and _sd, at full precision; whether patients are made
-    up (`phantoms`), and how many seeds reconstruct no better than a constant. The Markdown file
-    has the scores of the test fold, the paper's number beside the headline, and a caption that
-    says what they are.
+    up (`phantoms`), how many seeds reconstruct no better than a constant, and how many translate.
+    The Markdown file has the scores of the test fold, the paper's number beside the headline, and
+    a caption that says what they are.
     The JSON file has the means of both Dice of the test fold alone, as {task: {row: {score}}},
     for tools that compare versions.
 
@@ -101,6 +102,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         *_phantoms_point(runs),
         *_unlearnt_point(runs),
         *filter(None, [flat_point(runs)]),
+        *translation_points(runs),
         *[_task_point([run for run in runs if run.config.task == task]) for task in _tasks(runs)],
         *differing_values(runs),
         f"Data: {_joined(_unique(run.record.data.source for run in runs))}.",
@@ -139,6 +141,7 @@ def _row(scored: Sequence[tuple[Run, Metrics]]) -> dict[str, Any]:
         "init_seeds": " ".join(str(run.config.init_seed) for run, _ in scored),
         "phantoms": first.has_phantoms,
         "n_flat_reconstructions": sum(is_no_better_than_constant(run) for run, _ in scored),
+        "n_translating": sum(does_translate(run) for run, _ in scored),
     }
     for which in ("best", "last"):
         for fold in ("test", "valid"):
