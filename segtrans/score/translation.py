@@ -186,14 +186,15 @@ class TranslationTally:
         - `disc_auc_A`, `disc_auc_P`: how well each discriminator tells real images of its domain
           from real ones of the other, area under the ROC curve in [0, 1].
         - `disc_score_A`, `disc_score_PA`: its mean score of real and of translated images, for
-          D_A; `disc_score_P`, `disc_score_AP` for D_P. None without discriminators.
+          D_A; `disc_score_P`, `disc_score_AP` for D_P. None without discriminators, or
+          without images of A.
         """
         gains = (self._kept[:, 0] / self._kept[:, 1].clamp_min(1e-12)).tolist()
         values: dict[str, float | None] = dict.fromkeys(TRANSLATION_FIGURES)
         values |= {f"dice_{name}": self._dice[name].at(of) for name, of in thresholds.items()}
         values |= dict(zip(("kept_target", "kept_rest"), gains, strict=True))
         joined = {name: torch.cat(parts) for name, parts in self._scores.items()}
-        for own, other in (("A", "P"), ("P", "A")) if joined else ():
+        for own, other in (("A", "P"), ("P", "A")) if "A of A" in joined else ():
             real, fake = joined[f"{own} of {own}"], joined[f"{own} of {other}{own}"]
             values[f"disc_auc_{own}"] = area_under_roc(real, joined[f"{own} of {other}"])
             values[f"disc_score_{own}"] = float(real.mean())

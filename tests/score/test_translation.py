@@ -1,4 +1,4 @@
-"""What translating does, against loops in NumPy and scikit-learn; and that measuring is harmless."""
+"""What translating does, against loops in NumPy and scikit-learn; measuring it is harmless."""
 
 import numpy as np
 import pytest
@@ -92,8 +92,10 @@ def best_dice(values, y, low, high, *, both_sides=False):
     found = []
     for k in range(1000):
         cut = low + k * (high - low) / 1000
-        for chosen in (v >= cut, v < cut)[: 1 + both_sides]:
-            found.append(2 * (chosen & target).sum() / max(1, chosen.sum() + target.sum()))
+        found += [
+            2 * (chosen & target).sum() / max(1, chosen.sum() + target.sum())
+            for chosen in (v >= cut, v < cut)[: 1 + both_sides]
+        ]
     return max(found)
 
 
