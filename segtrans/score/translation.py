@@ -164,7 +164,7 @@ class TranslationTally:
         if not isinstance(self._method, Judges):
             return
         # As many as there are images, however many processes share the training.
-        like = self._method.sample_u(x_A[:1], self._generator)
+        like = self._method.sample_u(x_A[:1], torch.Generator(self._device))
         shape = (len(x_A), *like.shape[1:])
         u_prior = torch.randn(shape, generator=self._generator, device=self._device)
         x_AP, _ = self._method.insert(x_A, u_prior)

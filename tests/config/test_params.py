@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from segtrans.config.catalogue import METHODS
 from segtrans.config.params import Params, load_params, params_of, parse_params
-from segtrans.config.run_config import read_config, resolve_config
+from segtrans.config.run_config import RunConfig, read_config, resolve_config
 from segtrans.errors import UserError
 from tests.run_files import make_config
 
@@ -148,7 +148,8 @@ def test_a_configuration_from_before_min_channels_keeps_its_identity():
     config = make_config()
     assert config.identity == "e93b8e79e77b8bae"
     assert "min_channels" not in config.to_json()
-    assert read_config(config.to_json()).networks.min_channels == 1
+    assert RunConfig.model_validate_json(config.to_json()) == config
+    assert config.networks.min_channels == 1
     params = parse_params(changed("networks.min_channels", 16), origin="test")
     wider = resolve_config(params, task="mnist48_simple", method="translation", init_seed=0)
     assert read_config(wider.to_json()) == wider

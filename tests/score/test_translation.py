@@ -118,10 +118,10 @@ def test_every_figure_is_that_of_loops_over_pixels_and_thresholds():
     found = measure_translation(Translator(), batches(x, y), batches(x_A))
     x_PA, delta = (t.numpy() for t in Translator().remove(torch.from_numpy(x)))
     residual, difference = np.abs(delta).mean(axis=1), np.abs(x - x_PA).mean(axis=1)
-    assert found["dice_residual"] == pytest.approx(best_dice(residual, y, 0, 1), abs=0.01)
-    assert found["dice_difference"] == pytest.approx(best_dice(difference, y, 0, 2), abs=0.01)
+    assert found["dice_residual"] == pytest.approx(best_dice(residual, y, 0, 1), abs=1e-6)
+    assert found["dice_difference"] == pytest.approx(best_dice(difference, y, 0, 2), abs=1e-6)
     intensity = max(best_dice(x[:, c], y, -1, 1, both_sides=True) for c in range(N_CHANNELS))
-    assert found["dice_intensity"] == pytest.approx(intensity, abs=0.01)
+    assert found["dice_intensity"] == pytest.approx(intensity, abs=1e-6)
     stays = kept(x, x_PA, y)
     assert found["kept_target"] == pytest.approx(stays[True], rel=1e-5)
     assert found["kept_rest"] == pytest.approx(stays[False], rel=1e-5)
@@ -147,10 +147,10 @@ def test_the_thresholds_cut_where_they_say():
     cut = thresholds["intensity"]
     assert (cut.channel, cut.is_above) == (1, True)  # where the target is brighter
     by_hand = dice_of(x_test[:, 1] >= np.float32(cut.value), y_test)
-    assert scores["dice_intensity"] == pytest.approx(by_hand, abs=0.01)
+    assert scores["dice_intensity"] == pytest.approx(by_hand, abs=1e-6)
     residual = np.abs(Translator().remove(torch.from_numpy(x_test))[1].numpy()).mean(axis=1)
     by_hand = dice_of(residual >= thresholds["residual"].value, y_test)
-    assert scores["dice_residual"] == pytest.approx(by_hand, abs=0.01)
+    assert scores["dice_residual"] == pytest.approx(by_hand, abs=1e-6)
     own = test.scores(test.thresholds())
     assert all(own[f"dice_{name}"] >= scores[f"dice_{name}"] for name in thresholds)
     assert own != scores  # these images would have chosen others
