@@ -47,9 +47,9 @@ def _widened(config: RunConfig) -> float:
     if networks.min_channels == 1:
         return 0.0
     tables = ARCHITECTURES[config.definition.architecture]
-    values = [
+    values: list[float] = [
         # A map has a quarter of the pixels of the one before.
-        sum(n / 4**level for level, n in enumerate(of.encoder_channels))
+        sum(n * 0.25**level for level, n in enumerate(of.encoder_channels))
         for of in (
             tables,
             tables.scaled(networks.width),
