@@ -7,7 +7,7 @@ with all gradients costs three times the forward pass, one with the input's grad
 from itertools import pairwise
 
 from segtrans.config.run_config import RunConfig
-from segtrans.nets.tables import ARCHITECTURES
+from segtrans.methods.base import tables_of
 
 Size = tuple[int, int]
 
@@ -22,7 +22,7 @@ def translation_flops(config: RunConfig, *, n_labelled: int, judged_once: bool =
             the plain way has a pass for each.
     """
     task, n = config.definition, config.training.batch_size
-    tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
+    tables = tables_of(config)
     size, n_channels = (task.height, task.width), len(task.channels)
     latent = tables.encoder_channels[-1]
     n_common = latent - min(latent - 1, max(1, round(latent * config.networks.unique_fraction)))

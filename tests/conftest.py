@@ -51,6 +51,7 @@ def run_writer(results):
         history=None,
         sha256=SHA256,
         reconstruction=None,
+        translation=None,
         phantoms=False,
         root=results,
     ):
@@ -73,6 +74,7 @@ def run_writer(results):
                     false_positives=false_positives,
                     has_patients=task == "brats",
                     reconstruction=reconstruction,
+                    translation=translation,
                 )
                 for fold in ("valid", "test")
             }

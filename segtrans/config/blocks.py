@@ -58,6 +58,12 @@ class NetworksParams(Block):
     width: Annotated[float, Field(ge=1 / 256, le=4.0)] = Field(
         description="multiplies every channel count; 1 is the paper's 512 latent channels"
     )
+    min_channels: Annotated[int, Field(ge=1, le=512)] = Field(
+        default=1,
+        description="least number of channels of a layer of encoder and decoders, where its table "
+        "has as many: a small width leaves too few to draw with at full resolution; "
+        "discriminators and MLP have what the width says; 1 changes nothing",
+    )
     unique_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         description="share of the latent channels that hold the unique code; the paper: 128 / 512"
     )

@@ -86,8 +86,15 @@ class RunConfig(Block):
         return content
 
     def to_json(self) -> str:
-        """One line, sorted keys: what a rule passes and a run folder keeps."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """One line, sorted keys: what a rule passes and a run folder keeps.
+
+        Without `networks.min_channels` where that is 1: trainings from before there was the key
+        stay what they are.
+        """
+        content = self.model_dump(mode="json")
+        if self.networks.min_channels == 1:
+            del content["networks"]["min_channels"]
+        return json.dumps(content, sort_keys=True)
 
 
 def resolve_config(

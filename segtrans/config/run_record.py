@@ -36,7 +36,21 @@ LESION_FIGURES = (
     "lesions_found_fraction_group",
     "lesions_false_group_mean",
 )
-NULLABLE = (*PATIENT_FIGURES, *RECONSTRUCTION_FIGURES, LESION_FIGURES[0], *LESION_FIGURES[2:])
+# Null for methods that do not translate, the last six for those without discriminators.
+TRANSLATION_FIGURES = (
+    *("dice_residual", "dice_difference", "dice_intensity", "kept_target", "kept_rest"),
+    *("disc_auc_A", "disc_auc_P"),
+    *("disc_score_A", "disc_score_PA", "disc_score_P", "disc_score_AP"),
+)
+NULLABLE = (
+    *PATIENT_FIGURES,
+    *RECONSTRUCTION_FIGURES,
+    LESION_FIGURES[0],
+    *LESION_FIGURES[2:],
+    *TRANSLATION_FIGURES,
+)
+_SIGNED = ("kept_", "disc_score_")  # what may be below 0
+_SHARES = ("dice_", "lesions_found_fraction", "disc_auc_")
 FIGURES = (
     DICE,
     "dice_hard_pooled",
@@ -46,6 +60,7 @@ FIGURES = (
     "false_positive_pixels_A_image_mean",
     *RECONSTRUCTION_FIGURES,
     *LESION_FIGURES,
+    *TRANSLATION_FIGURES,
 )
 
 
@@ -203,9 +218,9 @@ class Metrics(Record):
                     if scores[name] is None and name not in NULLABLE:
                         raise ValueError(f"{which}.{fold}.{name} = null: expected a number")
                 for name, value in scores.items():
-                    is_share = name.startswith(("dice_", "lesions_found_fraction"))
-                    largest = 1 if is_share else math.inf
-                    if value is not None and not 0 <= value <= largest:
+                    smallest = -math.inf if name.startswith(_SIGNED) else 0
+                    largest = 1 if name.startswith(_SHARES) else math.inf
+                    if value is not None and not smallest <= value <= largest:
                         raise ValueError(f"{which}.{fold}.{name} = {value}: no such score")
         return self
 

@@ -1,4 +1,4 @@
-"""Learning curves of all runs of a task: validation Dice, and below it every logged term."""
+"""Learning curves of all runs of a task: validation Dice, every logged term, and translation."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -40,6 +40,20 @@ _TERM_TITLES = {
     "disc_A": "discriminator $D_A$ (eq. 12)",
     "disc_P": "discriminator $D_P$ (eq. 12)",
 }
+# Of methods that translate, at each validation.
+_TRANSLATION_TITLES = {
+    "dice_residual": "residual's Dice (dotted: intensity's)",
+    "dice_difference": "Dice of $|x_P - x_{PA}|$",
+    "kept_target": "of the target stays in $x_{PA}$",
+    "kept_rest": "of the rest stays in $x_{PA}$",
+    "disc_auc_A": "$D_A$: A from P, AUC",
+    "disc_auc_P": "$D_P$: P from A, AUC",
+    "disc_score_A": "$D_A$: score of $x_A$",
+    "disc_score_PA": "$D_A$: score of $x_{PA}$",
+    "disc_score_P": "$D_P$: score of $x_P$",
+    "disc_score_AP": "$D_P$: score of $x_{AP}$",
+}
+_DOTTED_BESIDE = {"dice_residual": "dice_intensity"}
 _N_COLUMNS = 4
 _DICE_HEIGHT_IN = 2.5
 _LEGEND_LINE_IN = 0.16
@@ -67,16 +81,28 @@ def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
     runs = read_runs(run_folders)
     only_task(runs)
     history = history_frame(runs)
-    terms = _ordered_terms(history)
-    heights_in = (_dice_height_in(runs), _TERM_HEIGHT_IN * math.ceil(len(terms) / _N_COLUMNS) + 0.3)
+    logged = set(history["name"])
+    shown = [name for name in _TRANSLATION_TITLES if f"valid/{name}" in logged]
+    panels = {
+        "Training: total loss and its terms, unweighted": (
+            "train",
+            {term: _TERM_TITLES.get(term, term) for term in _ordered_terms(history)},
+        ),
+        "Validation: does it translate?": ("valid", {n: _TRANSLATION_TITLES[n] for n in shown}),
+    }
+    panels = {heading: of for heading, of in panels.items() if of[1]}
+    heights_in = [_dice_height_in(runs)]
+    heights_in += [_panels_height_in(len(titles)) for _, titles in panels.values()]
     with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=sum(heights_in)) as figure:
-        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=heights_in)[:, 0]
+        parts = figure.subfigures(len(heights_in), 1, squeeze=False, height_ratios=heights_in)
+        top, *below = parts[:, 0]
         top.suptitle(f"{runs[0].task_title}: validation Dice", **_HEADING)
         axes = top.add_subplot()
         _draw_dice(axes, runs, history)
         _add_legend(axes, runs)
-        bottom.suptitle("Training: total loss and its terms, unweighted", **_HEADING)
-        _draw_terms(bottom, terms, history, row_colours(runs))
+        for part, (heading, (group, titles)) in zip(below, panels.items(), strict=True):
+            part.suptitle(heading, **_HEADING)
+            _draw_panels(part, group, titles, history, row_colours(runs))
 
 
 def write_curves(run_folders: Iterable[Path], output: Path) -> None:
@@ -116,6 +142,10 @@ def _dice_height_in(runs: Sequence[Run]) -> float:
     return max(_DICE_HEIGHT_IN, 0.5 + _LEGEND_LINE_IN * n_lines)
 
 
+def _panels_height_in(n_panels: int) -> float:
+    return _TERM_HEIGHT_IN * math.ceil(n_panels / _N_COLUMNS) + 0.3
+
+
 def _ordered_terms(history: pd.DataFrame) -> list[str]:
     logged = {name.removeprefix("train/") for name in history["name"] if name.startswith("train/")}
     return [term for term in _TERM_TITLES if term in logged] + sorted(logged - set(_TERM_TITLES))
@@ -138,15 +168,23 @@ def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
     axes.set_ylabel("Dice (soft, pooled)")
 
 
-def _draw_terms(
-    figure: SubFigure, terms: Sequence[str], history: pd.DataFrame, colours: dict[str, str]
+def _draw_panels(
+    figure: SubFigure,
+    group: str,
+    titles: dict[str, str],
+    history: pd.DataFrame,
+    colours: dict[str, str],
 ) -> None:
-    n_rows = math.ceil(len(terms) / _N_COLUMNS)
-    for i, term in enumerate(terms):
+    """A small panel for each name of a group ("train", "valid"), below its title."""
+    n_rows = math.ceil(len(titles) / _N_COLUMNS)
+    for i, (name, title) in enumerate(titles.items()):
         axes = figure.add_subplot(n_rows, _N_COLUMNS, i + 1)
-        _draw_term(axes, history[history["name"] == f"train/{term}"], colours)
-        axes.set_title(_TERM_TITLES.get(term, term), loc="left", fontsize=6.5)
-        if i + _N_COLUMNS < len(terms):
+        _draw_term(axes, history[history["name"] == f"{group}/{name}"], colours)
+        if name in _DOTTED_BESIDE:
+            beside = history[history["name"] == f"{group}/{_DOTTED_BESIDE[name]}"]
+            _draw_lines(axes, beside, colours, linestyle=":")
+        axes.set_title(title, loc="left", fontsize=6.5)
+        if i + _N_COLUMNS < len(titles):
             axes.tick_params(labelbottom=False)
         else:
             axes.set_xlabel("iteration")
@@ -166,15 +204,24 @@ def _draw_term(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> No
     axes.set_xlim(left=0)
 
 
-def _draw_lines(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> None:
+def _draw_lines(
+    axes: Axes, history: pd.DataFrame, colours: dict[str, str], *, linestyle: str = "-"
+) -> None:
     for row, colour in colours.items():
         of_row = history[history["row"] == row]
         if of_row.empty:
             continue
         seeds = of_row.pivot(index="iteration", columns="seed", values="value")
         for seed in seeds:
-            axes.plot(seeds.index, seeds[seed], color=colour, linewidth=0.6, alpha=0.5)
-        axes.plot(seeds.index, seeds.mean(axis=1), color=colour, linewidth=1.6)
+            axes.plot(
+                seeds.index,
+                seeds[seed],
+                color=colour,
+                linewidth=0.6,
+                alpha=0.5,
+                linestyle=linestyle,
+            )
+        axes.plot(seeds.index, seeds.mean(axis=1), color=colour, linewidth=1.6, linestyle=linestyle)
     axes.set_xlim(0, history["iteration"].max() * 1.01)
     if history["iteration"].max() >= _FIRST_IN_THOUSANDS:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

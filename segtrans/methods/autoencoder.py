@@ -15,11 +15,11 @@ from segtrans.methods.base import (
     detached,
     known,
     probabilities,
+    tables_of,
     with_empty,
 )
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.encoder import Encoder
-from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
@@ -33,7 +33,7 @@ class Autoencoder(Method):
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
         task = config.definition
-        tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
+        tables = tables_of(config)
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
         self.encoder = Encoder.of(

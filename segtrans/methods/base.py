@@ -13,9 +13,11 @@ from torch.optim import Adam, Optimizer
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
+from segtrans.config.run_config import RunConfig
 from segtrans.nets.decoder import Trunk
 from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder
+from segtrans.nets.tables import ARCHITECTURES, Architecture
 from segtrans.precision import at_least_single
 from segtrans.processes import average_gradients
 
@@ -114,6 +116,13 @@ class Method(nn.Module, ABC):
         for module in self.modules():
             if isinstance(module, Encoder | Trunk | MultiScaleDiscriminator):
                 module.compile(backend=backend, dynamic=False)
+
+
+def tables_of(config: RunConfig) -> Architecture:
+    """The channel counts of a run's networks."""
+    networks = config.networks
+    tables = ARCHITECTURES[config.definition.architecture]
+    return tables.scaled(networks.width, networks.min_channels)
 
 
 def amsgrad(

@@ -23,6 +23,7 @@ from segtrans.methods.base import (
     detached,
     known,
     probabilities,
+    tables_of,
     with_empty,
 )
 from segtrans.nets.convolution import SharedWeights
@@ -30,7 +31,6 @@ from segtrans.nets.decoder import Decoder
 from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.nets.encoder import Encoder
 from segtrans.nets.residual_decoder import ResidualDecoder
-from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
@@ -75,7 +75,7 @@ class Generator(nn.Module):
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
         task, options = config.definition, METHODS[config.method].options or TranslationOptions()
-        tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
+        tables = tables_of(config)
         latent = tables.encoder_channels[-1]
         self.n_unique = min(latent - 1, max(1, round(latent * config.networks.unique_fraction)))
         self.n_common = latent - self.n_unique
@@ -149,7 +149,7 @@ class Translation(Method):
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
         self.generator = Generator(config, generator)
-        tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
+        tables = tables_of(config)
         # One for each direction of translation, named by the domain that it judges.
         self.discriminators = nn.ModuleDict(
             {

@@ -27,15 +27,21 @@ class Architecture:
     discriminator_channels: tuple[int, ...]
     mlp_units: int = 256
 
-    def scaled(self, width: float) -> "Architecture":
-        """The same networks with every channel count times `width`, at least 1 (MLP: 16)."""
+    def scaled(self, width: float, min_channels: int = 1) -> "Architecture":
+        """The same networks with every channel count times `width`, at least 1 (MLP: 16).
 
-        def scale(channels: tuple[int, ...]) -> tuple[int, ...]:
-            return tuple(max(1, round(n * width)) for n in channels)
+        Args:
+            width: factor; at 1 the networks are the paper's, whatever `min_channels` is.
+            min_channels: a layer of encoder and decoders has at least so many, where its table
+                does: with 4 channels at full resolution a decoder can hardly draw (our choice).
+        """
+
+        def scale(channels: tuple[int, ...], least: int = 1) -> tuple[int, ...]:
+            return tuple(max(1, min(n, least), round(n * width)) for n in channels)
 
         return Architecture(
-            encoder_channels=scale(self.encoder_channels),
-            decoder_channels=scale(self.decoder_channels),
+            encoder_channels=scale(self.encoder_channels, min_channels),
+            decoder_channels=scale(self.decoder_channels, min_channels),
             decoder_kernel=self.decoder_kernel,
             residual_kernel=self.residual_kernel,
             discriminator_channels=scale(self.discriminator_channels),

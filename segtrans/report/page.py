@@ -46,6 +46,7 @@ from segtrans.report.table import (
 from segtrans.score.reconstruction import flat_point, is_no_better_than_constant
 from segtrans.score.run_data import check_data
 from segtrans.score.significance import FEWEST_SEEDS, Difference, paired_differences
+from segtrans.score.translates import QUESTION, translation_rows
 
 _CSS_DPI = 96
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -54,7 +55,8 @@ _MOST_DRAWN = 30  # differences in one forest plot, and in a table that is open 
 # The figures of a task: file, what it is.
 _FIGURES = {
     "samples.png": "Test images of both domains with their masks (as the paper's figure 6).",
-    "learning_curves.png": "Validation Dice and every term of the objective while training. A thin "
+    "learning_curves.png": "Validation Dice and every term of the objective while training, and, "
+    "on some validation images, what translating does. A thin "
     "line for each seed, a bold one for their mean; a ring marks the weights that are kept.",
     "dice.png": "Test Dice: a dot for each seed, a bar at their mean{diamonds}.",
 }
@@ -115,6 +117,7 @@ def write_report(
         scale=scale,
         paper_point=None if scale == PAPER_SCALE else paper_point(runs),
         question=question(runs),
+        does_it_translate=QUESTION,
         fewest_seeds=FEWEST_SEEDS,
         caption=caption(runs),
         tasks=tasks,
@@ -142,6 +145,7 @@ def _task(
         "title": title,
         "answer": answer_task(runs, differences),
         "flat": flat_point(runs),
+        "translates": translation_rows(runs),
         "table": table,
         "differences": [_shown(difference, runs) for difference in differences],
         "are_many": len(differences) > _MOST_DRAWN,

@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_json, write_text
+from segtrans.config.blocks import NetworksParams
 from segtrans.config.catalogue import row_name, row_title
 from segtrans.config.run_record import FIGURES, Metrics
 from segtrans.config.runs import Run, read_metrics, read_runs
 from segtrans.errors import UserError
 from segtrans.report.task_values import differing_values
 from segtrans.score.reconstruction import MARK, flat_point, is_no_better_than_constant
+from segtrans.score.translates import does_translate, translation_points
 
 PAPER_SCALE = "paper"
 _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
@@ -29,9 +31,9 @@ def write_table(
 
     The CSV has every score of `metrics.json` that task and method define, of both weights and
     folds, as <score>_<fold>_<weights>_mean and _sd, at full precision; whether patients are made
-    up (`phantoms`), and how many seeds reconstruct no better than a constant. The Markdown file
-    has the scores of the test fold, the paper's number beside the headline of its tasks, and a
-    caption that says what they are.
+    up (`phantoms`), how many seeds reconstruct no better than a constant, and how many translate.
+    The Markdown file has the scores of the test fold, the paper's number beside the headline of its
+    tasks, and a caption that says what they are.
     The JSON file has the means of both Dice of the test fold alone, as {task: {row: {score}}},
     for tools that compare versions.
 
@@ -102,6 +104,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         *_phantoms_point(runs),
         *_unlearnt_point(runs),
         *filter(None, [flat_point(runs)]),
+        *translation_points(runs),
         *[_task_point([run for run in runs if run.config.task == task]) for task in _tasks(runs)],
         *differing_values(runs),
         f"Data: {_joined(_unique(run.record.data.source for run in runs))}.",
@@ -147,6 +150,7 @@ def _row(scored: Sequence[tuple[Run, Metrics]]) -> dict[str, Any]:
         "init_seeds": " ".join(str(run.config.init_seed) for run, _ in scored),
         "phantoms": first.has_phantoms,
         "n_flat_reconstructions": sum(is_no_better_than_constant(run) for run, _ in scored),
+        "n_translating": sum(does_translate(run) for run, _ in scored),
     }
     for which in ("best", "last"):
         for fold in ("test", "valid"):
@@ -212,11 +216,16 @@ def _task_point(runs: Sequence[Run]) -> str:
         f"{title}: seeds {each(config.init_seed for config in cells)}; "
         f"{each(f'{config.training.iterations:,}' for config in cells)} iterations, batches of "
         f"{each(config.training.batch_size for config in cells)} P and as many A images; "
-        f"{each(f'{config.networks.width:g}' for config in cells)} of the paper's channels per "
-        "layer; "
+        f"{each(_width(config.networks) for config in cells)}; "
         f"{n_present} P and {n_absent} A images to train on, of which "
         f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}."
     )
+
+
+def _width(networks: NetworksParams) -> str:
+    share = f"{networks.width:g} of the paper's channels per layer"
+    least = networks.min_channels
+    return share if least == 1 else f"{share}, in encoder and decoders at least {least}"
 
 
 def _patients_point(runs: Sequence[Run]) -> list[str]:

@@ -12,7 +12,12 @@ from torch import nn
 
 from segtrans.atomic import atomic_path, write_json
 from segtrans.config.refusals import validate
-from segtrans.config.run_record import PATIENT_FIGURES, RECONSTRUCTION_FIGURES, Metrics
+from segtrans.config.run_record import (
+    PATIENT_FIGURES,
+    RECONSTRUCTION_FIGURES,
+    TRANSLATION_FIGURES,
+    Metrics,
+)
 from segtrans.config.runs import Run, read_run
 from segtrans.data.feed.batches import iterate_fold
 from segtrans.data.store import DOMAINS, Store
@@ -25,6 +30,7 @@ from segtrans.score.metrics import NOT_DEFINED, ImageSums, image_sums, split_sco
 from segtrans.score.patients import COLUMNS, score_patients
 from segtrans.score.reconstruction import reconstruction_scores
 from segtrans.score.run_data import check_data
+from segtrans.score.translation import TranslationTally
 
 SCORED_FOLDS = ("valid", "test")
 _WHICH: tuple[Literal["best", "last"], ...] = ("best", "last")
@@ -44,6 +50,7 @@ class FoldSums:
             `segtrans.score.lesions.COLUMNS`; None where the data have neither.
         reconstruction: (n, 2), errors of `reconstruction_errors` of all images; None for methods
             that reconstruct nothing.
+        translation: what translating its images does; None for methods that do not.
     """
 
     present: ImageSums
@@ -52,16 +59,17 @@ class FoldSums:
     lesions: dict[str, LesionCounts]
     groups: pd.DataFrame | None
     reconstruction: NDArray[np.float64] | None
+    translation: TranslationTally | None
 
 
 def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     """Write `metrics.json`, `per_image.csv` and `per_patient.csv` into the run folder.
 
-    `metrics.json` has the scores of `split_scores`, `patient_means`, `reconstruction_scores` and
-    `lesion_scores` under best / last (weights) and valid / test (fold), the threshold, and what
-    they belong to: run configuration, data and weights. `per_image.csv` has one line per image,
-    `per_patient.csv` one per patient (none for tasks without), of the best weights. None holds a
-    time: the same run gives the same bytes.
+    `metrics.json` has the scores of `split_scores`, `patient_means`, `reconstruction_scores`,
+    `lesion_scores` and `TranslationTally.scores` under best / last (weights) and valid / test
+    (fold), the threshold, and what they belong to: run configuration, data and weights.
+    `per_image.csv` has one line per image, `per_patient.csv` one per patient (none for tasks
+    without), of the best weights. None holds a time: the same run gives the same bytes.
 
     Args:
         run_folder: written by training.
@@ -169,10 +177,17 @@ def per_image(store: Store, sums: Mapping[str, FoldSums]) -> pd.DataFrame:
 
 
 def _notes(run: Run, sums: Mapping[str, FoldSums]) -> dict[str, str]:
-    """Why scores are null."""
+    """Why scores are null, and thresholds that were chosen for the best weights."""
     notes = {} if run.config.definition.has_patients else dict(NOT_DEFINED)
     if any(of_fold.reconstruction is None for of_fold in sums.values()):
         notes |= dict.fromkeys(RECONSTRUCTION_FIGURES, "null: the method reconstructs nothing")
+    if (translation := sums["valid"].translation) is None:
+        notes |= dict.fromkeys(TRANSLATION_FIGURES, "null: the method does not translate")
+    else:
+        notes |= {
+            f"dice_{name}": f"of pixels of {threshold}, chosen on the validation fold"
+            for name, threshold in translation.thresholds().items()
+        }
     if any(of_fold.groups is None for of_fold in sums.values()):
         notes |= lesions.NO_GROUPS
     return notes
@@ -185,9 +200,18 @@ def _scores_of_folds(sums: Mapping[str, FoldSums]) -> dict[str, dict[str, float 
             **patient_means(of.patients),
             **reconstruction_scores(of.reconstruction),
             **lesions.lesion_scores(of.lesions["present"], of.lesions["absent"], of.groups),
+            **_translation_scores(sums, fold),
         }
         for fold, of in sums.items()
     }
+
+
+def _translation_scores(sums: Mapping[str, FoldSums], fold: str) -> dict[str, float | None]:
+    """Of a fold, at the thresholds that are best on the validation fold."""
+    valid, of_fold = (sums[name].translation for name in ("valid", fold))
+    if valid is None or of_fold is None:
+        return dict.fromkeys(TRANSLATION_FIGURES)
+    return of_fold.scores(valid.thresholds())
 
 
 def _score_fold(
@@ -197,6 +221,7 @@ def _score_fold(
     segmented: dict[str, NDArray[np.bool_]] = {}
     found: dict[str, LesionCounts] = {}
     errors: list[NDArray[np.float64]] = []
+    translation = TranslationTally.of(method, store.image_shape[0])
     for domain in DOMAINS:
         blocks, counts, maps = [], [], []
         for x, mask in iterate_fold(store, fold, domain):
@@ -205,6 +230,8 @@ def _score_fold(
             blocks.append(image_sums(probability, truth, threshold=threshold))
             if (of_block := reconstruction_errors(method, x, domain)) is not None:
                 errors.append(of_block)
+            if translation is not None:
+                translation.add(domain, x, mask)
             is_segmented = probability > threshold
             counts.append(lesions.count_in_images(is_segmented, truth))
             if has_patients:
@@ -216,7 +243,9 @@ def _score_fold(
     patients = score_patients(store, fold, segmented) if has_patients else None
     reconstruction = np.concatenate(errors) if errors else None
     groups = _groups(store, fold, found) if patients is None else patients
-    return FoldSums(sums["present"], sums["absent"], patients, found, groups, reconstruction)
+    return FoldSums(
+        sums["present"], sums["absent"], patients, found, groups, reconstruction, translation
+    )
 
 
 def _groups(store: Store, fold: str, found: Mapping[str, LesionCounts]) -> pd.DataFrame | None:

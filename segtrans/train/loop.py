@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from segtrans.atomic import remove_partials
 from segtrans.batch import Batch
+from segtrans.config.blocks import TrainingParams
 from segtrans.config.run_config import RunConfig
 from segtrans.data.feed.augment import augment_batch
 from segtrans.data.feed.batches import TrainingBatches, make_loader
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
 from segtrans.processes import joint_mean, n_processes, share
+from segtrans.score.translation import measure_translation
 from segtrans.score.valid_fold import validate
 from segtrans.tasks.base import VOID
 from segtrans.train.average import WeightAverage
@@ -31,8 +33,32 @@ from segtrans.train.sums import TermSums
 from segtrans.train.upgrade import take_over
 from segtrans.train.usage import UsageMeter
 
-# Images (n, C, H, W) float32 with their masks (n, H, W) uint8.
-Validation = Sequence[tuple[Tensor, Tensor | None]]
+# Images (n, C, H, W) float32 with their masks (n, H, W) uint8, or None for those of A.
+Batches = Sequence[tuple[Tensor, Tensor | None]]
+# Measuring an image of each domain takes 0.2 to 0.45 of the time of training on one of each: with a
+# tenth as many, below 5 % of the time between two validations.
+_TRAINED_FOR_EACH_MEASURED = 10
+_FEWEST_MEASURED, _MOST_MEASURED = 8, 256
+
+
+class Validation(NamedTuple):
+    """What a training is validated on.
+
+    Attributes:
+        segmented: all images of P of the validation fold.
+        present: some of them, on which translation is measured.
+        absent: as many images of A.
+    """
+
+    segmented: Batches = ()
+    present: Batches = ()
+    absent: Batches = ()
+
+
+def n_measured(training: TrainingParams) -> int:
+    """Images of each domain on which translation is measured at a validation, at most."""
+    n = training.validate_every * training.batch_size // _TRAINED_FOR_EACH_MEASURED
+    return min(_MOST_MEASURED, max(_FEWEST_MEASURED, n))
 
 
 @dataclass
@@ -182,7 +208,8 @@ class Trainer:
     def _validate(self, valid: Validation) -> Record:
         """Score the validation fold, keep the best weights, make the history's next record."""
         with self.average.in_place(self.method):
-            scores = validate(self.method.eval(), valid)
+            scores = validate(self.method.eval(), valid.segmented)
+            scores |= measure_translation(self.method, valid.present, valid.absent)
             self._keep_the_best(scores["dice_soft_pooled"])
         progress = self.progress
         record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}

@@ -26,7 +26,7 @@ from segtrans.train.commit import checked_out_commit
 from segtrans.train.hardware.arena import keep_freed_memory
 from segtrans.train.hardware.world import claimed_world, device_name, is_first_process, start_fabric
 from segtrans.train.history import Record, write_history
-from segtrans.train.loop import Trainer
+from segtrans.train.loop import Trainer, Validation, n_measured
 from segtrans.train.usage import joint_usage
 
 _PACKAGES = ("segtrans", "torch", "lightning-fabric", "numpy", "scipy", "h5py", "safetensors")
@@ -86,7 +86,7 @@ def train_run(
         )
         records = _resume(trainer)
         if not fabric.is_global_zero:
-            trainer.run(batches, [], n_workers=n_workers, on_record=lambda _: None)
+            trainer.run(batches, Validation(), n_workers=n_workers, on_record=lambda _: None)
             return
         origin = _origin(trainer, store, scale=scale, variant=variant, labelled=labelled)
         tracker = _track(trainer, describe_run(output, origin), records)
@@ -182,7 +182,12 @@ def _train_tracked(
     tracker: RunTracker,
     n_workers: int,
 ) -> None:
-    valid = list(iterate_fold(store, "valid", "present"))
+    n = n_measured(trainer.config.training)
+    valid = Validation(
+        list(iterate_fold(store, "valid", "present")),
+        list(iterate_fold(store, "valid", "present", at_most=n)),
+        list(iterate_fold(store, "valid", "absent", at_most=n)),
+    )
     try:
         trainer.run(batches, valid, n_workers=n_workers, on_record=tracker.log)
     except BaseException:

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from segtrans.config.catalogue import METHODS
 from segtrans.config.params import Params, load_params, params_of, parse_params
-from segtrans.config.run_config import read_config, resolve_config
+from segtrans.config.run_config import RunConfig, read_config, resolve_config
 from segtrans.errors import UserError
+from tests.run_files import make_config
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -140,6 +141,34 @@ def test_identity_follows_the_science_of_its_own_configuration_only():
     assert identity(changed("training.learning_rate", 0.002)) != base
     assert identity(changed("objective.autoencoder.lambda_rec", 2.0)) != base
     assert identity(DEFAULT, method="segmentation_only") != base
+
+
+def test_a_configuration_from_before_min_channels_keeps_its_identity():
+    """Which was computed when there was no such key."""
+    config = make_config()
+    assert config.identity == "e93b8e79e77b8bae"
+    assert "min_channels" not in config.to_json()
+    assert RunConfig.model_validate_json(config.to_json()) == config
+    assert config.networks.min_channels == 1
+    params = parse_params(changed("networks.min_channels", 16), origin="test")
+    wider = resolve_config(params, task="mnist48_simple", method="translation", init_seed=0)
+    assert read_config(wider.to_json()) == wider
+    assert '"min_channels": 16' in wider.to_json()
+
+
+def test_a_file_without_min_channels_changes_nothing():
+    content = copy.deepcopy(DEFAULT)
+    del content["networks"]["min_channels"]
+    with_key, without = (
+        resolve_config(
+            parse_params(of, origin="test"),
+            task="mnist48_simple",
+            method="translation",
+            init_seed=0,
+        )
+        for of in (changed("networks.min_channels", 1), content)
+    )
+    assert with_key == without
 
 
 def test_a_method_has_the_weights_of_its_file_but_for_its_own():

@@ -29,7 +29,7 @@ TRAINING = {
     "translation": (3, 97.160355),
 }
 EVALUATION = (
-    5,
+    6,
     {
         "dice_soft_pooled": 0.228992,
         "dice_hard_pooled": 0.260274,

@@ -336,3 +336,14 @@ def test_networks_see_no_value_beyond_one_while_scored(tmp_path):
     expected = np.clip(store.images("valid", "absent").astype(np.float32), -1, 1)
     np.testing.assert_array_equal(images, expected)
     assert images.max() == 1
+
+
+@pytest.mark.parametrize("domain", ["present", "absent"])
+def test_some_samples_of_a_fold_are_spread_over_all_of_it(make_store, domain):
+    store = make_store()
+    every = torch.cat([x for x, _ in iterate_fold(store, "test", domain)])
+    n = len(every)
+    some = torch.cat([x for x, _ in iterate_fold(store, "test", domain, at_most=3)])
+    assert torch.equal(some, every[[0, round((n - 1) / 2), n - 1]])
+    whole = torch.cat([x for x, _ in iterate_fold(store, "test", domain, at_most=n + 5)])
+    assert torch.equal(whole, every)

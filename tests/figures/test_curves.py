@@ -8,6 +8,7 @@ from segtrans.config.runs import read_runs
 from segtrans.errors import UserError
 from segtrans.figures import curves
 from segtrans.figures.curves import curves_figure, history_frame, write_curves
+from tests.run_files import translation_scores
 
 TERMS = ["seg", "rec_PP", "adv_A", "total", "something_else"]
 
@@ -133,3 +134,28 @@ def test_runs_of_two_tasks_are_refused(write_run, tmp_path):
     with pytest.raises(UserError, match="different tasks"):
         curves_figure([write_run(), write_run(task="mnist128")], tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
+
+
+def test_what_translating_does_has_panels_of_its_own(write_run, tmp_path, drawn):
+    records = history()
+    for record in records:
+        record["valid"] |= translation_scores()
+    runs = [write_run("translation", 0, history=records), write_run("segmentation_only", 0)]
+    curves_figure(runs, tmp_path / "curves.png")
+    _, training, translation = drawn[-1].subfigs
+    assert len(training.axes) == len(TERMS)
+    panels = {axes.get_title(loc="left"): axes for axes in translation.axes}
+    assert len(panels) == 10
+    solid, dotted = (
+        {float(line.get_ydata()[-1]) for line in axes.lines if line.get_linestyle() == style}
+        for axes in [panels["residual's Dice (dotted: intensity's)"]]
+        for style in ("-", ":")
+    )
+    assert (solid, dotted) == ({0.45}, {0.56})
+
+
+def test_histories_from_before_translation_was_measured_have_no_such_panels(
+    folders, tmp_path, drawn
+):
+    curves_figure(folders, tmp_path / "curves.png")
+    assert len(drawn[-1].subfigs) == 2

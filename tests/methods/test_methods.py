@@ -15,6 +15,7 @@ from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
 from segtrans.methods.base import PlainEngine, Step
 from segtrans.methods.weights import build_method
+from segtrans.nets.convolution import Convolution
 
 ROOT = Path(__file__).parents[2]
 TRANSLATIONS = [name for name, entry in METHODS.items() if entry.module == "translation"]
@@ -33,9 +34,9 @@ class RoundingEngine(PlainEngine):
         return torch.autocast("cpu", torch.bfloat16)
 
 
-def make(name, *, width=1 / 32, segment_absent=False, weights=None, **training):
+def make(name, *, width=1 / 32, min_channels=1, segment_absent=False, weights=None, **training):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["networks"]["width"] = width
+    content["networks"] |= {"width": width, "min_channels": min_channels}
     content["labels"]["segment_absent"] = segment_absent
     content["objective"]["translation"] |= weights or {}
     content["training"] |= training
@@ -79,6 +80,22 @@ def test_an_update_trains_every_parameter_and_logs_every_term(name):
     assert all(parameter.grad is not None for parameter in method.parameters())
     weights = {key for key, _ in method.named_parameters() if key.endswith("weight")}
     assert weights <= changed(method, before)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_at_least_min_channels(name):
+    """But for discriminators, and layers that are as narrow in the tables: images and one map."""
+    method = make(name, min_channels=5)
+    widths = {
+        key: module.out_channels
+        for key, module in method.named_modules()
+        if isinstance(module, Convolution) and not key.startswith("discriminators.")
+    }
+    is_free = ("compress", "last", "head")
+    narrow = {key: n for key, n in widths.items() if n < 5 and not key.endswith(is_free)}
+    assert not narrow
+    assert min(widths.values()) == 1
+    assert min(n for key, n in widths.items() if not key.endswith(is_free)) == 5
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -365,6 +365,14 @@ def test_a_reconstruction_no_better_than_a_constant_is_said(page):
     assert panels[0].endswith("Its reconstruction is no better than a constant.")
 
 
+def test_it_says_whether_each_method_that_is_made_to_translates(page):
+    text = page.section("answer")
+    assert "Does it translate?" in text
+    # Nothing was trained here.
+    assert "Proposed: no: residual 0." in text
+    assert "AE baseline: no" not in text
+
+
 def test_the_worst_images_are_named_with_their_digits(page, scale):
     store = Store(scale.data)
     digit = store.provenance("test", "present")["digit"]

@@ -10,6 +10,7 @@ import pytest
 
 from segtrans.errors import UserError
 from segtrans.report.table import mean_and_sd, write_table
+from tests.run_files import with_config
 
 
 @pytest.fixture
@@ -171,6 +172,18 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
         "no reproduction",
     ):
         assert fact in text, fact
+
+
+def test_the_caption_says_what_no_layer_is_narrower_than(write_run, write):
+    folder = write_run()
+    facts = json.loads((folder / "run.json").read_text())
+    facts = with_config(facts, networks={"min_channels": 16})
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["cell_identity"] = facts["cell_identity"]
+    (folder / "run.json").write_text(json.dumps(facts))
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    _, text = write([folder])
+    assert "0.125 of the paper's channels per layer, in encoder and decoders at least 16;" in text
 
 
 @pytest.mark.parametrize("per_seed", [True, False])

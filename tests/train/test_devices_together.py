@@ -62,7 +62,11 @@ def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
         for name, value in one["train"].items():
             expected = pytest.approx(value, rel=1e-5, abs=shifted.get(name, 2e-5))
             assert two["train"][name] == expected, (one["iteration"], name)
-        assert two["valid"] == pytest.approx(one["valid"], rel=1e-5, abs=2e-5)
+        for name, value in one["valid"].items():
+            # A threshold's Dice jumps where a pixel passes it.
+            tolerance = 2e-5 if name == "dice_soft_pooled" else 0.01
+            expected = pytest.approx(value, rel=tolerance, abs=tolerance)
+            assert two["valid"][name] == expected, (one["iteration"], name)
     assert "2 processes" in json.loads(Path("two/run.json").read_text())["device"]
 
 

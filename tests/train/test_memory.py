@@ -33,6 +33,25 @@ def test_a_wider_network_or_a_larger_batch_needs_more():
     assert estimate() < estimate(training={"batch_size": 40})
 
 
+@pytest.mark.parametrize(
+    ("min_channels", "tensors_mb"),
+    # By how much the tensors of an update take more than without a floor: `iteration_cost`.
+    [(8, 12), (16, 44), (32, 113)],
+)
+def test_the_estimate_grows_with_the_tensors_of_wider_layers(min_channels, tensors_mb):
+    """And not much more: half as much again for what a process takes beside its tensors."""
+    plain, wider = (
+        training_memory_mb(
+            resolve_config(params, task="mnist48_simple", method="translation", init_seed=0), params
+        )
+        for params in (
+            load_params(ROOT / "params.yaml", overlay={"networks": {"min_channels": n}})
+            for n in (1, min_channels)
+        )
+    )
+    assert 1 <= (wider - plain) / tensors_mb < 2
+
+
 def test_the_papers_scale_on_brats_fits_into_24_gib():
     params = load_params(ROOT / "params.yaml", ROOT / "config" / "paper.yaml")
     config = resolve_config(params, task="brats", method="translation", init_seed=0)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from segtrans.config.run_record import DICE, TRANSLATION_FIGURES
 from segtrans.config.runs import read_run
 from segtrans.data.store import Store
 from segtrans.errors import UserError
@@ -21,6 +22,7 @@ from segtrans.methods.translation import Translation
 from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.score.evaluate import score_run
 from segtrans.tasks.registry import PAPER_TASKS
+from segtrans.train.loop import n_measured
 from tests.limits import WAIT_S
 from tests.train.training import kept, newest_checkpoint, train
 
@@ -72,6 +74,7 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_config):
     assert [record["iteration"] for record in records] == [0, 10, 20, 30, 40]
     assert records[0]["train"] == {}
     assert {"rec_PP", "lat_u_AP", "adv_A", "seg", "total"} <= set(records[1]["train"])
+    assert all(set(record["valid"]) == {DICE, *TRANSLATION_FIGURES} for record in records)
     best = max(records, key=lambda record: record["valid"]["dice_soft_pooled"])
     assert facts["best_iteration"] == best["iteration"]
     run = read_run(Path("run"))
@@ -394,3 +397,16 @@ def test_a_second_training_on_the_same_checkpoints_is_refused(tiny_data, make_co
     assert second.returncode == 1
     assert "another training works in this folder" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("validate_every", "batch_size", "expected"),
+    [(2975, 20, 256), (100, 8, 80), (25, 4, 10), (1, 1, 8)],
+)
+def test_translation_is_measured_on_a_tenth_of_what_is_trained_on(
+    make_config, validate_every, batch_size, expected
+):
+    config = make_config(
+        "translation", iterations=3000, validate_every=validate_every, batch_size=batch_size
+    )
+    assert n_measured(config.training) == expected

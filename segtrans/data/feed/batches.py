@@ -229,8 +229,16 @@ def make_loader(
     return (batch.to(batches.device) for batch in loader)
 
 
-def iterate_fold(store: Store, fold: str, domain: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+def iterate_fold(
+    store: Store, fold: str, domain: str, *, at_most: int | None = None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
     """All samples of a fold in order, for scoring, a cache-friendly number at a time.
+
+    Args:
+        store: the data.
+        fold: such as "valid".
+        domain: "present" or "absent".
+        at_most: so many samples alone, spread evenly over the fold.
 
     Yields:
         Images (n, C, H, W) float32 as networks see them, in [-1, 1], and masks (n, H, W) uint8;
@@ -238,7 +246,10 @@ def iterate_fold(store: Store, fold: str, domain: str) -> Iterator[tuple[Tensor,
     """
     n = store.n(fold, domain)
     batch_size = max(1, _SCORED_PIXELS // (store.image_shape[1] * store.image_shape[2]))
-    for start in range(0, n, batch_size):
-        indices = np.arange(start, min(n, start + batch_size))
+    chosen = np.arange(n)
+    if at_most is not None and at_most < n:
+        chosen = np.linspace(0, n - 1, at_most).round().astype(np.int64)
+    for start in range(0, len(chosen), batch_size):
+        indices = chosen[start : start + batch_size]
         masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
         yield torch.from_numpy(read_images(store, fold, domain, indices)), masks

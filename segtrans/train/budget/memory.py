@@ -2,6 +2,7 @@
 
 from segtrans.config.params import Params
 from segtrans.config.run_config import RunConfig
+from segtrans.nets.tables import ARCHITECTURES
 
 # Measured on a CPU in fp32 with the translation, the largest method: widths 1/8 and 1 of the three
 # networks, at 48 x 48, 128 x 128 and 240 x 120 (benchmarks/memory.py).
@@ -10,6 +11,11 @@ _WEIGHTS_MB = 650  # at full width, with gradients and the optimisers' three mom
 # Per pixel of the batch: at any width, and at full width by `Task.architecture`.
 _ACTIVATIONS_KB = 0.7
 _ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.0}
+# Which part of these encoder and decoders have, the rest being the discriminators', which
+# `networks.min_channels` leaves as narrow as they are; by going through updates without data, and
+# half as much again, since a process takes more than its tensors.
+_SHARE_OF_GENERATOR = 0.5
+_LATENT = 512  # channels of the widest layer at full width
 _IN_MEMORY_MB = 8192  # larger data are read from the file
 
 
@@ -25,9 +31,29 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     # Of an architecture that was not measured, no less than of any that was.
     most = max(_ACTIVATIONS_AT_FULL_WIDTH_KB.values())
     at_full_width = _ACTIVATIONS_AT_FULL_WIDTH_KB.get(task.architecture, most)
-    per_pixel = _ACTIVATIONS_KB + at_full_width * width
+    widened = width + _SHARE_OF_GENERATOR * _widened(config)
+    per_pixel = _ACTIVATIONS_KB + at_full_width * widened
     activations = config.training.batch_size * pixels * per_pixel / 1000
-    memory = _PROCESS_MB + _WEIGHTS_MB * width**2 + activations
+    widest = max(width, min(1.0, config.networks.min_channels / _LATENT))
+    memory = _PROCESS_MB + _WEIGHTS_MB * widest**2 + activations
     data_mb = task.data_mb(params)
     memory += _IN_MEMORY_MB if data_mb is None else min(data_mb, _IN_MEMORY_MB)
     return round(memory)
+
+
+def _widened(config: RunConfig) -> float:
+    """How much of the activations at full width `min_channels` adds to those of the width."""
+    networks = config.networks
+    if networks.min_channels == 1:
+        return 0.0
+    tables = ARCHITECTURES[config.definition.architecture]
+    values: list[float] = [
+        # A map has a quarter of the pixels of the one before.
+        sum(n * 0.25**level for level, n in enumerate(of.encoder_channels))
+        for of in (
+            tables,
+            tables.scaled(networks.width),
+            tables.scaled(networks.width, networks.min_channels),
+        )
+    ]
+    return (values[2] - values[1]) / values[0]
