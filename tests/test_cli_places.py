@@ -26,7 +26,8 @@ FOLDERS = {
     *(("train", "output"), ("train", "checkpoints"), ("predict", "output"), ("figures", "output")),
     *(("phantom", "output"), ("decathlon", "output")),
     *(("half-slices", "report"), ("merge-half-slices", "report")),
-    *(("image-folder", "report"), ("fit", "output"), ("import", "folder"), ("example", "folder")),
+    *(("image-folder", "report"), ("scan-folder", "report"), ("fit", "output")),
+    *(("import", "folder"), ("example", "folder"), ("init", "folder")),
 }
 OUTPUTS = [
     (command, option.name)
