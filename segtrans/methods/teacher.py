@@ -15,7 +15,11 @@ _LONGEST_MEMORY = 0.1
 
 def teacher_of(student: _Network) -> _Network:
     """A copy of a network, with its weights, that no optimiser and no average takes in."""
-    return copy.deepcopy(student).requires_grad_(False)
+    # Tensors without values, of which costs are counted, do not like to be copied deeply.
+    copies: dict[int, object] = {id(b): b.clone() for b in student.buffers()}
+    for parameter in student.parameters():
+        copies[id(parameter)] = nn.Parameter(parameter.detach().clone(), requires_grad=False)
+    return copy.deepcopy(student, copies)
 
 
 def kept_share(iteration: Tensor, *, decay: float, n_iterations: int) -> Tensor:

@@ -62,9 +62,9 @@ def batch(n=3, n_labelled=2, seed=0):
     return x_P, x_A, y
 
 
-def update(method, data, engine=None, seed=0):
+def update(method, data, engine=None, seed=0, iteration=0):
     generator = torch.Generator().manual_seed(seed)
-    step = Step(engine or PlainEngine(), generator, torch.zeros(()))
+    step = Step(engine or PlainEngine(), generator, torch.tensor(float(iteration)))
     return method.update(Batch.of(*data), step)
 
 
