@@ -103,3 +103,14 @@ def test_an_update_costs_its_passes_and_no_more(make_config, name, trained, taug
     expected = sum(supervised_flops(make_config, n) for n in trained(m, u))
     expected += sum(forward_flops(config, n) for n in taught(u))
     assert iteration_cost(config).flops == pytest.approx(expected, rel=0.02)
+
+
+def test_only_the_proposed_methods_teacher_takes_more_than_the_proposed_method(make_config):
+    """Whose memory is what the scheduler is told."""
+    peaks = {
+        name: iteration_cost(make_config(name, batch_size=8)).peak_bytes
+        for name in ("translation", "translation_mean_teacher", "cross_pseudo_supervision")
+    }
+    translation = peaks["translation"]
+    assert translation < peaks["translation_mean_teacher"] < 1.15 * translation
+    assert peaks["cross_pseudo_supervision"] < 0.7 * translation
