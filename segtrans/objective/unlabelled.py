@@ -46,9 +46,10 @@ def certain_mean_square(p: Tensor, q: Tensor, uncertainty: Tensor, most: Tensor)
 
 def entropy(p: Tensor) -> Tensor:
     """Of each pixel of probabilities (N, K, H, W), in nats: (N, 1, H, W); K = 1 has two classes."""
-    each = torch.special.entr(at_least_single(p))
+    p = at_least_single(p)
     if p.shape[1] == 1:
-        return each + torch.special.entr(1 - at_least_single(p))
+        p = torch.cat([1 - p, p], dim=1)
+    each: Tensor = torch.special.entr(p)
     return each.sum(dim=1, keepdim=True)
 
 

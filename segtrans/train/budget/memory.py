@@ -5,8 +5,8 @@ from segtrans.config.params import Params
 from segtrans.config.run_config import RunConfig
 from segtrans.nets.tables import ARCHITECTURES
 
-# Measured on a CPU in fp32 with the translation, the largest method but one: widths 1/8 and 1 of the
-# three networks, at 48 x 48, 128 x 128 and 240 x 120 (benchmarks/memory.py).
+# Measured on a CPU in fp32 with the translation, the largest method but one: widths 1/8 and 1 of
+# the three networks, at 48 x 48, 128 x 128 and 240 x 120 (benchmarks/memory.py).
 _PROCESS_MB = 640
 _WEIGHTS_MB = 650  # at full width, with gradients and the optimisers' three moments
 # Per pixel of the batch: at any width, and at full width by `Task.architecture`.
