@@ -26,11 +26,11 @@ from segtrans.methods.base import (
     Terms,
     amsgrad,
     probabilities,
+    tables_of,
     with_empty,
 )
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.encoder import Encoder
-from segtrans.nets.tables import ARCHITECTURES
 from segtrans.objective.terms import weighted_total
 
 
@@ -40,7 +40,7 @@ class Segmenter(nn.Module):
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
         task = config.definition
-        tables = ARCHITECTURES[task.architecture].scaled(config.networks.width)
+        tables = tables_of(config)
         self.encoder = Encoder.of(
             tables, len(task.channels), spectral_norm=False, generator=generator
         )

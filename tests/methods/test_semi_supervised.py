@@ -2,17 +2,21 @@
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from segtrans.batch import Batch
+from segtrans.config.params import load_params
+from segtrans.config.run_config import resolve_config
 from segtrans.methods.base import plain_step
 from segtrans.methods.copy_paste import CopyPaste
 from segtrans.methods.mean_teacher import consistency_weight
 from segtrans.methods.semi_supervised import by_mask
 from segtrans.methods.views import block, cutmix_boxes, from_previous, noisy, strong_view
+from segtrans.methods.weights import build_method
 from segtrans.tasks.base import VOID
 from tests.methods.test_methods import batch, changed, make, snapshot
 
@@ -64,6 +68,20 @@ def updated(method, batch_of, t, seed=3):
     before = copy.deepcopy(method)
     terms = method.update(batch_of, plain_step(torch.Generator().manual_seed(seed), t))
     return {key: value.item() for key, value in terms.items()}, before
+
+
+@pytest.mark.parametrize("min_channels", [1, 16])
+def test_networks_are_those_of_the_supervised_baseline_to_the_last_bit(min_channels):
+    overlay = {"networks": {"min_channels": min_channels}}
+    params = load_params(Path(__file__).parents[2] / "params.yaml", overlay=overlay)
+    methods = [
+        build_method(resolve_config(params, task="mnist48_simple", method=name, init_seed=0))
+        for name in ("segmentation_only", *SUPERVISED_SHARE)
+    ]
+    expected = list(methods[0].parameters())
+    for method in methods[1:]:
+        found = list(method.network.parameters())
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("segment_absent", [False, True])
