@@ -74,6 +74,34 @@ METHODS: dict[str, MethodEntry] = {
     "translation_noskip": replace(
         _ABLATION, title="Proposed, no skips", options=TranslationOptions(long_skip="none")
     ),
+    "mean_teacher": MethodEntry(
+        title="Mean teacher", module="mean_teacher", weights=("lambda_seg", "lambda_cons")
+    ),
+    "uncertainty_mean_teacher": MethodEntry(
+        title="Uncertainty-aware mean teacher",
+        module="uncertainty_mean_teacher",
+        weights=("lambda_seg", "lambda_cons"),
+    ),
+    "cross_pseudo_supervision": MethodEntry(
+        title="Cross pseudo supervision",
+        module="cross_pseudo_supervision",
+        weights=("lambda_seg", "lambda_pseudo"),
+    ),
+    "fixmatch": MethodEntry(
+        title="FixMatch, two views", module="fixmatch", weights=("lambda_seg", "lambda_pseudo")
+    ),
+    "copy_paste": MethodEntry(
+        title="Copy-paste", module="copy_paste", weights=("lambda_seg", "lambda_pseudo")
+    ),
+    "self_training": MethodEntry(
+        title="Self-training", module="self_training", weights=("lambda_seg", "lambda_pseudo")
+    ),
+    "translation_mean_teacher": replace(
+        _ABLATION,
+        title="Proposed, mean teacher",
+        module="translation_mean_teacher",
+        weights=(*_PROPOSED.weights, "lambda_cons"),
+    ),
 }
 
 

@@ -26,6 +26,7 @@ from segtrans.methods.base import (
     tables_of,
     with_empty,
 )
+from segtrans.methods.views import normal_like
 from segtrans.nets.convolution import SharedWeights
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.discriminator import MultiScaleDiscriminator
@@ -34,7 +35,6 @@ from segtrans.nets.residual_decoder import ResidualDecoder
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
-from segtrans.processes import n_processes, share
 
 
 class Codes(NamedTuple):
@@ -53,6 +53,11 @@ class Codes(NamedTuple):
     def first(self, n: int) -> "Codes":
         """The codes of the first n images."""
         return self.with_masks(n, 0)
+
+    def part(self, start: int, n: int) -> "Codes":
+        """The codes of n images from one on."""
+        c, u, *skips = (m[start : start + n] for m in (self.c, self.u, *self.skips))
+        return Codes(c, u, skips)
 
     def with_masks(self, n_labelled: int, n_absent: int) -> "Codes":
         """Of codes of P and A together: those of the first and of the last images."""
@@ -164,7 +169,7 @@ class Translation(Method):
         """One discriminator step, then one generator step, both as one pass judged the images."""
         with self.generator_weights.normalised(update=True):
             with step.engine.autocast():
-                terms, images = self._translate(batch, step.generator)
+                terms, images = self._translate(batch, step)
             losses_D: Terms = {}
             if self.weights["lambda_adv"]:
                 losses_D, adversarial = self._train_discriminators(batch, images, step.engine)
@@ -193,7 +198,7 @@ class Translation(Method):
 
     def sample_u(self, x_A: Tensor, generator: torch.Generator) -> Tensor:
         """Unique codes from the prior N(0, I) for images x_A: (N, unique, h, w)."""
-        return _sample_u(self.generator.encode(x_A).u, generator)
+        return normal_like(self.generator.encode(x_A).u, generator)
 
     def prepare(self, training: TrainingParams) -> None:
         """Make the optimisers and what shares weights, once the networks are on their device."""
@@ -217,13 +222,22 @@ class Translation(Method):
             ),
         }
 
-    def _translate(self, batch: Batch, generator: torch.Generator) -> tuple[Terms, Images]:
+    def segmentation_terms(self, codes: Codes, batch: Batch, step: Step) -> Terms:
+        """Equation 8, from the codes of P and A together; nothing without a labelled image."""
+        y = batch.y
+        if len(y) == 0:
+            return {}
+        n_absent = len(batch.x_A) if self.segment_absent else 0
+        y_seg = self.generator.segment(codes.with_masks(len(y), n_absent))  # eqs 4, 5
+        return {"seg": dice_loss(y_seg, with_empty(y, n_absent))}
+
+    def _translate(self, batch: Batch, step: Step) -> tuple[Terms, Images]:
         """Equations 1 to 6, and each term of 8 to 11. P and A pass each network together."""
-        G, x_P, x_A, y = self.generator, batch.x_P, batch.x_A, batch.y
+        G, x_P, x_A = self.generator, batch.x_P, batch.x_A
         codes = G.encode(torch.cat([x_P, x_A]))  # eq. 1
         sizes = [len(x_P), len(x_A)]
         (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
-        u_prior = _sample_u(u_A, generator)
+        u_prior = normal_like(u_A, step.generator)
         x_PA, x_AA = torch.split(G.common(codes), sizes)  # eq. 2
         residuals = G.residual(codes._replace(u=torch.cat([u_P, u_prior])))
         delta_PA, delta_AP = torch.split(residuals, sizes)  # eqs 3, 6
@@ -248,10 +262,7 @@ class Translation(Method):
         if self.weights["lambda_cyc"]:
             x_APA = G.common(again.first(len(x_A)))  # eq. 6
             terms["cyc_APA"] = l1(x_A, x_APA)  # eq. 11
-        if len(y):
-            n_absent = len(x_A) if self.segment_absent else 0
-            y_seg = G.segment(codes.with_masks(len(y), n_absent))  # eqs 4, 5
-            terms["seg"] = dice_loss(y_seg, with_empty(y, n_absent))  # eq. 8
+        terms |= self.segmentation_terms(codes, batch, step)
         return terms, Images(x_PA, x_PP, x_AA, x_AP)
 
     def _train_discriminators(
@@ -278,9 +289,3 @@ class Translation(Method):
 def build(config: RunConfig, generator: torch.Generator) -> Translation:
     """The method of a run configuration, its weights drawn from `generator`."""
     return Translation(config, generator)
-
-
-def _sample_u(like: Tensor, generator: torch.Generator) -> Tensor:
-    # Drawn for the joint batch: the codes do not depend on how many processes share it.
-    shape = (len(like) * n_processes(), *like.shape[1:])
-    return share(torch.randn(shape, generator=generator, device=like.device))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 # Each weight with the sets of terms that it may stand for; the terms of a set are summed.
 _TERM_SETS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "lambda_seg": (("seg",),),  # equation 8
+    "lambda_seg": (("seg",), ("seg", "seg_2")),  # equation 8; of two networks
     "lambda_rec": (
         ("rec_PP", "rec_AA"),  # equation 9
         ("rec_x",),  # its counterpart in the autoencoding baseline: x is P and A
@@ -16,7 +16,12 @@ _TERM_SETS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "lambda_cyc": (("cyc_APA",),),  # equation 11
     "lambda_adv": (("adv_A", "adv_P"),),  # equation 12
+    "lambda_cons": (("cons",),),  # mean teachers: student and teacher agree
+    "lambda_pseudo": (("pseudo",), ("pseudo", "pseudo_2")),  # pseudo-labels; of two networks
 }
+
+# Batches may lack the images that these are about: labelled ones, or others.
+_MAY_BE_ABSENT = ("lambda_seg", "lambda_cons", "lambda_pseudo")
 
 TERM_WEIGHTS: dict[str, str] = {
     term: weight
@@ -30,8 +35,8 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
     """The sum of all terms, each times its weight (equation 7).
 
     Args:
-        terms: 0-d tensors by name; `seg` may be absent, when no image of the batch is labelled, and
-            so may the terms of a weight of 0.
+        terms: 0-d tensors by name; `seg` may be absent, when no image of the batch is labelled, so
+            may `cons` and `pseudo`, when all are, and the terms of a weight of 0.
         weights: by name, `lambda_seg` and so on; those of the method, no more.
 
     Returns:
@@ -60,7 +65,7 @@ def _check(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
         if weight not in _TERM_SETS:
             raise ValueError(f"unknown weight {weight}: allowed: {', '.join(_TERM_SETS)}")
         given = {name for name in terms if TERM_WEIGHTS[name] == weight}
-        may_be_absent = weight == "lambda_seg" or weights[weight] == 0
+        may_be_absent = weight in _MAY_BE_ABSENT or weights[weight] == 0
         if not (given in map(set, _TERM_SETS[weight]) or (may_be_absent and not given)):
             expected = " or ".join(", ".join(names) for names in _TERM_SETS[weight])
             raise ValueError(f"{weight} weighs {sorted(given)}: expected {expected}")

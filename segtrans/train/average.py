@@ -1,4 +1,7 @@
-"""An exponential average of a training's weights: less noisy than any of them."""
+"""An exponential average of a training's weights: less noisy than any of them.
+
+Of those that are trained: a teacher (`segtrans.methods.teacher`) is an average already.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +11,7 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """The average of a method's parameters, kept beside them; nothing without a decay.
+    """The average of a method's trained parameters, kept beside them; nothing without a decay.
 
     Args:
         method: on its device.
@@ -22,7 +25,9 @@ class WeightAverage:
     def __init__(self, method: nn.Module, decay: float) -> None:
         self.decay = decay
         named = method.named_parameters() if decay else ()
-        self.weights: dict[str, Tensor] = {name: p.detach().clone() for name, p in named}
+        self.weights: dict[str, Tensor] = {
+            name: p.detach().clone() for name, p in named if p.requires_grad
+        }
 
     def restore(self, weights: dict[str, Tensor]) -> None:
         """Take over what a checkpoint holds."""
@@ -34,7 +39,7 @@ class WeightAverage:
         """Take in the parameters after an iteration, counted from 1."""
         if self.weights:
             decay = min(self.decay, iteration / (iteration + 9))
-            parameters = [parameter.detach() for parameter in method.parameters()]
+            parameters = [p.detach() for p in method.parameters() if p.requires_grad]
             torch._foreach_lerp_(list(self.weights.values()), parameters, 1 - decay)
 
     @contextmanager

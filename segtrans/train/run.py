@@ -260,7 +260,7 @@ def _write_outputs(
         "best_dice_soft_pooled": progress.best_dice,
         "weights_sha256": hashes,
         "files_sha256": files,
-        "n_parameters": sum(p.numel() for p in trainer.method.parameters()),
+        "n_parameters": sum(p.numel() for p in trainer.method.parameters() if p.requires_grad),
         "seconds": round(progress.seconds, 1),
         # A checkpoint from before usage was counted has sessions without.
         "usage": joint_usage(session.get("usage") for session in trainer.sessions),

@@ -27,6 +27,13 @@ TRAINING = {
     "segmentation_only": (3, 0.5006343),
     "autoencoder": (3, 1.4114302),
     "translation": (3, 97.160355),
+    "mean_teacher": (3, 0.5019005),
+    "uncertainty_mean_teacher": (3, 0.5020038),
+    "cross_pseudo_supervision": (3, 2.1117854),
+    "fixmatch": (3, 0.5006396),
+    "copy_paste": (3, 0.8383635),
+    "self_training": (3, 0.9159504),
+    "translation_mean_teacher": (3, 97.164345),
 }
 EVALUATION = (
     6,
@@ -53,9 +60,10 @@ def test_training_ends_at_the_loss_of_its_number(name):
     content["networks"]["width"] = 1 / 32
     rates = ("learning_rate", "mlp_learning_rate", "discriminator_learning_rate")
     content["training"] |= dict.fromkeys(rates, 1e-3)
-    content["training"] |= {"weight_decay": 1e-4}
+    content["training"] |= {"weight_decay": 1e-4, "iterations": 5, "validate_every": 5}
     for objective in content["objective"].values():
-        objective["lambda_seg"] = 1.0
+        unlabelled = {"lambda_cons", "lambda_pseudo"} & objective.keys()
+        objective |= dict.fromkeys({"lambda_seg", *unlabelled}, 1.0)
     params = parse_params(content, origin="test")
     config = resolve_config(params, task="mnist48_simple", method=name, init_seed=0)
     method = build_method(config)

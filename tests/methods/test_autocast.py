@@ -78,6 +78,12 @@ def test_torch_rounds_these_on_a_gpu():
         ("translation", "mnist48_simple"),
         ("translation_separate", "mnist48_simple"),
         ("translation", "brats"),
+        ("uncertainty_mean_teacher", "mnist48_simple"),
+        ("cross_pseudo_supervision", "mnist48_simple"),
+        ("fixmatch", "mnist48_simple"),
+        ("copy_paste", "mnist48_simple"),
+        ("self_training", "mnist48_simple"),
+        ("translation_mean_teacher", "mnist48_simple"),
     ],
 )
 def test_an_update_in_bf16_rounds_networks_and_nothing_else(name, task):

@@ -13,7 +13,7 @@ from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
 from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
-from segtrans.methods.base import PlainEngine, Step
+from segtrans.methods.base import PlainEngine, Step, plain_step
 from segtrans.methods.weights import build_method
 from segtrans.nets.convolution import Convolution
 
@@ -22,11 +22,18 @@ TRANSLATIONS = [name for name, entry in METHODS.items() if entry.module == "tran
 TERMS = {
     "segmentation_only": {"seg", "total"},
     "autoencoder": {"seg", "rec_x", "total"},
+    "mean_teacher": {"seg", "cons", "total"},
+    "uncertainty_mean_teacher": {"seg", "cons", "total"},
+    "cross_pseudo_supervision": {"seg", "seg_2", "pseudo", "pseudo_2", "total"},
+    "fixmatch": {"seg", "pseudo", "total"},
+    "copy_paste": {"seg", "pseudo", "total"},
+    "self_training": {"seg", "pseudo", "total"},
     "translation": {
         *("seg", "total", "rec_PP", "rec_AA", "cyc_APA", "adv_A", "adv_P", "disc_A", "disc_P"),
         *("lat_c_PA", "lat_c_AP", "lat_c_AA", "lat_c_PP", "lat_u_PP", "lat_u_AP"),
     },
 }
+TERMS["translation_mean_teacher"] = {*TERMS["translation"], "cons"}
 
 
 class RoundingEngine(PlainEngine):
@@ -55,9 +62,9 @@ def batch(n=3, n_labelled=2, seed=0):
     return x_P, x_A, y
 
 
-def update(method, data, engine=None, seed=0):
+def update(method, data, engine=None, seed=0, iteration=0):
     generator = torch.Generator().manual_seed(seed)
-    step = Step(engine or PlainEngine(), generator, torch.zeros(()))
+    step = Step(engine or PlainEngine(), generator, torch.tensor(float(iteration)))
     return method.update(Batch.of(*data), step)
 
 
@@ -77,8 +84,13 @@ def test_an_update_trains_every_parameter_and_logs_every_term(name):
     terms = update(method, batch())
     assert set(terms) == TERMS[METHODS[name].module]
     assert all(term.ndim == 0 and not term.requires_grad for term in terms.values())
-    assert all(parameter.grad is not None for parameter in method.parameters())
-    weights = {key for key, _ in method.named_parameters() if key.endswith("weight")}
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None for parameter in trained)
+    weights = {
+        key
+        for key, parameter in method.named_parameters()
+        if key.endswith("weight") and parameter.requires_grad
+    }
     assert weights <= changed(method, before)
 
 
@@ -120,7 +132,7 @@ def test_the_same_seed_builds_and_trains_the_same_method_bitwise(name):
     assert changed(one, snapshot(other)) == set()
 
 
-@pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
+@pytest.mark.parametrize("name", sorted({entry.module for entry in METHODS.values()}))
 def test_the_objective_falls_on_one_batch(name):
     method = make(name, learning_rate=0.003)
     data = batch()
@@ -177,7 +189,8 @@ def test_translations_follow_equations_1_to_6_one_image_at_a_time(name):
     x_P, x_A, y = batch(n=2, n_labelled=1)
     G = method.generator
     with torch.no_grad():
-        terms, images = method._translate(Batch.of(x_P, x_A, y), torch.Generator().manual_seed(5))
+        step = plain_step(torch.Generator().manual_seed(5))
+        terms, images = method._translate(Batch.of(x_P, x_A, y), step)
         u_prior = method.sample_u(x_A, torch.Generator().manual_seed(5))
         for i in range(2):
             P, A = G.encode(x_P[i : i + 1]), G.encode(x_A[i : i + 1])  # eq. 1

@@ -6,6 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from segtrans.batch import Batch
+from segtrans.methods.base import plain_step
 from tests.methods.test_methods import TERMS, TRANSLATIONS, batch, changed, make, snapshot, update
 
 BASELINES = ["segmentation_only", "autoencoder"]
@@ -15,9 +16,8 @@ def segmentation_term(method, data):
     """Of the weights as they are, before any step."""
     if hasattr(method, "discriminators"):
         with torch.no_grad():
-            return method.eval()._translate(Batch.of(*data), torch.Generator().manual_seed(0))[0][
-                "seg"
-            ]
+            step = plain_step(torch.Generator().manual_seed(0))
+            return method.eval()._translate(Batch.of(*data), step)[0]["seg"]
     return update(method, data)["seg"]
 
 

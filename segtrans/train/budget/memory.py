@@ -1,11 +1,12 @@
 """How much memory a training takes, for the scheduler. Imports no torch."""
 
+from segtrans.config.catalogue import METHODS
 from segtrans.config.params import Params
 from segtrans.config.run_config import RunConfig
 from segtrans.nets.tables import ARCHITECTURES
 
-# Measured on a CPU in fp32 with the translation, the largest method: widths 1/8 and 1 of the three
-# networks, at 48 x 48, 128 x 128 and 240 x 120 (benchmarks/memory.py).
+# Measured on a CPU in fp32 with the translation, the largest method but one: widths 1/8 and 1 of
+# the three networks, at 48 x 48, 128 x 128 and 240 x 120 (benchmarks/memory.py).
 _PROCESS_MB = 640
 _WEIGHTS_MB = 650  # at full width, with gradients and the optimisers' three moments
 # Per pixel of the batch: at any width, and at full width by `Task.architecture`.
@@ -16,6 +17,8 @@ _ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.
 # half as much again, since a process takes more than its tensors.
 _SHARE_OF_GENERATOR = 0.5
 _LATENT = 512  # channels of the widest layer at full width
+# The one module that takes more: its tensors over the translation's (iteration_cost).
+_MORE = {"translation_mean_teacher": 1.15}
 _IN_MEMORY_MB = 8192  # larger data are read from the file
 
 
@@ -35,7 +38,8 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     per_pixel = _ACTIVATIONS_KB + at_full_width * widened
     activations = config.training.batch_size * pixels * per_pixel / 1000
     widest = max(width, min(1.0, config.networks.min_channels / _LATENT))
-    memory = _PROCESS_MB + _WEIGHTS_MB * widest**2 + activations
+    tensors = _WEIGHTS_MB * widest**2 + activations
+    memory = _PROCESS_MB + _MORE.get(METHODS[config.method].module, 1) * tensors
     data_mb = task.data_mb(params)
     memory += _IN_MEMORY_MB if data_mb is None else min(data_mb, _IN_MEMORY_MB)
     return round(memory)
