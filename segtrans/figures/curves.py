@@ -39,6 +39,10 @@ _TERM_TITLES = {
     "adv_P": "adversarial $x_{AP}$ (eq. 12)",
     "disc_A": "discriminator $D_A$ (eq. 12)",
     "disc_P": "discriminator $D_P$ (eq. 12)",
+    "seg_2": "segmentation, second network",
+    "cons": "consistency with the teacher",
+    "pseudo": "pseudo-labels",
+    "pseudo_2": "pseudo-labels, second network",
 }
 # Of methods that translate, at each validation.
 _TRANSLATION_TITLES = {
