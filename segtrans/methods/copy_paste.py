@@ -21,30 +21,26 @@ the training, without an optimiser of its own.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segtrans.batch import Batch
 from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import Step, Terms, detached, probabilities
-from segtrans.methods.semi_supervised import ByMask, SemiSupervised, by_mask
-from segtrans.methods.teacher import follow, kept_share, teacher_of
+from segtrans.methods.semi_supervised import ByMask, by_mask
+from segtrans.methods.teacher import Taught
 from segtrans.methods.views import block
 from segtrans.objective.losses import dice_loss
 from segtrans.objective.unlabelled import known_cross_entropy, only_where, pseudo_labels
 
-DECAY = 0.99
 _PRE_TRAINING = 0.25
 _PSEUDO_WEIGHT = 0.5  # published, of what a teacher labels; 1 in the pre-training
 
 
-class CopyPaste(SemiSupervised):
+class CopyPaste(Taught):
     """A student that sees mixed images, and the teacher that labels one half of each."""
 
     is_replayable = True
-
-    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
-        super().__init__(config, generator)
-        self.teacher = teacher_of(self.network)
+    decay = 0.99
 
     def update(self, batch: Batch, step: Step) -> Terms:
         """One step on mixed images."""
@@ -64,14 +60,7 @@ class CopyPaste(SemiSupervised):
             if len(images.known):
                 terms["seg"] = dice_loss(p, y)  # eq. 8
         self.descend(terms, step)
-        kept = kept_share(step.iteration, decay=DECAY, n_iterations=self.n_iterations)
-        follow(self.teacher, self.network, kept)
         return detached(terms)
-
-    @property
-    def scored(self) -> nn.Module:
-        """The teacher."""
-        return self.teacher
 
     @torch.no_grad()
     def _mixed(

@@ -16,30 +16,26 @@ view is the image as the task changes it; a short training lowers `a` (`kept_sha
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segtrans.batch import Batch
 from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import Step, Terms, detached, probabilities
-from segtrans.methods.semi_supervised import SemiSupervised, by_mask
-from segtrans.methods.teacher import follow, kept_share, teacher_of
+from segtrans.methods.semi_supervised import by_mask
+from segtrans.methods.teacher import Taught
 from segtrans.methods.views import cutmix_boxes, from_previous, strong_view
 from segtrans.objective.losses import dice_loss
 from segtrans.objective.unlabelled import cross_entropy, pseudo_labels
 
-DECAY = 0.996
 LEAST_CONFIDENCE = 0.95
 _N_VIEWS = 2
 
 
-class FixMatch(SemiSupervised):
+class FixMatch(Taught):
     """A student that sees hard views, and the teacher that labels the easy one."""
 
     is_replayable = True
-
-    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
-        super().__init__(config, generator)
-        self.teacher = teacher_of(self.network)
+    decay = 0.996
 
     def update(self, batch: Batch, step: Step) -> Terms:
         """One step on the labelled images and two views of each other one."""
@@ -54,14 +50,7 @@ class FixMatch(SemiSupervised):
             if len(views):
                 terms["pseudo"] = cross_entropy(strong, labels).mean()
         self.descend(terms, step)
-        kept = kept_share(step.iteration, decay=DECAY, n_iterations=self.n_iterations)
-        follow(self.teacher, self.network, kept)
         return detached(terms)
-
-    @property
-    def scored(self) -> nn.Module:
-        """The teacher."""
-        return self.teacher
 
     @torch.no_grad()
     def _views(self, x: Tensor, step: Step) -> tuple[Tensor, Tensor]:

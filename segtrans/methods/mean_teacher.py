@@ -14,13 +14,13 @@ one of steps of 150 iterations; a short training lowers `a` (`kept_share`). The 
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segtrans.batch import Batch
 from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import Step, Terms, detached, probabilities
-from segtrans.methods.semi_supervised import SemiSupervised, by_mask
-from segtrans.methods.teacher import follow, kept_share, teacher_of
+from segtrans.methods.semi_supervised import by_mask
+from segtrans.methods.teacher import Taught
 from segtrans.methods.views import noisy
 from segtrans.objective.losses import dice_loss
 from segtrans.objective.unlabelled import mean_square, ramp_up
@@ -30,14 +30,11 @@ _SILENT = 1 / 30  # 1,000 of 30,000 iterations
 _RAMP = 0.4
 
 
-class MeanTeacher(SemiSupervised):
+class MeanTeacher(Taught):
     """A student, and the teacher that averages its weights."""
 
     is_replayable = True
-
-    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
-        super().__init__(config, generator)
-        self.teacher = teacher_of(self.network)
+    decay = DECAY
 
     def update(self, batch: Batch, step: Step) -> Terms:
         """One step on all images, after which the teacher follows."""
@@ -52,8 +49,6 @@ class MeanTeacher(SemiSupervised):
                 cost = self.consistency(p_unknown, images.unknown, step)
                 terms["cons"] = consistency_weight(step.iteration, self.n_iterations) * cost
         self.descend(terms, step)
-        kept = kept_share(step.iteration, decay=DECAY, n_iterations=self.n_iterations)
-        follow(self.teacher, self.network, kept)
         return detached(terms)
 
     def consistency(self, p: Tensor, x: Tensor, step: Step) -> Tensor:
@@ -64,11 +59,6 @@ class MeanTeacher(SemiSupervised):
     def taught(self, x: Tensor, step: Step) -> Tensor:
         """The teacher's probabilities (U, K, H, W) of images with noise."""
         return probabilities(self.teacher(noisy(x, step.generator)))
-
-    @property
-    def scored(self) -> nn.Module:
-        """The teacher."""
-        return self.teacher
 
 
 def consistency_weight(iteration: Tensor, n_iterations: int) -> Tensor:

@@ -1,10 +1,14 @@
 """A teacher: a copy of a network that follows it and is never trained by itself."""
 
 import copy
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from segtrans.config.run_config import RunConfig
+from segtrans.methods.base import Step, Terms
+from segtrans.methods.semi_supervised import SemiSupervised
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -52,3 +56,28 @@ def follow(teacher: nn.Module, student: nn.Module, kept: Tensor) -> None:
     newest = torch._foreach_mul([of_student[name] for name in names], 1 - kept)
     torch._foreach_mul_(list(of_teacher), kept)
     torch._foreach_add_(list(of_teacher), newest)
+
+
+class Taught(SemiSupervised):
+    """A student with a teacher that follows it after every update, and is scored.
+
+    Attributes:
+        decay: what the teacher keeps of itself in each update, as published.
+    """
+
+    decay: ClassVar[float]
+
+    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
+        super().__init__(config, generator)
+        self.teacher = teacher_of(self.network)
+
+    def descend(self, terms: Terms, step: Step) -> None:
+        """As `SemiSupervised.descend`; then the teacher follows."""
+        super().descend(terms, step)
+        kept = kept_share(step.iteration, decay=self.decay, n_iterations=self.n_iterations)
+        follow(self.teacher, self.network, kept)
+
+    @property
+    def scored(self) -> nn.Module:
+        """The teacher."""
+        return self.teacher

@@ -84,13 +84,8 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
         UserErrors: what a job said was wrong.
         UserError: it failed without a word; its output is in fit.log.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(project_folder() / "Snakefile"),
-    ]
+    snakefile = str(project_folder() / "Snakefile")
+    command = [*(sys.executable, "-m", "snakemake"), "--snakefile", snakefile]
     command += ["--cores", str(n_cores)]
     log = run / "fit.log"
     with (

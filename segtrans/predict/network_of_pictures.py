@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from segtrans.methods.inference import Segments
 from segtrans.nets.convolution import Convolution
-from segtrans.sources.image_folder.intensities import Z_SCORE_SCALE
+from segtrans.sources.intensity import Z_SCORE_SCALE
 from segtrans.tasks.image_folder import ImageFolder, Intensity
 
 

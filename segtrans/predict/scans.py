@@ -21,7 +21,6 @@ from segtrans.methods.weights import load_method
 from segtrans.predict.files import all_or_none, check_output
 from segtrans.predict.overview import Drawn, overview_figure
 from segtrans.sources.brats.half_slices import (
-    Z_SCORE_SCALE,
     Intensities,
     Volumes,
     brain_of,
@@ -29,6 +28,7 @@ from segtrans.sources.brats.half_slices import (
     intensities_of,
     normalised,
 )
+from segtrans.sources.intensity import Z_SCORE_SCALE
 from segtrans.sources.scans.case_names import SEQUENCES
 from segtrans.sources.scans.cases import PHANTOM, find_case
 from segtrans.sources.scans.volumes import Case, read_case

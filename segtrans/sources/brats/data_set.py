@@ -16,9 +16,9 @@ from segtrans.data.split import split_patients
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.errors import UserError
-from segtrans.sources.brats.half_slices import Z_SCORE_SCALE
 from segtrans.sources.brats.parts import SIDE_TYPE, Patient, read_column, read_facts, save_part
 from segtrans.sources.brats.split_file import SplitFile, check_patients, read_split
+from segtrans.sources.intensity import Z_SCORE_SCALE
 from segtrans.sources.scans.case_names import SEQUENCES
 from segtrans.sources.scans.cases import PHANTOM, CaseFiles, describe, find_all_cases
 from segtrans.sources.scans.duplicates import check_distinct, check_fingerprints

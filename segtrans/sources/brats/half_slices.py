@@ -14,8 +14,6 @@ from segtrans.errors import UserError
 from segtrans.tasks.parameters import HalfSliceRules
 from segtrans.tasks.sides import SIDES
 
-# Networks see z-scores divided by five, since their outputs are tanh (the authors' code).
-Z_SCORE_SCALE = 0.2
 _LEAST_SD = 1e-30  # one over it is a number in float32
 
 Volumes = dict[str, NDArray[Any]]

@@ -7,11 +7,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from segtrans.errors import UserError
+from segtrans.sources.intensity import RANGES, Z_SCORE_SCALE
 from segtrans.tasks.image_folder import Intensity
-
-Z_SCORE_SCALE = 0.2  # networks see z-scores divided by five, as those of half-slices
-# Types whose numbers are stored as they are, each by what is 1.
-RANGES: dict[np.dtype[Any], float] = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 
 @dataclass(frozen=True)

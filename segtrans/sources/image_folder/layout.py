@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from segtrans.sources.image_folder.item import Found, Item
+from segtrans.sources.own_folder.layout import (
+    masks_beside,
+    names_spoken_of,
+    no_folders,
+    role_and_rest,
+)
 from segtrans.sources.own_folder.names import (
     ABSENT,
     LOSSLESS,
@@ -19,11 +25,9 @@ from segtrans.sources.own_folder.names import (
     kind_of,
     name_of,
     role_of,
-    unmasked,
 )
 from segtrans.sources.own_folder.surveyed import shown
 
-_EXPECTED = "present/, absent/ and masks/, or a table dataset.csv"
 # Data sets of others, by a folder in them.
 _OTHERS = {"imagesTr": "nnunet", "train": "mvtec", "annotations": "coco"}
 
@@ -53,11 +57,13 @@ def items_by_folders(folder: Path, files: Sequence[Path], n_channels: int | None
     for path in files:
         _sort_in(path, PurePath(shown(path, folder)), parts, found)
     if not parts[""].folders.keys() & {PRESENT, ABSENT}:
-        return Found(faults=[_no_folders(folder)], others=found.others)
+        return Found(faults=[no_folders(folder, _OTHERS)], others=found.others)
     for part in parts.values():
         _take_masks_beside(part)
     names = [n for p in parts.values() for of in p.images.values() for n in of]
-    masks = {name for part in parts.values() for mask in part.masks for name in _spoken_of(mask)}
+    masks = {
+        name for part in parts.values() for mask in part.masks for name in names_spoken_of(mask)
+    }
     has_channels = are_channels(names, masks, n_channels)
     for fold, part in parts.items():
         _pair(folder, part, fold or None, n_channels if has_channels else 0, found)
@@ -65,14 +71,11 @@ def items_by_folders(folder: Path, files: Sequence[Path], n_channels: int | None
 
 
 def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: Found) -> None:
-    part, below = parts[""], relative
-    if len(below.parts) > 1 and role_of(below.parts[0]) == TEST:
-        part, below = parts[TEST], PurePath(*below.parts[1:])
-    role = role_of(below.parts[0]) if len(below.parts) > 1 else None
-    if role is None or role == TEST:
+    is_test, role, top, below = role_and_rest(relative)
+    if role is None:
         found.others.append(path)
         return
-    top, below = below.parts[0], PurePath(*below.parts[1:])
+    part = parts[TEST if is_test else ""]
     if part.folders.setdefault(role, top) != top:
         found.faults.append(
             f"{relative}: both {part.prefix}{part.folders[role]}/ and {part.prefix}{top}/ are for "
@@ -90,17 +93,8 @@ def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: 
 def _take_masks_beside(part: _Part) -> None:
     """Masks that lie beside their images, told by the ending of their names."""
     for images in part.images.values():
-        stems = {channel[0] for name in images if (channel := channel_of(name))}
-        for name in list(images):
-            if (bare := unmasked(name)) is not None and (bare in images or bare in stems):
-                part.masks[name] += images.pop(name)
-
-
-def _spoken_of(mask: str) -> Iterator[str]:
-    """Names of the image that a mask may be of, the likelier first."""
-    yield mask
-    if (bare := unmasked(mask)) is not None:
-        yield bare
+        for name in masks_beside(images):
+            part.masks[name] += images.pop(name)
 
 
 def _pair(
@@ -191,7 +185,7 @@ def _masks_of(
 
 def _images_of(mask: str, part: _Part) -> Iterator[tuple[str, str]]:
     """Images that a mask may be of; its path may begin with that of a domain."""
-    for name in _spoken_of(mask):
+    for name in names_spoken_of(mask):
         top, _, below = name.partition("/")
         yield PRESENT, name
         yield ABSENT, name
@@ -214,11 +208,3 @@ def _twice(folder: Path, named: Mapping[str, Sequence[Path]]) -> Iterator[str]:
                 f"{shown(named[other][0], folder)} and {shown(first, folder)}: names that differ "
                 "in the case of letters alone, which not every disk can hold; rename one"
             )
-
-
-def _no_folders(folder: Path) -> str:
-    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    other = next((kind for name, kind in _OTHERS.items() if name in found), None)
-    hint = f"; `segtrans import {other}` makes such a folder of this one" if other else ""
-    some = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
-    return f"{folder}: holds {some or 'nothing'}; expected {_EXPECTED}{hint}"

@@ -13,27 +13,26 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
-from segtrans.data.values import BINARY
 from segtrans.errors import UserError, UserErrors
 from segtrans.places import check_space
 from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
-from segtrans.sources.image_folder.intensities import RANGES
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.items import find_items
 from segtrans.sources.image_folder.parts import WHOLE, Sample, samples_of
-from segtrans.sources.image_folder.spool import Spool
+from segtrans.sources.intensity import RANGES
+from segtrans.sources.own_folder.columns import Columns, labels_of
 from segtrans.sources.own_folder.folds import draw_folds, is_used
 from segtrans.sources.own_folder.names import PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
-from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
+
+# Columns of provenance.
+_NOTES = {"name": "S", "group": "S", "row": "int32", "column": "int32"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def write_image_folder(
     check_space(output, n_used * len(task.channels) * task.height * task.width)
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.pictures") as scratch:
-        columns = _Columns(Path(scratch), task)
+        columns = Columns(Path(scratch), task, _NOTES)
         prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task, data_seed=data_seed)
@@ -126,66 +125,30 @@ def write_image_folder(
             prepared.append(picture)
             faults += picture.facts.faults
             if not faults:
-                columns.append(picture, samples)
+                _append(columns, picture, samples)
         faults += faults_together([picture.facts for picture in prepared], task)
         if faults:
             raise UserErrors(faults)
         _check_kept(prepared)
         header = _header(prepared, folder, task, name, data_seed)
         with write_store(output, header) as writer:
-            columns.write(writer)
+            _write(columns, writer)
     return prepared
 
 
-class _Columns:
-    """Images, masks and provenance by fold and domain."""
+def _append(columns: Columns, picture: Prepared, samples: Sequence[Sample]) -> None:
+    item = picture.item
+    for sample in samples:
+        mask = None if sample.mask is None else sample.mask[None]
+        note = (item.name, item.group, *sample.place)
+        columns.append(picture.fold, item.domain, sample.image[None], mask, [note])
 
-    def __init__(self, scratch: Path, task: ImageFolder) -> None:
-        size, keys = (task.height, task.width), [(f, d) for f in FOLDS for d in DOMAINS]
-        n = len(task.channels)
-        self._images = {key: Spool(scratch / "_".join((*key, "image")), (n, *size)) for key in keys}
-        self._masks = {fold: Spool(scratch / f"{fold}_mask", size) for fold in FOLDS}
-        self._notes: dict[tuple[str, str], list[tuple[Any, ...]]] = {key: [] for key in keys}
-        self._void = np.full((1, *size), VOID, np.uint8)
 
-    def append(self, picture: Prepared, samples: Sequence[Sample]) -> None:
-        item = picture.item
-        key = picture.fold, item.domain
-        for sample in samples:
-            self._images[key].append(sample.image[None])
-            if item.domain == PRESENT:
-                mask = self._void if sample.mask is None else sample.mask[None]
-                self._masks[picture.fold].append(mask)
-            has_mask = sample.mask is not None
-            self._notes[key].append((item.name, item.group, *sample.place, has_mask))
-
-    def write(self, writer: StoreWriter) -> None:
-        types = {found for spool in self._images.values() for found in spool.types}
-        dtype: np.dtype[Any] = types.pop() if len(types) == 1 else np.dtype(np.float16)
-        scale = 1 / RANGES.get(dtype, 1.0)
-        for key, images in self._images.items():
-            dataset = writer.add(*key, "image", shape=images.shape, dtype=dtype, scale=scale)
-            for block in tqdm(images.blocks(dtype), " ".join(key), disable=None):
-                dataset.append(block)
-            if key[1] == PRESENT:
-                masks = self._masks[key[0]]
-                dataset = writer.add(*key, "mask", shape=masks.shape, dtype=np.uint8)
-                for block in masks.blocks(np.uint8):
-                    dataset.append(block)
-            self._write_notes(writer, key)
-
-    def _write_notes(self, writer: StoreWriter, key: tuple[str, str]) -> None:
-        names, groups, rows, columns, has_mask = zip(*self._notes[key], strict=True)
-        notes: dict[str, NDArray[Any]] = {
-            "name": np.char.encode(names, "utf-8"),
-            "group": np.char.encode(groups, "utf-8"),
-            "row": np.array(rows, np.int32),
-            "column": np.array(columns, np.int32),
-        }
-        if key[1] == PRESENT:
-            notes["has_mask"] = np.array(has_mask, np.uint8)
-        for name, values in notes.items():
-            writer.add(*key, name, shape=values.shape, dtype=values.dtype).append(values)
+def _write(columns: Columns, writer: StoreWriter) -> None:
+    """Whole numbers as they are where all pictures have one such type, else float16."""
+    types = columns.types
+    dtype = types.pop() if len(types) == 1 else np.dtype(np.float16)
+    columns.write(writer, dtype, 1 / RANGES.get(dtype, 1.0))
 
 
 def _prepare(
@@ -237,7 +200,6 @@ def _header(
         sum(picture.item.domain == domain for picture in prepared) for domain in DOMAINS
     )
     n_masks = sum(p.item.domain == PRESENT and p.item.mask is not None for p in prepared)
-    labels = {0: "background"} | {value: key for key, value in task.classes.items()}
     return StoreHeader(
         task=name,
         channels=task.channels,
@@ -246,6 +208,6 @@ def _header(
         f"ones, of {folder.name}.",
         source_sha256=hashlib.sha256(repr(facts).encode()).hexdigest(),
         data_seed=data_seed,
-        labels=labels if len(task.classes) > 1 else BINARY | {1: next(iter(task.classes))},
+        labels=labels_of(task),
         has_void=True,
     )

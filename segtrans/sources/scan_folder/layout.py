@@ -5,6 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from segtrans.sources.own_folder.layout import (
+    masks_beside,
+    names_spoken_of,
+    no_folders,
+    role_and_rest,
+)
 from segtrans.sources.own_folder.names import (
     ABSENT,
     MASKS,
@@ -15,7 +21,6 @@ from segtrans.sources.own_folder.names import (
     channel_of,
     kind_of,
     role_of,
-    unmasked,
 )
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.sources.scan_folder.channels import (
@@ -31,8 +36,7 @@ from segtrans.sources.scan_folder.item import Found, ScanFiles, ScanItem
 from segtrans.sources.scans.case_names import stem
 from segtrans.sources.scans.dicom import find_dicom
 
-_EXPECTED = "present/, absent/ and masks/, or a table dataset.csv"
-_OTHERS = {"imagesTr": "msd or nnunet", "HGG": "brats"}
+_OTHERS = {"imagesTr": "msd` or `segtrans import nnunet", "HGG": "brats"}
 _DICOM = {".dcm", ".ima"}
 
 
@@ -64,7 +68,7 @@ def cases_by_folders(folder: Path, files: Sequence[Path], channels: Sequence[str
     for path in files:
         _sort_in(path, PurePath(shown(path, folder)), parts, found)
     if not parts[""].folders.keys() & {PRESENT, ABSENT}:
-        return Found(faults=[_no_folders(folder)], others=found.others)
+        return Found(faults=[no_folders(folder, _OTHERS)], others=found.others)
     for fold, part in parts.items():
         _take_masks_beside(part)
         scans = _scans_of(folder, part, channels, found)
@@ -86,14 +90,11 @@ def cases_by_folders(folder: Path, files: Sequence[Path], channels: Sequence[str
 
 
 def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: Found) -> None:
-    part, below = parts[""], relative
-    if len(below.parts) > 1 and role_of(below.parts[0]) == TEST:
-        part, below = parts[TEST], PurePath(*below.parts[1:])
-    role = role_of(below.parts[0]) if len(below.parts) > 1 else None
-    if role is None or role == TEST:
+    is_test, role, top, below = role_and_rest(relative)
+    if role is None:
         found.others.append(path)
         return
-    top, below = below.parts[0], PurePath(*below.parts[1:])
+    part = parts[TEST if is_test else ""]
     if part.folders.setdefault(role, top) != top:
         found.faults.append(
             f"{relative}: both {part.prefix}{part.folders[role]}/ and {part.prefix}{top}/ are for "
@@ -119,10 +120,8 @@ def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: 
 def _take_masks_beside(part: _Part) -> None:
     """Masks that lie beside their scans, told by the ending of their names."""
     for files in part.files.values():
-        stems = {channel[0] for name in files if (channel := channel_of(name))}
-        for name in list(files):
-            if (bare := unmasked(name)) is not None and (bare in files or bare in stems):
-                part.masks[name] += files.pop(name)
+        for name in masks_beside(files):
+            part.masks[name] += files.pop(name)
 
 
 def _scans_of(
@@ -131,7 +130,7 @@ def _scans_of(
     """Files of each case by channel, by domain and name of the case."""
     scans: dict[tuple[str, str], dict[str, Path]] = {}
     names = [name for files in part.files.values() for name in files]
-    masks = {spoken for mask in part.masks for spoken in _spoken_of(mask)}
+    masks = {spoken for mask in part.masks for spoken in names_spoken_of(mask)}
     has_numbers = _have_numbers(names, masks, None if channels is None else len(channels))
     for domain in (PRESENT, ABSENT):
         for name, of_case in _numbered(part.files[domain], has_numbers=has_numbers).items():
@@ -212,13 +211,6 @@ def _have_numbers(names: Sequence[str], masks: set[str], n_channels: int | None)
     return 2 * sum({0, 1} <= of for of in numbers.values()) > len(numbers)
 
 
-def _spoken_of(mask: str) -> Iterator[str]:
-    """Names of the case that a mask may be of, the likelier first."""
-    yield mask
-    if (bare := unmasked(mask)) is not None:
-        yield bare
-
-
 def _masks_of(
     folder: Path,
     part: _Part,
@@ -245,7 +237,7 @@ def _masks_of(
 
 def _cases_of(mask: str, part: _Part) -> Iterator[tuple[str, str]]:
     """Cases that a mask may be of; its path may begin with that of a domain, or be the case's."""
-    for name in _spoken_of(mask):
+    for name in names_spoken_of(mask):
         top, _, below = name.partition("/")
         if below and role_of(top) in (PRESENT, ABSENT):
             yield str(role_of(top)), below
@@ -270,11 +262,3 @@ def _twice(part: _Part) -> Iterator[str]:
                     f"{below}/{other} and {below}/{name}: names that differ in the case of letters "
                     "alone, which not every disk can hold; rename one"
                 )
-
-
-def _no_folders(folder: Path) -> str:
-    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    other = next((kind for name, kind in _OTHERS.items() if name in found), None)
-    hint = f"; see `segtrans import {other}`" if other else ""
-    some = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
-    return f"{folder}: holds {some or 'nothing'}; expected {_EXPECTED}{hint}"

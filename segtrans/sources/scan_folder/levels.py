@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.sources.image_folder.intensities import Z_SCORE_SCALE
+from segtrans.sources.intensity import Z_SCORE_SCALE
 from segtrans.tasks.scan_folder import ScanFolder, ScanIntensity
 
 _CORNER = 16  # part of each axis that makes a corner

@@ -12,16 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from segtrans.config.versions import SCAN_FOLDER_VERSION
-from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
-from segtrans.data.store_writer import StoreWriter
-from segtrans.data.values import BINARY
+from segtrans.data.store import FOLDS, StoreHeader, write_store
 from segtrans.errors import UserError, UserErrors
 from segtrans.processors import n_processors
-from segtrans.sources.image_folder.spool import Spool
+from segtrans.sources.own_folder.columns import Columns, labels_of
 from segtrans.sources.own_folder.folds import is_used
 from segtrans.sources.own_folder.names import PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
@@ -32,8 +28,10 @@ from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.items import draw_scan_folds, find_items
 from segtrans.sources.scan_folder.scan import stored_scale
 from segtrans.sources.scan_folder.spacing import fix_spacing, spacing_of
-from segtrans.tasks.base import VOID
 from segtrans.tasks.scan_folder import ScanFolder
+
+# Columns of provenance.
+_NOTES = {"case_id": "S", "group": "S", "side": "S", "slice_index": "int64"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def write_scan_folder(
     jobs = [(item, folds[item.group]) for item in items]
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
-        columns = _Columns(Path(scratch), task)
+        columns = Columns(Path(scratch), task, _NOTES)
         prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task)
@@ -120,66 +118,21 @@ def write_scan_folder(
             prepared.append(case)
             faults += case.facts.faults
             if not faults:
-                columns.append(case, images)
+                _append(columns, case, images)
         faults += faults_together([case.facts for case in prepared], task)
         if faults:
             raise UserErrors(faults)
         _check_kept(prepared)
         with write_store(output, _header(prepared, folder, task, name, data_seed)) as writer:
-            columns.write(writer)
+            columns.write(writer, np.float16, stored_scale(task.intensity))
     return prepared, task
 
 
-class _Columns:
-    """Images, masks and provenance by fold and domain."""
-
-    def __init__(self, scratch: Path, task: ScanFolder) -> None:
-        size, keys = (task.height, task.width), [(f, d) for f in FOLDS for d in DOMAINS]
-        n = len(task.channels)
-        self._images = {key: Spool(scratch / "_".join((*key, "image")), (n, *size)) for key in keys}
-        self._masks = {fold: Spool(scratch / f"{fold}_mask", size) for fold in FOLDS}
-        self._notes: dict[tuple[str, str], list[tuple[Any, ...]]] = {key: [] for key in keys}
-        self._scale, self._size = stored_scale(task.intensity), size
-
-    def append(self, case: Prepared, images: dict[str, Images]) -> None:
-        item, names = case.item, (case.item.scan.case_id, case.item.group)
-        for domain, of in images.items():
-            n = len(of.image)
-            self._images[case.fold, domain].append(of.image)
-            if domain == PRESENT:
-                void = np.full((n, *self._size), VOID, np.uint8)
-                self._masks[case.fold].append(void if of.mask is None else of.mask)
-            self._notes[case.fold, domain] += [
-                (*names, side, index, item.mask is not None)
-                for side, index in zip(of.side.tolist(), of.slice_index.tolist(), strict=True)
-            ]
-
-    def write(self, writer: StoreWriter) -> None:
-        for key, images in self._images.items():
-            dataset = writer.add(
-                *key, "image", shape=images.shape, dtype=np.float16, scale=self._scale
-            )
-            for block in tqdm(images.blocks(np.float16), " ".join(key), disable=None):
-                dataset.append(block)
-            if key[1] == PRESENT:
-                masks = self._masks[key[0]]
-                dataset = writer.add(*key, "mask", shape=masks.shape, dtype=np.uint8)
-                for block in masks.blocks(np.uint8):
-                    dataset.append(block)
-            self._write_notes(writer, key)
-
-    def _write_notes(self, writer: StoreWriter, key: tuple[str, str]) -> None:
-        case_ids, groups, sides, indices, has_mask = zip(*self._notes[key], strict=True)
-        notes: dict[str, NDArray[Any]] = {
-            "case_id": np.char.encode(case_ids, "utf-8"),
-            "group": np.char.encode(groups, "utf-8"),
-            "side": np.char.encode(sides, "utf-8"),
-            "slice_index": np.array(indices, np.int64),
-        }
-        if key[1] == PRESENT:
-            notes["has_mask"] = np.array(has_mask, np.uint8)
-        for name, values in notes.items():
-            writer.add(*key, name, shape=values.shape, dtype=values.dtype).append(values)
+def _append(columns: Columns, case: Prepared, images: dict[str, Images]) -> None:
+    names = (case.item.scan.case_id, case.item.group)
+    for domain, of in images.items():
+        places = zip(of.side.tolist(), of.slice_index.tolist(), strict=True)
+        columns.append(case.fold, domain, of.image, of.mask, ((*names, *at) for at in places))
 
 
 def _prepare(job: tuple[ScanItem, str], *, task: ScanFolder) -> tuple[Prepared, dict[str, Images]]:
@@ -215,7 +168,6 @@ def _header(
         for case in prepared
     ]
     n_slices = max(case.facts.n_slices for case in prepared)
-    labels = {0: "background"} | {value: key for key, value in task.classes.items()}
     return StoreHeader(
         task=name,
         channels=task.channels,
@@ -230,6 +182,6 @@ def _header(
         source=f"{counted([case.item for case in prepared])} ones, of {folder.resolve().name}.",
         source_sha256=hashlib.sha256(repr(facts).encode()).hexdigest(),
         data_seed=data_seed,
-        labels=labels if len(task.classes) > 1 else BINARY | {1: next(iter(task.classes))},
+        labels=labels_of(task),
         has_void=True,
     )

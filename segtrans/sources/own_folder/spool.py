@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from segtrans.sources.image_folder.intensities import RANGES
+from segtrans.sources.intensity import RANGES
 
 _BLOCK_BYTES = 16 * 2**20  # read back at a time
 

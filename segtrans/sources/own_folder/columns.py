@@ -1,0 +1,92 @@
+"""What becomes of a folder's images in a data set: images, masks and provenance of each domain."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from tqdm import tqdm
+
+from segtrans.data.store import DOMAINS, FOLDS
+from segtrans.data.store_writer import StoreWriter
+from segtrans.data.values import BINARY
+from segtrans.sources.own_folder.names import PRESENT
+from segtrans.sources.own_folder.spool import Spool
+from segtrans.tasks.base import VOID
+from segtrans.tasks.own_folder import OwnFolder
+
+_TEXT = "S"  # of any length, as bytes
+
+
+class Columns:
+    """Images that wait on the disk until all are read, by fold and domain.
+
+    Args:
+        scratch: folder where they wait.
+        task: has their size, and the number of channels.
+        notes: type of each column of provenance by name, `S` for text; `has_mask` comes by itself.
+    """
+
+    def __init__(self, scratch: Path, task: OwnFolder, notes: Mapping[str, DTypeLike]) -> None:
+        self._size, self._types = (task.height, task.width), notes
+        shape = (len(task.channels), *self._size)
+        keys = [(fold, domain) for fold in FOLDS for domain in DOMAINS]
+        self._images = {key: Spool(scratch / "_".join((*key, "image")), shape) for key in keys}
+        self._masks = {fold: Spool(scratch / f"{fold}_mask", self._size) for fold in FOLDS}
+        self._notes: dict[tuple[str, str], list[Sequence[Any]]] = {key: [] for key in keys}
+        self._has_mask: dict[str, list[bool]] = {fold: [] for fold in FOLDS}
+
+    @property
+    def types(self) -> set[np.dtype[Any]]:
+        """Types that images have."""
+        return {found for spool in self._images.values() for found in spool.types}
+
+    def append(
+        self,
+        fold: str,
+        domain: str,
+        images: NDArray[Any],
+        mask: NDArray[np.uint8] | None,
+        notes: Iterable[Sequence[Any]],
+    ) -> None:
+        """Add images (n, C, H, W) of one type, their masks (n, H, W) if they are P, and notes."""
+        n = len(images)
+        self._images[fold, domain].append(images)
+        self._notes[fold, domain] += notes
+        if domain == PRESENT:
+            void = np.full((n, *self._size), VOID, np.uint8)
+            self._masks[fold].append(void if mask is None else mask)
+            self._has_mask[fold] += [mask is not None] * n
+
+    def write(self, writer: StoreWriter, dtype: DTypeLike, scale: float) -> None:
+        """Write all; `scale` is the intensity of one stored unit."""
+        for (fold, domain), images in self._images.items():
+            key = (fold, domain)
+            dataset = writer.add(*key, "image", shape=images.shape, dtype=dtype, scale=scale)
+            for block in tqdm(images.blocks(dtype), " ".join(key), disable=None):
+                dataset.append(block)
+            notes = {
+                name: _column(values, kind)
+                for (name, kind), values in zip(
+                    self._types.items(), zip(*self._notes[key], strict=True), strict=True
+                )
+            }
+            if domain == PRESENT:
+                masks = self._masks[fold]
+                dataset = writer.add(*key, "mask", shape=masks.shape, dtype=np.uint8)
+                for block in masks.blocks(np.uint8):
+                    dataset.append(block)
+                notes["has_mask"] = np.array(self._has_mask[fold], np.uint8)
+            for name, values in notes.items():
+                writer.add(*key, name, shape=values.shape, dtype=values.dtype).append(values)
+
+
+def labels_of(task: OwnFolder) -> dict[int, str]:
+    """What each value of a mask means."""
+    named = {value: name for name, value in task.classes.items()}
+    return (BINARY if len(named) == 1 else {0: "background"}) | named
+
+
+def _column(values: Sequence[Any], kind: DTypeLike) -> NDArray[Any]:
+    return np.char.encode(values, "utf-8") if kind == _TEXT else np.array(values, kind)
