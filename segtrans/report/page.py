@@ -27,6 +27,7 @@ from segtrans.report.answer import (
     question,
     signed,
 )
+from segtrans.report.caption import PAPER_SCALE, caption, only_scale, paper_point
 from segtrans.report.forest_plot import forest_figure
 from segtrans.report.provenance import (
     cost_table,
@@ -36,13 +37,7 @@ from segtrans.report.provenance import (
     total_time,
     versions,
 )
-from segtrans.report.table import (
-    PAPER_SCALE,
-    caption,
-    only_scale,
-    paper_point,
-    shown_table,
-)
+from segtrans.report.table import shown_table
 from segtrans.score.reconstruction import flat_point, is_no_better_than_constant
 from segtrans.score.run_data import check_data
 from segtrans.score.significance import FEWEST_SEEDS, Difference, paired_differences

@@ -9,16 +9,13 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_json, write_text
-from segtrans.config.blocks import NetworksParams
 from segtrans.config.catalogue import row_name, row_title
 from segtrans.config.run_record import FIGURES, Metrics
 from segtrans.config.runs import Run, read_metrics, read_runs
-from segtrans.errors import UserError
-from segtrans.report.task_values import differing_values
-from segtrans.score.reconstruction import MARK, flat_point, is_no_better_than_constant
-from segtrans.score.translates import does_translate, translation_points
+from segtrans.report.caption import are_of_the_paper, caption, have_patients, only_scale
+from segtrans.score.reconstruction import MARK, is_no_better_than_constant
+from segtrans.score.translates import does_translate
 
-PAPER_SCALE = "paper"
 _PATIENT_COLUMNS = ("Dice, 3D per patient", "HD95, mm")
 _PAPER_COLUMN = "Paper"
 _MISSING = "–"
@@ -82,51 +79,9 @@ def shown_table(runs: Sequence[Run]) -> pd.DataFrame:
     """
     titles = {run.config.task: run.task_title for run in runs}
     shown = pd.DataFrame([_shown(row, titles[row["task"]]) for row in score_rows(runs)])
-    unused = [] if _have_patients(runs) else list(_PATIENT_COLUMNS)
+    unused = [] if have_patients(runs) else list(_PATIENT_COLUMNS)
     unused += [] if are_of_the_paper(runs) else [_PAPER_COLUMN]
     return shown.drop(columns=unused)
-
-
-def caption(runs: Sequence[Run]) -> list[str]:
-    """What the numbers are: scores, scale, seeds, labels, data; points of a Markdown list."""
-    scale = only_scale(runs)
-    thresholds = sorted({read_metrics(run).threshold for run in runs})
-    return [
-        f"Scale `{scale}`, test fold: mean (standard deviation) over initial seeds.",
-        "Dice: soft, pooled over all pixels of the P images, with the weights of the best "
-        "validation Dice. Last iteration: the same with the last weights. Thresholded at "
-        f"{_joined(thresholds)}: pooled over all pixels, and the mean over images. False "
-        "positives: segmented pixels per A image.",
-        "Empty masks: both empty is Dice 1, one empty is 0.",
-        "Lesions: connected parts of the masks of P images. Found: the share of which a pixel is "
-        "segmented. False: parts of the segmentation that touch none, mean over P and A images.",
-        *_patients_point(runs),
-        *_phantoms_point(runs),
-        *_unlearnt_point(runs),
-        *filter(None, [flat_point(runs)]),
-        *translation_points(runs),
-        *[_task_point([run for run in runs if run.config.task == task]) for task in _tasks(runs)],
-        *differing_values(runs),
-        f"Data: {_joined(_unique(run.record.data.source for run in runs))}.",
-        *filter(None, [paper_point(runs)]),
-    ]
-
-
-def paper_point(runs: Sequence[Run]) -> str | None:
-    """What the paper's numbers are to those of a scale; None where no task is the paper's."""
-    if not are_of_the_paper(runs):
-        return None
-    if only_scale(runs) == PAPER_SCALE:
-        return "Paper: its Table 1."
-    return (
-        "Paper: its Table 1, at full scale. This is a reduced scale: the numbers here are no "
-        "reproduction of the paper's, which stand beside them for orientation only."
-    )
-
-
-def are_of_the_paper(runs: Sequence[Run]) -> bool:
-    """Whether the task of any run is one of Table 1, so that its number may stand beside."""
-    return any(run.config.own_task is None for run in runs)
 
 
 def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -197,109 +152,3 @@ def _mean_sd(mean: float, sd: float, digits: int) -> str:
     if math.isnan(mean):
         return _MISSING
     return f"{mean:.{digits}f} ({_MISSING if math.isnan(sd) else f'{sd:.{digits}f}'})"
-
-
-def _task_point(runs: Sequence[Run]) -> str:
-    """Scale and labels of the runs of one task; values that differ between runs are listed."""
-    title = runs[0].task_title
-
-    def each(values: Iterable[object]) -> str:
-        return _joined(_unique(values))
-
-    cells = [run.config for run in runs]
-    counts = [run.record.data.n_train_images for run in runs]
-    n_present, n_absent = (
-        each(f"{getattr(n, domain):,}" for n in counts) for domain in ("present", "absent")
-    )
-    labelled = [run.record.labelled for run in runs]
-    return (
-        f"{title}: seeds {each(config.init_seed for config in cells)}; "
-        f"{each(f'{config.training.iterations:,}' for config in cells)} iterations, batches of "
-        f"{each(config.training.batch_size for config in cells)} P and as many A images; "
-        f"{each(_width(config.networks) for config in cells)}; "
-        f"{n_present} P and {n_absent} A images to train on, of which "
-        f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}."
-    )
-
-
-def _width(networks: NetworksParams) -> str:
-    share = f"{networks.width:g} of the paper's channels per layer"
-    least = networks.min_channels
-    return share if least == 1 else f"{share}, in encoder and decoders at least {least}"
-
-
-def _patients_point(runs: Sequence[Run]) -> list[str]:
-    if not _have_patients(runs):
-        return []
-    with_patients = (run.config.definition for run in runs if run.config.definition.has_patients)
-    images = " and ".join(dict.fromkeys(f"{task.image_name}s" for task in with_patients))
-    return [
-        f"3D per patient: {images} of P and A put back into volumes, thresholded, mean over "
-        f"patients; {images} of neither domain are left out of segmentation and reference. HD95: "
-        "95th percentile of the surface distance; both empty is 0 mm, one empty is the diagonal of "
-        "the volume."
-    ]
-
-
-def _phantoms_point(runs: Sequence[Run]) -> list[str]:
-    if not any(run.has_phantoms for run in runs):
-        return []
-    return [
-        "Phantoms are made-up patients: no result on tumours, and nothing that the paper's numbers "
-        "could be compared with."
-    ]
-
-
-def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
-    """Runs that are scored with the weights they began with: a mean over them says little."""
-    names = [
-        f"{run.title}, seed {run.config.init_seed} ({run.task_title})"
-        for run in runs
-        if run.record.best_iteration == 0
-    ]
-    if not names:
-        return []
-    return [
-        "Not learnt, so scored with the weights it began with, whose validation Dice it never "
-        f"passed: {'; '.join(names)}. Its learning curve shows how; another seed or a lower "
-        "learning rate may do better."
-    ]
-
-
-def _have_patients(runs: Sequence[Run]) -> bool:
-    return any(run.config.definition.has_patients for run in runs)
-
-
-def _labelled(runs: Sequence[Run]) -> str:
-    if all(run.config.definition.has_own_labels for run in runs):
-        return "those with a mask"
-    n_units = _joined(_unique(run.record.labelled.n_units for run in runs))
-    unit = _joined(_unique(run.record.labelled.unit for run in runs)).replace("_", "-")
-    digits = _unique(d for run in runs for d in run.config.labels.digits or ())
-    of_classes = f" of class{'' if len(digits) == 1 else 'es'} {_joined(digits)}" if digits else ""
-    drawn = ", another draw for each seed" if runs[0].config.labels.per_seed else ""
-    return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}{drawn}"
-
-
-def only_scale(runs: Sequence[Run]) -> str:
-    """The scale that all runs share.
-
-    Raises:
-        UserError: they are of different scales.
-    """
-    scales = _unique(run.record.scale for run in runs)
-    if len(scales) > 1:
-        raise UserError(f"runs of different scales, {_joined(scales)}: make a table of each")
-    return str(scales[0])
-
-
-def _tasks(runs: Sequence[Run]) -> list[object]:
-    return _unique(run.config.task for run in runs)
-
-
-def _unique(values: Iterable[object]) -> list[object]:
-    return list(dict.fromkeys(values))
-
-
-def _joined(values: Iterable[object]) -> str:
-    return ", ".join(str(value).rstrip(".") for value in values)
