@@ -46,7 +46,7 @@ _TERM_TITLES = {
 }
 # Of methods that translate, at each validation.
 _TRANSLATION_TITLES = {
-    "dice_residual": "residual's Dice (dotted: intensity's)",
+    "dice_residual": "residual's Dice (dotted: input's)",
     "dice_difference": "Dice of $|x_P - x_{PA}|$",
     "kept_target": "of the target stays in $x_{PA}$",
     "kept_rest": "of the rest stays in $x_{PA}$",
