@@ -148,7 +148,7 @@ def test_what_translating_does_has_panels_of_its_own(write_run, tmp_path, drawn)
     assert len(panels) == 10
     solid, dotted = (
         {float(line.get_ydata()[-1]) for line in axes.lines if line.get_linestyle() == style}
-        for axes in [panels["residual's Dice (dotted: intensity's)"]]
+        for axes in [panels["residual's Dice (dotted: input's)"]]
         for style in ("-", ":")
     )
     assert (solid, dotted) == ({0.45}, {0.56})
