@@ -89,6 +89,11 @@ class TrainingParams(Block):
         description="share that an iteration leaves of the exponential average of the weights that "
         "is validated and kept; the paper: 0, the weights themselves"
     )
+    decay_from: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=1.0,
+        description="share of the iterations from which on all rates fall linearly to 0; 1: they "
+        "stay as they are (the paper)",
+    )
     weight_decay: Weight = Field(description="L2 penalty (the authors' code; the paper is silent)")
     validate_every: Positive = Field(description="iterations between two validations")
     precision: Literal["fp32", "bf16"] = Field(

@@ -88,12 +88,14 @@ class RunConfig(Block):
     def to_json(self) -> str:
         """One line, sorted keys: what a rule passes and a run folder keeps.
 
-        Without `networks.min_channels` where that is 1: trainings from before there was the key
-        stay what they are.
+        Without `networks.min_channels` and `training.decay_from` where these are 1: trainings from
+        before there were the keys stay what they are.
         """
         content = self.model_dump(mode="json")
         if self.networks.min_channels == 1:
             del content["networks"]["min_channels"]
+        if self.training.decay_from == 1:
+            del content["training"]["decay_from"]
         return json.dumps(content, sort_keys=True)
 
 

@@ -29,6 +29,7 @@ from segtrans.train.average import WeightAverage
 from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 from segtrans.train.hardware.updates import Updates
 from segtrans.train.history import Record, as_line
+from segtrans.train.rates import Rates
 from segtrans.train.sums import TermSums
 from segtrans.train.upgrade import take_over
 from segtrans.train.usage import UsageMeter
@@ -89,6 +90,7 @@ class Trainer:
         self.fabric = fabric
         self.method = method.to(fabric.device)
         self.method.prepare(config.training)
+        self.rates = Rates(self.method, config.training)
         self.average = WeightAverage(self.method, config.training.average)
         if config.training.compile and fabric.device.type != "cpu":
             self.method.compile_networks()
@@ -185,6 +187,7 @@ class Trainer:
         else:
             batch = augment_batch(batch, self.config.augmentation, generator=generator)
         self.method.train()
+        self.rates.set(self.progress.iteration)
         # Every process draws and augments the joint batch, so that it does not depend on their
         # number, and trains on its share.
         terms = joint_mean(self.update(_share_of(batch), self.progress.iteration))

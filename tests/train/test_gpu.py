@@ -19,6 +19,7 @@ from segtrans.data.feed.augment import augment_batch
 from segtrans.methods.base import PlainEngine, plain_step
 from segtrans.methods.weights import build_method
 from segtrans.train.hardware.updates import Updates
+from segtrans.train.rates import Rates
 from tests.train.training import n_records
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -69,20 +70,24 @@ def test_updates_are_those_of_the_processor(make_config, name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_replayed_updates_are_those_launched_one_by_one(make_config, name):
-    """With other images, masks and sampled codes each time, and without labelled ones.
+    """With other images, masks, sampled codes and rates each time, and without labelled ones.
 
     The terms of each update depend on the weights that those before left.
     """
-    config = make_config(name, learning_rate=1e-4, discriminator_learning_rate=1e-4)
+    rates = {"learning_rate": 1e-4, "discriminator_learning_rate": 1e-4, "decay_from": 0.1}
+    config = make_config(name, **rates)
     launched = on_gpu(config, torch.float64)
     replayed = copy.deepcopy(launched)
     replayed.prepare(config.training)
+    falling = [Rates(method, config.training) for method in (launched, replayed)]
     updates, generator = Updates(replayed, PlainEngine()), torch.Generator("cuda")
     has_unlabelled = not METHODS[name].only_labelled
     n_replayed = 0
     for seed, batch in enumerate(batches(15, dtype=torch.float64)):
         if len(batch.y) == 0 and not has_unlabelled:
             continue
+        for rates_of in falling:
+            rates_of.set(seed)
         expected = launched.update(batch, plain_step(generator.manual_seed(seed), seed))
         updates.generator.manual_seed(seed)
         terms = updates(batch, seed)
