@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segtrans.config.runs import read_run
-from segtrans.predict.own_scans import predict_scans
-from segtrans.predict.pictures import DEFAULT_KINDS, predict_pictures
 
 
 def predict_folder(
@@ -31,7 +29,12 @@ def predict_folder(
     Raises:
         UserError: as `predict_pictures` and `predict_scans`.
     """
+    # Each brings libraries that the other does not need: a second of importing.
     if read_run(run_folder).has_scans:
+        from segtrans.predict.own_scans import predict_scans
+
         return predict_scans(run_folder, source, output, threshold=threshold, kinds=kinds)
+    from segtrans.predict.pictures import DEFAULT_KINDS, predict_pictures
+
     kinds = DEFAULT_KINDS if kinds is None else kinds
     return predict_pictures(run_folder, source, output, threshold=threshold, kinds=kinds)
