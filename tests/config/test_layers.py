@@ -26,6 +26,7 @@ SCALES = {
     "config/ablations/skips.yaml": (4, "c4489b436c9e0e4d"),
     "config/ablations/terms.yaml": (6, "3c80a1ceea478578"),
     "config/evidence.yaml": (8, "bb36ed2ffeb1bd67"),
+    "config/long.yaml": (6, "cb8ef5e7fcbf4fa8"),
     "config/paper.yaml": (19, "44eff8945186948d"),
     "config/paper_check.yaml": (8, "41212ebe6f07b323"),
     "config/pictures.yaml": (8, "4bf0b257d0e4324f"),
