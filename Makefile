@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run example ui test lint types unit test-slow docs bench clean
+.PHONY: help setup run example demo-weights ui test lint types unit test-slow docs bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,14 @@ example: $(STAMP)  ## make pictures with defects, train three methods on them, p
 	@test -d data/example || $(BIN)/segtrans example data/example
 	@$(BIN)/segtrans fit data/example --output results/example \
 	  --methods segmentation_only,autoencoder,translation --iterations 400
+
+# The same weights on processors of the same kind; segtrans/demo/runs/*/run.json says which it was.
+demo-weights: $(STAMP)  ## train the weights that `segtrans demo` uses once more: 15 minutes
+	@test -d data/example || $(BIN)/segtrans example data/example
+	@$(BIN)/snakemake --quiet rules host --configfile config/demo.yaml
+	@for task in pictures brats; do for file in run.json metrics.json weights.safetensors; do \
+	  install -D -m 644 results/demo/$$task/translation/seed0/$$file \
+	    segtrans/demo/runs/$$task/$$file; done; done
 
 ui: $(STAMP)  ## compare the runs in MLflow
 	@$(BIN)/segtrans ui
