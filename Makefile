@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run example demo-weights ui test lint types unit test-slow docs bench clean
+.PHONY: help setup run example demo-weights ui test lint types unit test-slow docs lock bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,12 @@ test-slow: $(STAMP)  ## the slow tests
 docs: $(STAMP)  ## write config/README.md anew from the parameter models, and the site, build/site
 	$(BIN)/python -m segtrans.config.manual > config/README.md
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
+
+# Every file of every package by its SHA-256, for the containers; versions are those of constraints.txt.
+lock: $(STAMP)  ## write containers/requirements.lock anew; needs uv
+	$(BIN)/uv pip compile pyproject.toml --constraint constraints.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --quiet --custom-compile-command 'make lock' --output-file containers/requirements.lock
 
 bench: $(STAMP)  ## measure speed and memory; results/bench.json
 	$(BIN)/python -m benchmarks
