@@ -44,4 +44,4 @@ def demo(
             f"{scores['n_images_A']} of absence, on average "
             f"{scores['false_positive_pixels_A_image_mean']:.0f} pixels segmented"
         )
-    print("The segmentation is of some use, the translation of little: see docs/demo.md.")
+    print("Short trainings: the networks segment, and hardly translate.")

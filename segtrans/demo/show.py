@@ -1,4 +1,4 @@
-"""`segtrans demo`: segment and translate held-out images with the shipped weights, and draw some."""
+"""`segtrans demo`: what shipped weights make of held-out images, as scores and drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

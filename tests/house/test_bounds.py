@@ -25,7 +25,7 @@ SOURCES = ("connection-pool", "antlr4-python3-runtime")
 
 def test_the_classifiers_are_the_pythons_that_may_be_used():
     least, above = map(int, re.findall(r"3\.(\d+)", PROJECT["requires-python"]))
-    assert PYTHONS == [f"3.{minor}" for minor in range(least, above)]
+    assert [f"3.{minor}" for minor in range(least, above)] == PYTHONS
 
 
 def resolve(python, resolution):

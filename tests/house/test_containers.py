@@ -1,4 +1,4 @@
-"""The container files: what they name exists, what they install is locked, a linter has no fault."""
+"""The container files: what they name exists, what they install is locked, a linter is content."""
 
 import re
 import shutil
