@@ -59,8 +59,9 @@ unit: $(STAMP)  ## the fast tests
 test-slow: $(STAMP)  ## the slow tests
 	$(BIN)/pytest -m slow
 
-docs: $(STAMP)  ## write config/README.md anew from the parameter models, and the site, build/site
+docs: $(STAMP)  ## write config/README.md and docs/dependencies.md anew, and the site, build/site
 	$(BIN)/python -m segtrans.config.manual > config/README.md
+	$(BIN)/python docs/dependencies.py
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
 
 # Every file of every package by its SHA-256, for the containers; versions are those of constraints.txt.

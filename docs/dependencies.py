@@ -11,7 +11,22 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _LONGEST = 40  # letters of a licence's name; longer ones are its text
-_TAIL = (_ROOT / "docs" / "own-code.md.in").read_text(encoding="utf-8")
+_EXTRAS = """\
+Extras: `slurm` and `kubernetes` are Snakemake's plugins for clusters, `export` writes ONNX and
+runs it, `docs` builds the site, `dev` is all of these, linters, pytest, and the libraries that
+tests take for the truth (MONAI, scikit-learn). What could be a library's and is ours, and why:
+[how the pieces fit](how-it-fits.md#what-could-be-a-librarys-and-is-ours).
+"""
+_ADVISORIES = """\
+## Known advisories
+
+Not checked here: the databases are on the network. To look the pinned set up:
+
+```sh
+pip install pip-audit
+pip-audit --requirement containers/requirements.lock --no-deps --disable-pip
+```
+"""
 # How else some packages write the same.
 _SAME = {
     "Apache 2.0": "Apache-2.0", "Apache License 2.0": "Apache-2.0", "Apache 2": "Apache-2.0",
@@ -19,7 +34,8 @@ _SAME = {
     "MIT License": "MIT", "The MIT License": "MIT", "MIT-License": "MIT",
     "BSD License": "BSD", "new BSD": "BSD", "New BSD": "BSD", "BSD-3": "BSD-3-Clause",
     "BSD 3-Clause": "BSD-3-Clause", "3-Clause BSD License": "BSD-3-Clause",
-    "ISC License": "ISC", "ISC License (ISCL)": "ISC", "Python Software Foundation License": "PSF-2.0",
+    "ISC License": "ISC", "ISC License (ISCL)": "ISC",
+    "Python Software Foundation License": "PSF-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }  # fmt: skip
 
@@ -29,14 +45,14 @@ def page() -> str:
     lines = ["# Dependencies", "", "| package | lowest | licence | what for |", "|---|---|---|---|"]
     for name, lowest, why in _direct():
         lines.append(f"| `{name}` | {lowest} | {_licence(name)} | {why} |")
-    lines += ["", _TAIL.rstrip(), "", "## Licences", ""]
+    lines += ["", _EXTRAS.rstrip(), "", "## Licences", ""]
     lines.append(
-        "Of all that `pip install segtrans` brings on every platform, as the packages state them; written by "
-        "`docs/dependencies.py`."
+        "Of all that `pip install segtrans` brings on every platform, as the packages state them. "
+        "On Linux, NVIDIA's libraries come with torch under NVIDIA's own."
     )
     lines += ["", "| licence | packages |", "|---|---|"]
     lines += [f"| {licence} | {', '.join(names)} |" for licence, names in _by_licence()]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _ADVISORIES.rstrip()])
 
 
 def _direct() -> list[tuple[str, str, str]]:
@@ -61,11 +77,13 @@ def _names(file: str) -> set[str]:
 
 def _licence(name: str) -> str:
     known = metadata(name)
-    stated = known.get("License-Expression") or known.get("License") or ""
+    if expression := known.get("License-Expression"):
+        return expression
+    stated = known.get("License") or ""
     if not stated.strip() or stated == "UNKNOWN" or "\n" in stated or len(stated) > _LONGEST:
         classifiers = [c for c in known.get_all("Classifier", []) if c.startswith("License ::")]
         stated = ", ".join(sorted(c.rsplit(" :: ", 1)[1] for c in classifiers)) or "see its files"
-    return _SAME.get(stated, stated)
+    return _SAME.get(stated, stated).replace("|", "or")
 
 
 if __name__ == "__main__":
