@@ -79,8 +79,10 @@ def _show(
 
 
 def _sums(method: nn.Module, x: NDArray[np.float32], mask: NDArray[np.uint8] | None) -> ImageSums:
-    blocks = torch.from_numpy(x).split(_BATCH_SIZE)
-    probability = np.concatenate([lesion_probability(method, block).numpy() for block in blocks])
+    blocks = (x[start : start + _BATCH_SIZE] for start in range(0, len(x), _BATCH_SIZE))
+    probability = np.concatenate(
+        [lesion_probability(method, torch.from_numpy(block)).numpy() for block in blocks]
+    )
     return image_sums(probability, mask, threshold=_THRESHOLD)
 
 

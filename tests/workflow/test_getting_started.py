@@ -24,9 +24,9 @@ MAKE = ("make demo-weights",)
 EDITS = {
     "segtrans fit photos": "segtrans fit photos --iterations 2",
     "segtrans fit brains": "segtrans fit brains --iterations 2",
-    "--cores 8 --config scale=mine": "--cores 2 --configfile config/smoke.yaml --config scale=mine",
+    "--cores 8 --config ": "--cores 2 --configfile config/smoke.yaml --config methods=[translation] ",
     "/scans": "scans",
-    "scans/patient7": "scans/HGG/phantom_0001",
+    "scans/patient7": "scans/HGG/phantom_0000",
     "results/laptop/brats/": "results/mine/brats/",
     "results/laptop/mnist48_simple/": "results/mine/brats/",
 }
@@ -121,6 +121,6 @@ def test_the_page_of_scans(tmp_path):
 def test_the_pages_of_brain_tumours_and_of_the_default_run(project):
     run("segtrans phantom --output scans --n-patients 3", project)
     run_page("brats", project)
-    assert (project / "out" / "phantom_0001_seg.nii.gz").exists()
+    assert (project / "out" / "phantom_0000_seg.nii.gz").exists()
     (traced,) = run_page("default-run", project)
     assert "seed" in traced
