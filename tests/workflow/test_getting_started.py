@@ -24,7 +24,7 @@ MAKE = ("make demo-weights",)
 EDITS = {
     "segtrans fit photos": "segtrans fit photos --iterations 2",
     "segtrans fit brains": "segtrans fit brains --iterations 2",
-    "--cores 8 --config ": "--cores 2 --configfile config/smoke.yaml --config methods=[translation] ",
+    "--cores 8 --config ": "--cores 2 --configfile config/smoke.yaml --config 'methods=[translation]' ",  # noqa: E501
     "/scans": "scans",
     "scans/patient7": "scans/HGG/phantom_0000",
     "results/laptop/brats/": "results/mine/brats/",
