@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run example ui test lint types unit test-slow docs bench clean
+.PHONY: help setup run example demo-weights ui test lint types unit test-slow docs lock bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,14 @@ example: $(STAMP)  ## make pictures with defects, train three methods on them, p
 	@$(BIN)/segtrans fit data/example --output results/example \
 	  --methods segmentation_only,autoencoder,translation --iterations 400
 
+# The same weights on processors of the same kind; segtrans/demo/runs/*/run.json says which it was.
+demo-weights: $(STAMP)  ## train the weights that `segtrans demo` uses once more: 15 minutes
+	@test -d data/example || $(BIN)/segtrans example data/example
+	@$(BIN)/snakemake --quiet rules host --configfile config/demo.yaml
+	@for task in pictures brats; do for file in run.json metrics.json weights.safetensors; do \
+	  install -D -m 644 results/demo/$$task/translation/seed0/$$file \
+	    segtrans/demo/runs/$$task/$$file; done; done
+
 ui: $(STAMP)  ## compare the runs in MLflow
 	@$(BIN)/segtrans ui
 
@@ -51,9 +59,16 @@ unit: $(STAMP)  ## the fast tests
 test-slow: $(STAMP)  ## the slow tests
 	$(BIN)/pytest -m slow
 
-docs: $(STAMP)  ## write config/README.md anew from the parameter models, and the site, build/site
+docs: $(STAMP)  ## write config/README.md and docs/dependencies.md anew, and the site, build/site
 	$(BIN)/python -m segtrans.config.manual > config/README.md
+	$(BIN)/python docs/dependencies.py
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
+
+# Every file of every package by its SHA-256, for the containers; versions are those of constraints.txt.
+lock: $(STAMP)  ## write containers/requirements.lock anew; needs uv
+	$(BIN)/uv pip compile pyproject.toml --constraint constraints.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --quiet --custom-compile-command 'make lock' --output-file containers/requirements.lock
 
 bench: $(STAMP)  ## measure speed and memory; results/bench.json
 	$(BIN)/python -m benchmarks

@@ -16,6 +16,7 @@ COMMANDS = [
     *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
     *("summary", "phantom", "decathlon", "split", "half-slice-part", "merge-half-slices"),
     *("half-slices", "predict", "trace", "ui", "plan", "report", "check", "import", "example"),
+    *("init", "demo"),
 ]
 
 

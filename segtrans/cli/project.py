@@ -1,4 +1,4 @@
-"""The command that makes a project of one's own."""
+"""Commands to begin with: a demonstration, and a project of one's own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,3 +22,26 @@ def init(
 
     write_new_project(folder)
     print(f"Run it:  cd {folder} && snakemake --configfile config/smoke.yaml")
+
+
+@commands.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option(help="Folder of the pictures to write.", callback=folder_to_write)
+    ] = Path("demo"),
+) -> None:
+    """Segment and translate held-out images with weights that come with the package.
+
+    Trains and fetches nothing. Writes a picture of each task, and prints the Dice.
+    """
+    from segtrans.demo.show import run_demo
+
+    for shown in run_demo(output):
+        scores = shown.scores
+        print(
+            f"{shown.picture}: {scores['n_images_P']} {shown.what} of presence, Dice "
+            f"{scores['dice_soft_pooled']:.2f}, thresholded {scores['dice_hard_pooled']:.2f}; "
+            f"{scores['n_images_A']} of absence, on average "
+            f"{scores['false_positive_pixels_A_image_mean']:.0f} pixels segmented"
+        )
+    print("Short trainings: the networks segment, and hardly translate.")

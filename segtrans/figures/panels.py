@@ -7,9 +7,9 @@ from torch import nn
 
 from segtrans.config.runs import read_run
 from segtrans.data.store import Store
-from segtrans.figures.examples import choose_examples
+from segtrans.figures.examples import Examples, choose_examples
 from segtrans.figures.image_rows import Block, Row, rows_figure
-from segtrans.figures.sequences import brain_window, choose_half_slices, residual_row
+from segtrans.figures.sequences import HalfSlices, brain_window, choose_half_slices, residual_row
 from segtrans.methods.inference import outputs_of
 from segtrans.methods.weights import load_method
 from segtrans.score.run_data import check_data
@@ -45,7 +45,11 @@ def panel_figure(method: nn.Module, store: Store, output: Path, *, title: str) -
         output: file to write.
         title: names method and task.
     """
-    examples = choose_examples(store)
+    examples_panel(method, choose_examples(store), output, title=title)
+
+
+def examples_panel(method: nn.Module, examples: Examples, output: Path, *, title: str) -> None:
+    """As `panel_figure`, of images that are chosen already."""
     outputs = outputs_of(method, examples.x_P, examples.x_A)
     rows, blocks = examples.rows("presence, $x_P$", examples.x_P), []
     if (made := outputs.translation) is not None:
@@ -71,6 +75,13 @@ def sequence_panel(method: nn.Module, store: Store, output: Path, *, title: str)
     Rows and arguments are those of `panel_figure`, of a store of a task with patients.
     """
     present, absent = (choose_half_slices(store, domain) for domain in ("present", "absent"))
+    half_slices_panel(method, present, absent, output, title=title)
+
+
+def half_slices_panel(
+    method: nn.Module, present: HalfSlices, absent: HalfSlices, output: Path, *, title: str
+) -> None:
+    """As `sequence_panel`, of half-slices that are chosen already."""
     outputs = outputs_of(method, present.x, absent.x)
     window = brain_window(np.concatenate([present.x, absent.x]))
     rows, blocks = [present.row("presence, $x_P$", present.x, window)], []

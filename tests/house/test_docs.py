@@ -1,8 +1,10 @@
 """The examples of the docs run as they are printed."""
 
+import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,15 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet"]
     subprocess.run([*command, "-c", ROOT / "docs", ROOT, tmp_path], check=True)
     assert 'id="segtrans-predict"' in (tmp_path / "docs/reference/commands.html").read_text()
+
+
+def test_the_page_of_dependencies_is_what_they_and_pyproject_say():
+    spec = importlib.util.spec_from_file_location("dependencies", ROOT / "docs/dependencies.py")
+    dependencies = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dependencies)
+    text = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    assert text == dependencies.page() + "\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for line in project["dependencies"]:
+        name = re.match(r"[\w-]+", line)[0]
+        assert f"\n| `{name}` |" in text, name

@@ -40,6 +40,7 @@ ALLOWED = {
     "predict": {"tasks", "config", "data", "sources", "nets", "methods", "figures"},
     "train": {"tasks", "config", "data", "nets", "methods", "score", "tracking"},
     "pipeline": {"tasks", "config", "data", "sources"},
+    "demo": {"tasks", "config", "sources", "methods", "score", "figures", "predict"},
     "cli": {
         "tasks",
         "config",
@@ -52,6 +53,7 @@ ALLOWED = {
         "predict",
         "tracking",
         "pipeline",
+        "demo",
     },
     "__main__": {"cli"},
 }

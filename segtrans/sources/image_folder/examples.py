@@ -51,6 +51,21 @@ KINDS = {
 
 
 @dataclass(frozen=True)
+class ExamplePicture:
+    """A picture of an example.
+
+    Attributes:
+        name: without an ending; the same for no two of an example.
+        pixels: (64, 64) or (64, 64, 3), uint8 or uint16.
+        defect: (64, 64), where it shows one; None for a picture of absence.
+    """
+
+    name: str
+    pixels: NDArray[Any]
+    defect: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
 class _Block:
     name: str
     pixels: NDArray[np.uint8]  # (128, 128) or (128, 128, 3)
@@ -76,24 +91,36 @@ def write_example(folder: Path, *, kind: str, seed: int = 0) -> dict[str, int]:
         raise UserError(f"{folder}: not empty; nothing is written over, give a new folder")
     of_kind = KINDS[kind]
     rng = np.random.default_rng((seed, _STREAM))
-    blocks = [_Block(*found) for name in of_kind.photographs for found in _blocks(name)]
-    order = rng.permutation(len(blocks)).tolist()
-    n_test = len(blocks) // 4
-    n_masked = round(_MASKED_SHARE * (len(blocks) - n_test) * _N_OF_DOMAIN / _MASKS)
+    test, train = _shared_out(of_kind, rng)
+    n_masked = round(_MASKED_SHARE * len(train) * _N_OF_DOMAIN / _MASKS)
     with atomic_path(folder) as temporary:
-        for place, number in enumerate(order):
-            block = blocks[number]
-            if place < n_test:
-                _write_block(temporary / "test", block, of_kind, _N_TEST, _N_TEST, rng)
-            else:
-                n_masks = _MASKS if place < n_test + n_masked else 0
-                _write_block(temporary, block, of_kind, _N_OF_DOMAIN, n_masks, rng)
+        for block in test:
+            _write_block(temporary / "test", block, of_kind, _N_TEST, _N_TEST, rng)
+        for place, block in enumerate(train):
+            n_masks = _MASKS if place < n_masked else 0
+            _write_block(temporary, block, of_kind, _N_OF_DOMAIN, n_masks, rng)
         text = yaml.safe_dump(_definition(of_kind), sort_keys=False)
         (temporary / "dataset.yaml").write_text(text, encoding="utf-8")
         return {
             top: sum(path.is_file() for path in (temporary / top).rglob("*"))
             for top in ("present", "absent", "masks", "test")
         }
+
+
+def draw_test_pictures(kind: str, *, seed: int = 0) -> list[ExamplePicture]:
+    """The pictures that `write_example` writes to test/, of places that no other picture shows."""
+    of_kind = KINDS[kind]
+    rng = np.random.default_rng((seed, _STREAM))
+    test, _ = _shared_out(of_kind, rng)
+    return [picture for block in test for picture in _draw_block(block, of_kind, _N_TEST, rng)]
+
+
+def _shared_out(kind: _Kind, rng: np.random.Generator) -> tuple[list[_Block], list[_Block]]:
+    """Blocks for test/, and all others, both in the order in which they are drawn from."""
+    blocks = [_Block(*found) for name in kind.photographs for found in _blocks(name)]
+    order = [blocks[number] for number in rng.permutation(len(blocks)).tolist()]
+    n_test = len(blocks) // 4
+    return order[:n_test], order[n_test:]
 
 
 def _definition(kind: _Kind) -> dict[str, Any]:
@@ -127,23 +154,25 @@ def _write_block(
     for top in ("present", "absent", "masks"):
         (folder / top).mkdir(parents=True, exist_ok=True)
     ending = "tif" if kind.is_16_bit else "png"
+    for number, picture in enumerate(_draw_block(block, kind, n, rng)):
+        domain = "absent" if picture.defect is None else "present"
+        file = folder / domain / f"{picture.name}.{ending}"
+        imsave(file, picture.pixels, check_contrast=False)
+        if picture.defect is not None and number < n_masks:
+            mask = picture.defect.astype(np.uint8) * 255
+            imsave(folder / "masks" / f"{picture.name}.png", mask, check_contrast=False)
+
+
+def _draw_block(
+    block: _Block, kind: _Kind, n: int, rng: np.random.Generator
+) -> Iterator[ExamplePicture]:
+    """Give n pictures with a defect, then n without."""
     for number in range(2 * n):
-        crop = _crop(block.pixels, rng)
-        name = f"{block.name}__{number:02d}"
-        if number >= n:
-            imsave(
-                folder / "absent" / f"{name}.{ending}",
-                _stored(crop, kind, rng),
-                check_contrast=False,
-            )
-            continue
-        cover = draw_defect(_SIDE, rng)
-        painted = _paint(crop, cover, kind, rng)
-        saved = _stored(painted, kind, rng)
-        imsave(folder / "present" / f"{name}.{ending}", saved, check_contrast=False)
-        if number < n_masks:
-            mask = (cover > 0.5).astype(np.uint8) * 255
-            imsave(folder / "masks" / f"{name}.png", mask, check_contrast=False)
+        crop, defect = _crop(block.pixels, rng), None
+        if number < n:
+            cover = draw_defect(_SIDE, rng)
+            crop, defect = _paint(crop, cover, kind, rng), cover > 0.5
+        yield ExamplePicture(f"{block.name}__{number:02d}", _stored(crop, kind, rng), defect)
 
 
 def _crop(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -1,0 +1,90 @@
+"""Write docs/dependencies.md: each dependency, why it is there, and the licences of all.
+
+Why stands in pyproject.toml, beside the range; licences are those that the installed packages
+state. `make docs` runs it.
+"""
+
+import re
+from collections import defaultdict
+from importlib.metadata import metadata
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+_LONGEST = 40  # letters of a licence's name; longer ones are its text
+_EXTRAS = """\
+Extras: `slurm` and `kubernetes` are Snakemake's plugins for clusters, `export` writes ONNX and
+runs it, `docs` builds the site, `dev` is all of these, linters, pytest, and the libraries that
+tests take for the truth (MONAI, scikit-learn). What could be a library's and is ours, and why:
+[how the pieces fit](how-it-fits.md#what-could-be-a-librarys-and-is-ours).
+"""
+_ADVISORIES = """\
+## Known advisories
+
+Not checked here: the databases are on the network. To look the pinned set up:
+
+```sh
+pip install pip-audit
+pip-audit --requirement containers/requirements.lock --no-deps --disable-pip
+```
+"""
+# How else some packages write the same.
+_SAME = {
+    "Apache 2.0": "Apache-2.0", "Apache License 2.0": "Apache-2.0", "Apache 2": "Apache-2.0",
+    "Apache Software License": "Apache-2.0", "Apache License, Version 2.0": "Apache-2.0",
+    "MIT License": "MIT", "The MIT License": "MIT", "MIT-License": "MIT",
+    "BSD License": "BSD", "new BSD": "BSD", "New BSD": "BSD", "BSD-3": "BSD-3-Clause",
+    "BSD 3-Clause": "BSD-3-Clause", "3-Clause BSD License": "BSD-3-Clause",
+    "ISC License": "ISC", "ISC License (ISCL)": "ISC",
+    "Python Software Foundation License": "PSF-2.0",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+}  # fmt: skip
+
+
+def page() -> str:
+    """The page, as Markdown."""
+    lines = ["# Dependencies", "", "| package | lowest | licence | what for |", "|---|---|---|---|"]
+    for name, lowest, why in _direct():
+        lines.append(f"| `{name}` | {lowest} | {_licence(name)} | {why} |")
+    lines += ["", _EXTRAS.rstrip(), "", "## Licences", ""]
+    lines.append(
+        "Of all that `pip install segtrans` brings on every platform, as the packages state them. "
+        "On Linux, NVIDIA's libraries come with torch under NVIDIA's own."
+    )
+    lines += ["", "| licence | packages |", "|---|---|"]
+    lines += [f"| {licence} | {', '.join(names)} |" for licence, names in _by_licence()]
+    return "\n".join([*lines, "", _ADVISORIES.rstrip()])
+
+
+def _direct() -> list[tuple[str, str, str]]:
+    """Name, lowest version and purpose of each dependency that pyproject.toml names."""
+    text = (_ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^dependencies = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r'^    "([\w-]+)>=([\d.]+)[^"]*",  # (.*)$', block, re.MULTILINE)
+
+
+def _by_licence() -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in _names("containers/requirements.lock") & _names("constraints.txt"):
+        found[_licence(name)].append(name)
+    return [(licence, sorted(names)) for licence, names in sorted(found.items())]
+
+
+def _names(file: str) -> set[str]:
+    text = (_ROOT / file).read_text(encoding="utf-8")
+    # Without a condition: what other platforms need, this one has not.
+    return set(re.findall(r"^([\w.-]+)==[^\s;]+(?: \\)?$", text, re.MULTILINE))
+
+
+def _licence(name: str) -> str:
+    known = metadata(name)
+    if expression := known.get("License-Expression"):
+        return expression
+    stated = known.get("License") or ""
+    if not stated.strip() or stated == "UNKNOWN" or "\n" in stated or len(stated) > _LONGEST:
+        classifiers = [c for c in known.get_all("Classifier", []) if c.startswith("License ::")]
+        stated = ", ".join(sorted(c.rsplit(" :: ", 1)[1] for c in classifiers)) or "see its files"
+    return _SAME.get(stated, stated).replace("|", "or")
+
+
+if __name__ == "__main__":
+    (_ROOT / "docs" / "dependencies.md").write_text(page() + "\n", encoding="utf-8")
