@@ -71,8 +71,8 @@ def predict_scans(
     networks = Networks(method.to(device), with_translation=can_translate)
     prediction = _Prediction(run, prepared, networks, written, tuple(kinds), threshold)
     table, faults = prediction.run(listed.scans)
-    if listed.n_skipped:
-        print(f"segtrans: {listed.n_skipped} files of no scan were passed over", file=sys.stderr)
+    if listed.skipped:
+        print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
     if listed.faults or faults:
         n_done = len(listed.scans) - len(faults)
         n_left_out = len(listed.faults) + len(faults)

@@ -7,14 +7,18 @@ from pathlib import Path, PurePath
 
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserError, UserErrors
+from segtrans.sources.image_folder.table import TABLE, items_by_table
 from segtrans.sources.own_folder.names import (
+    MASKS,
     PICTURES,
     UNREAD,
     are_channels,
     channel_of,
     kind_of,
     name_of,
+    role_of,
 )
+from segtrans.sources.own_folder.surveyed import Skipped
 
 
 @dataclass(frozen=True)
@@ -40,36 +44,41 @@ class Listed:
         folder: absolute.
         pictures: in a fixed order.
         faults: files that are no pictures but should be, a line each.
-        n_skipped: hidden files, and those that are no pictures.
+        skipped: hidden files, and those that are no pictures.
     """
 
     folder: Path
     pictures: list[PictureFiles]
     faults: list[str]
-    n_skipped: int
+    skipped: Skipped
 
 
 def find_pictures(source: Path, *, n_channels: int) -> Listed:
     """List the pictures of a folder and its sub-folders, or of a single file.
+
+    Folders of masks are passed over. A folder with dataset.csv has the images of its rows.
 
     Args:
         source: the folder or file.
         n_channels: of a picture; with several, `stem_0000`, `stem_0001`... are one picture's.
 
     Raises:
-        UserErrors: two pictures would have one name but for the ending or the case of letters.
+        UserErrors: the table is wrong, or two pictures would have one name but for the ending or
+            the case of letters.
         UserError: there is no picture, or the folder cannot be read.
     """
     if source.is_file():
         folder, files = source.parent, _beside(source)
         faults: list[str] = []
-        n_skipped = 0
+        hidden: list[Path] = []
     else:
         folder, found = source, walk_all(source)
         files, faults = found.files, list(found.faults)
-        n_skipped = len(found.hidden)
-    pictures = [path for path in files if kind_of(path) in PICTURES]
-    unread = [path for path in files if kind_of(path) in UNREAD]
+        hidden = found.hidden
+    # A folder that was trained on has masks, too, which look like grey pictures.
+    masks = _masks_of(source, files, n_channels) if source.is_dir() else set()
+    pictures = [path for path in files if kind_of(path) in PICTURES and path not in masks]
+    unread = [path for path in files if kind_of(path) in UNREAD and path not in masks]
     if not (pictures or unread or faults):
         raise UserError(
             f"{source}: holds no picture; expected PNG, JPEG, TIFF, BMP, WebP or NPY files"
@@ -77,7 +86,8 @@ def find_pictures(source: Path, *, n_channels: int) -> Listed:
     faults += [
         f"{path}: a kind of file that is not read; save it as PNG or TIFF" for path in unread
     ]
-    n_skipped += len(files) - len(pictures) - len(unread)
+    known = {*pictures, *unread}
+    skipped = Skipped(tuple(hidden), tuple(path for path in files if path not in known))
     named = _by_name(folder, pictures)
     single = {
         name: PictureFiles(name, path.relative_to(folder).as_posix(), (path,))
@@ -85,7 +95,25 @@ def find_pictures(source: Path, *, n_channels: int) -> Listed:
     }
     if n_channels > 1 and are_channels(named, (), n_channels):
         single = dict(_with_channels(folder, named, n_channels, faults))
-    return Listed(folder.resolve(), list(single.values()), faults, n_skipped)
+    return Listed(folder.resolve(), list(single.values()), faults, skipped)
+
+
+def _masks_of(folder: Path, files: Sequence[Path], n_channels: int) -> set[Path]:
+    """Files that no row of dataset.csv calls an image; without it, those in folders of masks.
+
+    Raises:
+        UserErrors: what is wrong with the table, a line each.
+    """
+    if folder / TABLE in files:
+        found = items_by_table(folder, files, n_channels)
+        if found.faults:
+            raise UserErrors(found.faults)
+        return set(files) - {path for item in found.items for path in item.files}
+    return {
+        path
+        for path in files
+        if MASKS in {role_of(part) for part in path.relative_to(folder).parent.parts}
+    }
 
 
 def _beside(file: Path) -> list[Path]:

@@ -81,10 +81,8 @@ def predict_pictures(
     )
     prediction = _Prediction(task, written, threshold, tuple(kinds))
     table = prediction.run(listed, networks)
-    if listed.n_skipped:
-        print(
-            f"segtrans: {listed.n_skipped} hidden or other files were passed over", file=sys.stderr
-        )
+    if listed.skipped:
+        print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
     if faults := [*listed.faults, *prediction.faults]:
         n = len(listed.pictures) - len(prediction.faults)
         said = f"{len(faults)} pictures are left out, named above; {n} are in {output}"

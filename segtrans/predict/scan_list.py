@@ -7,6 +7,7 @@ from pathlib import Path
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserError, UserErrors
 from segtrans.sources.own_folder.names import MASKS, channel_of, role_of
+from segtrans.sources.own_folder.surveyed import Skipped
 from segtrans.sources.scan_folder.channels import (
     match_channels,
     normal,
@@ -29,13 +30,13 @@ class ListedScans:
         folder: absolute.
         scans: in a fixed order, each called by its path below the folder.
         faults: what is no whole scan but should be, a line each.
-        n_skipped: files that are of no scan: hidden ones, masks, and those of other kinds.
+        skipped: files that are of no scan: hidden ones, masks, and those of other kinds.
     """
 
     folder: Path
     scans: list[ScanFiles] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    n_skipped: int = 0
+    skipped: Skipped = field(default_factory=Skipped)
 
 
 def find_scans(source: Path, task: ScanFolder) -> ListedScans:
@@ -69,7 +70,7 @@ def find_scans(source: Path, task: ScanFolder) -> ListedScans:
             _take_folder(source, source, walked.files, task.channels, listed)
         used = {path for scan in listed.scans for path in scan.channels.values()}
         others = [path for path in walked.files if not used & {path, path.parent}]
-        listed.n_skipped = len(walked.hidden) + len(others)
+        listed.skipped = Skipped(tuple(walked.hidden), tuple(others))
     if not (listed.scans or listed.faults):
         raise UserError(
             f"{source}: holds no scan; expected NIfTI files (.nii or .nii.gz) or DICOM series of "

@@ -1,12 +1,16 @@
 """Pictures of the user's own, in folders that say whether they show the target."""
 
+import os
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from segtrans.tasks.own_folder import Intensity, OwnFolder
+from segtrans.tasks.parameters import DataParams
 
 __all__ = ["ImageFolder", "Intensity"]
+
+_STORED_BYTES = 2  # of a value, at most
 
 
 class ImageFolder(OwnFolder):
@@ -27,6 +31,17 @@ class ImageFolder(OwnFolder):
     min_target_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0005, description="least share of an image, or part of one, that is target in P"
     )
+
+    def data_mb(self, params: DataParams) -> float | None:
+        """By the number of files: no picture is stored twice, but for tiles, which nobody counts.
+
+        Masks are counted as pictures of their own, so it is up to twice what it will be.
+        """
+        if self.size == "tile":
+            return None
+        n_files = sum(len(names) for _, _, names in os.walk(self.directory, followlinks=True))
+        pixels = self.height * self.width
+        return n_files * pixels * (_STORED_BYTES * len(self.channels) + 1) / 1e6
 
     has_patients: ClassVar[bool] = False
     own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"

@@ -20,6 +20,7 @@ from torch import nn
 
 import segtrans.predict.pictures as predicting
 from segtrans.errors import UserError, UserErrors
+from segtrans.predict.picture_list import find_pictures
 from segtrans.predict.pictures import predict_pictures
 from tests.limits import WAIT_S
 from tests.predict.picture_runs import write_run
@@ -191,7 +192,7 @@ def test_bad_pictures_are_named_at_the_end_and_the_good_ones_are_written(tmp_pat
     for name in ("b.png", "colour.png", "empty.png", "photo.heic", "nan.npy"):
         assert sum(line.startswith(f"{folder / name}: ") for line in lines) == 1, lines
     assert last == f"5 pictures are left out, named above; 2 are in {out}"
-    assert "2 hidden or other files were passed over" in capfd.readouterr().err
+    assert "segtrans: passed over 2 files: notes.txt, ._a.png\n" in capfd.readouterr().err
     written = {f"{kind}/{name}.png" for kind in ("mask", "overlay") for name in "ac"}
     assert set(contents(out)) == written | {"predictions.csv", "predictions.jsonl"}
 
@@ -324,3 +325,24 @@ def test_the_wrong_input_for_a_run_is_one_line(tmp_path, make_run):
         with pytest.raises(UserError, match=message):
             raise error
     assert not Path(out).exists()
+
+
+@pytest.mark.parametrize("has_table", [False, True])
+def test_masks_of_a_folder_that_was_trained_on_are_no_pictures(tmp_path, has_table):
+    folder = tmp_path / "in"
+    masks = "elsewhere" if has_table else "ground_truth"
+    for name in ("defect/a.png", "good/b.png", f"{masks}/a_mask.png"):
+        (folder / name).parent.mkdir(parents=True)
+        write(folder / name, np.eye(40, dtype=np.uint8))
+    if has_table:
+        rows = (
+            "image,domain,mask",
+            f"defect/a.png,present,{masks}/a_mask.png",
+            "good/b.png,absent,",
+        )
+        (folder / "dataset.csv").write_text("\n".join(rows))
+    found = find_pictures(folder, n_channels=1)
+    assert [picture.name for picture in found.pictures] == ["defect/a", "good/b"]
+    assert folder / masks / "a_mask.png" in found.skipped.others
+    alone = find_pictures(folder / masks, n_channels=1)
+    assert [picture.name for picture in alone.pictures] == ["a_mask"]

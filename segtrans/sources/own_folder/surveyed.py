@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+_NAMED = 5  # files that are named
+
 
 class OwnItem(Protocol):
     """An image or a scan of a folder, by names alone; see the classes of each kind."""
@@ -39,11 +41,20 @@ class Skipped:
     hidden: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.hidden or self.others)
+
     def __str__(self) -> str:
         kinds = Counter(path.suffix.lower() or "no ending" for path in self.others)
         parts = [f"{len(self.hidden)} hidden"] if self.hidden else []
         parts += [f"{n} of {kind}" for kind, n in kinds.most_common()]
         return ", ".join(parts) or "none"
+
+    def named(self, folder: Path) -> str:
+        """How many there are, with the first of their names, by their paths below the folder."""
+        names = [shown(path, folder) for path in (*self.others, *self.hidden)]
+        rest = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+        return f"{len(names)} files: {', '.join([*names[:_NAMED], *rest])}"
 
 
 def shown(path: Path, folder: Path) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from segtrans.config.versions import SCAN_FOLDER_VERSION
 from segtrans.data.store import FOLDS, StoreHeader, write_store
 from segtrans.errors import UserError, UserErrors
+from segtrans.places import check_space
 from segtrans.processors import n_processors
 from segtrans.sources.own_folder.columns import Columns, labels_of
 from segtrans.sources.own_folder.folds import is_used
@@ -27,11 +28,13 @@ from segtrans.sources.scan_folder.faults import faults_together
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.items import draw_scan_folds, find_items
 from segtrans.sources.scan_folder.scan import stored_scale
-from segtrans.sources.scan_folder.spacing import fix_spacing, spacing_of
+from segtrans.sources.scan_folder.spacing import fix_spacing, n_slices_of, spacing_of
 from segtrans.tasks.scan_folder import ScanFolder
 
 # Columns of provenance.
 _NOTES = {"case_id": "S", "group": "S", "side": "S", "slice_index": "int64"}
+_LEAST_KEPT = 0.25  # of the slices: a head with air about it keeps twice as many
+_VALUE_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,13 @@ def write_scan_folder(
 
     Raises:
         UserErrors: what is wrong with scans, a line each.
-        UserError: a fold would be empty.
+        UserError: a fold would be empty, or the disk is too small for a quarter of the slices.
     """
     items, _ = find_items(folder, task)
     folds = draw_scan_folds(items, task, data_seed=data_seed)
     task = fix_spacing(items, task)
     jobs = [(item, folds[item.group]) for item in items]
+    check_space(output, _least_bytes([item for item, fold in jobs if is_used(item, fold)], task))
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
         columns = Columns(Path(scratch), task, _NOTES)
@@ -126,6 +130,17 @@ def write_scan_folder(
         with write_store(output, _header(prepared, folder, task, name, data_seed)) as writer:
             columns.write(writer, np.float16, stored_scale(task.intensity))
     return prepared, task
+
+
+def _least_bytes(items: Sequence[ScanItem], task: ScanFolder) -> int:
+    """What the images of some cases take on the disk before they are compressed, at least."""
+    known = [
+        item
+        for item in items
+        if item.domain != PRESENT or item.mask or item.slices or task.unlabelled == "all"
+    ]
+    values = len(task.channels) * task.height * task.slice_width * n_slices_of(known, task)
+    return round(_LEAST_KEPT * values * _VALUE_BYTES)
 
 
 def _append(columns: Columns, case: Prepared, images: dict[str, Images]) -> None:

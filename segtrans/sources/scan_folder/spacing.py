@@ -42,6 +42,13 @@ def spacing_of(task: ScanFolder) -> Spacing:
     return task.spacing_mm
 
 
+def n_slices_of(items: Sequence[ScanItem], task: ScanFolder) -> int:
+    """How many slices scans have together at the spacing of a task; 0 of what cannot be read."""
+    axis, spacing = task.lps_axes[2], spacing_of(task)[2]
+    grids = (_grid_of(item) for item in items)
+    return sum(round(grid.shape[axis] * grid.spacing_mm[axis] / spacing) for grid in grids if grid)
+
+
 def _grid_of(item: ScanItem) -> Grid | None:
     try:
         return read_headers(item.scan)

@@ -40,7 +40,8 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     widest = max(width, min(1.0, config.networks.min_channels / _LATENT))
     tensors = _WEIGHTS_MB * widest**2 + activations
     memory = _PROCESS_MB + _MORE.get(METHODS[config.method].module, 1) * tensors
-    data_mb = task.data_mb(params)
+    # Of the scale, for a run's own task does not say where its data are.
+    data_mb = params.known_tasks[config.task].data_mb(params)
     memory += _IN_MEMORY_MB if data_mb is None else min(data_mb, _IN_MEMORY_MB)
     return round(memory)
 

@@ -1,5 +1,7 @@
 """From a folder of scans to a data set: who is in which fold, and what is stored of whom."""
 
+import shutil
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -234,3 +236,12 @@ def test_the_report_says_what_became_of_each_case(folder, tmp_path):
     lines = (tmp_path / "report" / "cases.csv").read_text().splitlines()
     assert len(lines) == 1 + 12
     assert (tmp_path / "report" / "samples.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_disk_that_is_too_small_is_said_before_any_scan_is_read(folder, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr("segtrans.sources.scan_folder.prepare.in_parallel", None)
+    with pytest.raises(UserError, match=r"balls\.h5: needs at least [\d.e-]+ GB, .* 1e-06 GB free"):
+        prepare(folder, tmp_path / "new" / "balls.h5")
+    assert not (tmp_path / "new").exists()
