@@ -1,11 +1,14 @@
 """A folder of pictures or scans through the whole workflow, for those who know no Snakemake."""
 
 import copy
+import fcntl
+import os
 import re
 import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,39 @@ _STEPS = {
 }
 
 
+@contextmanager
+def _alone_in(run: Path) -> Iterator[int]:
+    """Inside the block no other `segtrans fit` writes to a run's folder, which is made.
+
+    The lock is the kernel's and ends with the last process that has it open, whatever ends that:
+    given to Snakemake, it is held as long as either lives. File systems without such locks have
+    none.
+
+    Yields:
+        The descriptor to hand on.
+
+    Raises:
+        UserError: another one is at work there.
+    """
+    check_folder(run)
+    run.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(run / "fit.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            process = os.read(descriptor, 20).decode().strip() or "not started yet"
+            raise UserError(
+                f"{run}: another `segtrans fit` is at work there, or the Snakemake of one that was "
+                f"killed (process {process}); wait until it ends, or stop it"
+            ) from None
+        except OSError:  # no kernel locks on this file system
+            pass
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def write_project(
     run: Path, folder: Path, *, methods: Sequence[str], iterations: int | None
 ) -> None:
@@ -51,7 +87,8 @@ def write_project(
         iterations: length of the training; None: the default.
 
     Raises:
-        UserError: something else lies there, or the parameters or the names of files are refused.
+        UserError: something else lies there, another `segtrans fit` is at work there, or the
+            parameters or the names of files are refused.
     """
     file = run / "params.yaml"
     check_folder(run)
@@ -69,7 +106,8 @@ def write_project(
     (task,) = params.data_sets.values()
     warp_sd = round(_WARP_SHARE * min(task.height, task.width), 1)
     content["augmentation"]["warp_sd"] = warp_sd
-    write_text(file, _FIRST_LINE + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    with _alone_in(run):
+        write_text(file, _FIRST_LINE + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None:
@@ -82,13 +120,15 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
 
     Raises:
         UserErrors: what a job said was wrong.
-        UserError: it failed without a word; its output is in fit.log.
+        UserError: another `segtrans fit` is at work there; or it failed without a word: its output
+            is in fit.log.
     """
     snakefile = str(project_folder() / "Snakefile")
     command = [*(sys.executable, "-m", "snakemake"), "--snakefile", snakefile]
     command += ["--cores", str(n_cores)]
     log = run / "fit.log"
     with (
+        _alone_in(run) as lock,
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(
             command,
@@ -98,8 +138,10 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
             text=True,
             encoding="utf-8",
             errors="replace",
+            pass_fds=(lock,),
         ) as process,
     ):
+        os.pwrite(lock, f"{process.pid:<20}".encode(), 0)  # who holds it, for those who wait
         errors = []
         rule = ""
         for line in process.stdout or ():

@@ -1,5 +1,7 @@
 """Pictures of the user's own through the workflow: what is made again, and all of it for real."""
 
+import os
+import signal
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -77,3 +79,27 @@ def test_a_folder_of_pictures_becomes_a_table_a_page_and_weights(tmp_path):
     assert second.returncode == 0, second.stderr
     assert "train" not in second.stdout.split("|")[0]
     assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.*")}
+
+
+@pytest.mark.slow
+def test_a_fit_that_was_killed_goes_on_once_what_it_started_has_ended(tmp_path):
+    """Killed alone, it leaves a Snakemake; killed with it, Snakemake's lock."""
+    pictures = write_folder(tmp_path / "discs", shape=(40, 48))
+    run = tmp_path / "run"
+    fit = [SEGTRANS, "fit", pictures, "--output", run, "--iterations", "100", "--cores", "1"]
+    fit += ["--methods", "segmentation_only"]
+    first = subprocess.Popen(
+        fit, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert any(line.startswith("train") for line in first.stdout)
+    first.kill()
+    first.wait()
+    second = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
+    left = int((run / "fit.lock").read_text())
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"segtrans: error: {run}: another `segtrans fit` is at work")
+    assert f"(process {left})" in second.stderr
+    os.killpg(first.pid, signal.SIGKILL)  # Snakemake and the training
+    third = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert third.returncode == 0, third.stderr
+    assert (run / "results" / "fit" / "table.csv").exists()
