@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.beside import NEITHER
 from segtrans.data.images import read_stored
-from segtrans.data.store import DOMAINS, NEITHER, Store
+from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
 
 Indices = NDArray[np.int64]
@@ -106,17 +107,3 @@ class Stacks:
         noted = self._store.provenance(self._fold, part)
         columns = (noted[name].tolist() for name in ("case_id", "side", "slice_index"))
         return list(zip(*columns, strict=True))
-
-
-def beside(slices: Indices, n_slices: int, neighbours: int) -> Indices:
-    """Slices of a volume of `n_slices` that the stacks of some consist of, (n, 2r + 1)."""
-    places = slices[:, None] + np.arange(-neighbours, neighbours + 1)
-    return places.clip(0, n_slices - 1)
-
-
-def are_beside(is_image: NDArray[np.bool_], neighbours: int) -> NDArray[np.bool_]:
-    """Which slices (Z,) are no images themselves, and are neighbours of one."""
-    places = beside(np.flatnonzero(is_image), len(is_image), neighbours)
-    found = np.zeros_like(is_image)
-    found[places] = True
-    return found & ~is_image

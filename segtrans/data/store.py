@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
 from segtrans.config.versions import STORE_VERSION
+from segtrans.data.beside import NEITHER
 from segtrans.data.chunks import gather
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import (
@@ -43,7 +44,6 @@ from segtrans.errors import UserError, one_line
 
 FOLDS = ("train", "valid", "test")
 DOMAINS = ("present", "absent")
-NEITHER = "neither"
 
 # No file is locked: not every file system has locks, and a data set that is there never changes.
 # The format is fixed, so that a newer library does not write other bytes.

@@ -74,8 +74,8 @@ def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[in
         example = torch.from_numpy(generator.uniform(-1, 1, shape).astype(np.float32))
         said = (
             f"Takes intensities in [-1, 1] of one image as in its data set, float32 {shape}: "
-            f"channels {', '.join(task.channels)}{beside}, rows, columns; neither intensity nor size "
-            f"are changed in it; {gives} of its size."
+            f"channels {', '.join(task.channels)}{beside}, rows, columns; neither intensity nor "
+            f"size are changed in it; {gives} of its size."
         )
         return NetworkOfIntensities(method), example, {}, said
     largest = 1.0 if pixels == "float32" else float(np.iinfo(pixels).max)

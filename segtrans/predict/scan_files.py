@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from segtrans.data.stacks import beside
+from segtrans.data.beside import beside
 from segtrans.predict.overview import Drawn, overview_figure
 from segtrans.predict.picture_stream import BATCH_SIZE, Networks
 from segtrans.predict.written import Record

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from segtrans.config.refusals import validate
 from segtrans.config.runs import Run, read_run
-from segtrans.data.stacks import beside
+from segtrans.data.beside import beside
 from segtrans.errors import UserError
 from segtrans.methods.inference import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method

@@ -16,7 +16,7 @@ from segtrans.tasks.sides import SIDES, WHOLE
 
 # Of the LPS orientation: what columns, rows and slices of an image run along, by `axis`.
 _AXES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
-_LATER = ("neighbours",)  # keys that came later
+_LATER = ("neighbours", "absent_positions")  # keys that came later
 _Millimetres = Annotated[float, Field(ge=0.01, le=100.0)]
 
 
@@ -73,6 +73,11 @@ class ScanFolder(OwnFolder):
         default="masks",
         description="masks: slices without target of present scans with a mask are A; lists: those "
         "that are not listed, of present scans without a mask whose slices are listed, too",
+    )
+    absent_positions: Literal["all", "as_present"] = Field(
+        default="all",
+        description="as_present: slices of A are drawn so that they lie along the axis as those of "
+        "P do, in each fold; all: every one is used",
     )
     min_content_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.05, description="least share of an image that is not background"

@@ -6,11 +6,12 @@ import torch
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import AugmentationParams
+from segtrans.data.beside import NEITHER, are_beside, beside
 from segtrans.data.feed.augment import augment_batch
 from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold
 from segtrans.data.images import read_images
-from segtrans.data.stacks import Stacks, are_beside, beside
-from segtrans.data.store import DOMAINS, FOLDS, NEITHER, Store, StoreHeader, write_store
+from segtrans.data.stacks import Stacks
+from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
 from segtrans.stacks import middle, with_middle
 
@@ -84,7 +85,9 @@ def expected(store, fold, domain, r):
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_stack_is_a_slice_between_its_true_neighbours(store, domain):
-    wanted = (expected(store, "train", domain, 1).astype(np.float32) * np.float32(SCALE)).clip(-1, 1)
+    wanted = (expected(store, "train", domain, 1).astype(np.float32) * np.float32(SCALE)).clip(
+        -1, 1
+    )
     stacks = Stacks(store, "train", domain, 1).read(np.arange(len(wanted)))
     assert stacks.shape == (len(wanted), 3 * SHAPE[0], *SHAPE[1:])
     np.testing.assert_array_equal(stacks, wanted)
@@ -152,7 +155,7 @@ def test_a_pool_is_held_once_and_counted_whole(store):
 
 
 def test_data_with_fewer_neighbours_are_refused(store):
-    with pytest.raises(UserError, match="holds 1 neighbours .* networks.neighbours = 2"):
+    with pytest.raises(UserError, match=r"holds 1 neighbours .* networks\.neighbours = 2"):
         Stacks(store, "train", "present", 2)
 
 
@@ -178,7 +181,8 @@ def test_the_middle_of_a_stack_can_be_another_image():
         torch.testing.assert_close(changed[:, part], stack[:, part], rtol=0, atol=0)
     changed.sum().backward()
     assert (image.grad == 1).all()  # what was translated is not detached
-    assert middle(image, 2) is image and with_middle(stack[:, :2], image) is image
+    assert middle(image, 2) is image
+    assert with_middle(stack[:, :2], image) is image
 
 
 def test_a_stack_is_augmented_as_one():
@@ -190,9 +194,7 @@ def test_a_stack_is_augmented_as_one():
 
     def augmented(x, neighbours):
         generator = torch.Generator().manual_seed(3)
-        return augment_batch(
-            Batch.of(x, x, y), ranges, generator=generator, neighbours=neighbours
-        )
+        return augment_batch(Batch.of(x, x, y), ranges, generator=generator, neighbours=neighbours)
 
     together = augmented(torch.cat(slices, dim=1), r)
     for place, x in enumerate(slices):

@@ -74,7 +74,9 @@ def test_digits_have_no_neighbours():
         parse_params(content, origin="test")
     digits = json.loads(
         resolve_config(
-            parse_params(content | {"networks": {"width": 0.1, "unique_fraction": 0.25}}, origin=""),
+            parse_params(
+                content | {"networks": {"width": 0.1, "unique_fraction": 0.25}}, origin=""
+            ),
             task="mnist48_simple",
             method="translation",
             init_seed=0,
@@ -91,9 +93,7 @@ def test_a_phantom_is_segmented_as_it_was_trained_on(tmp_path, monkeypatch):
     write_phantoms(Path("phantoms"), first=0, last=3, n_patients=3, data_seed=0)
     data, copy = Path("brats.h5"), Path("split.json")
     rules = HalfSliceRules(neighbours=1)
-    write_half_slices(
-        Path("phantoms"), data, rules=rules, split=None, split_copy=copy, data_seed=0
-    )
+    write_half_slices(Path("phantoms"), data, rules=rules, split=None, split_copy=copy, data_seed=0)
     calls = []
 
     def broken_off(batch, ranges, **how):

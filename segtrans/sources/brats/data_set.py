@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from segtrans.atomic import write_json, write_text
 from segtrans.config.versions import HALF_SLICES_VERSION
+from segtrans.data.beside import NEITHER
 from segtrans.data.split import split_patients
-from segtrans.data.store import DOMAINS, FOLDS, NEITHER, StoreHeader, write_store
+from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.errors import UserError
 from segtrans.sources.brats.parts import SIDE_TYPE, Patient, read_column, read_facts, save_part

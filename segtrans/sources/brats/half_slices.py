@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.data.stacks import are_beside
+from segtrans.data.beside import are_beside
 from segtrans.errors import UserError
 from segtrans.tasks.parameters import HalfSliceRules
 from segtrans.tasks.sides import SIDES

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
 from segtrans.config.refusals import validate
-from segtrans.data.store import DOMAINS, NEITHER
+from segtrans.data.beside import NEITHER
+from segtrans.data.store import DOMAINS
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import Domains, HalfSlices, make_half_slices
