@@ -181,7 +181,7 @@ def _half_slice_drawers(store: Store, x_P: Images, x_A: Images, y: Images) -> _D
     title = SEQUENCE_TITLES.get(channels[shown], channels[shown])
 
     def of(x: Images) -> HalfSlices:
-        return HalfSlices(x[:, [shown]], y, (title,), x)
+        return HalfSlices(x[:, [shown]], y, (title,))
 
     return (
         lambda label, x: of(x).row(_wrapped(f"{label}, {title}"), x[:, [shown]], window),

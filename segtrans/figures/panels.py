@@ -90,7 +90,7 @@ def half_slices_panel(
     method: nn.Module, present: HalfSlices, absent: HalfSlices, output: Path, *, title: str
 ) -> None:
     """As `sequence_panel`, of half-slices that are chosen already."""
-    outputs = outputs_of(method, present.stack, absent.stack)
+    outputs = outputs_of(method, present.seen, absent.seen)
     window = brain_window(np.concatenate([present.x, absent.x]))
     rows, blocks = [present.row("presence, $x_P$", present.x, window)], []
     if (made := outputs.translation) is not None:

@@ -31,13 +31,18 @@ class HalfSlices:
         x: (n, C, H, W) float32 in [-1, 1].
         y: (n, H, W) float32 in {0, 1}.
         names: of the columns.
-        stack: (n, (2r + 1) C, H, W), what a method sees: x with its neighbours.
+        stack: (n, (2r + 1) C, H, W), x with its neighbours; None without any.
     """
 
     x: Images
     y: Images
     names: tuple[str, ...]
-    stack: Images
+    stack: Images | None = None
+
+    @property
+    def seen(self) -> Images:
+        """What a method sees."""
+        return self.x if self.stack is None else self.stack
 
     def row(self, label: str, images: Images, window: Window) -> Row:
         """Images like x in the inputs' black and white; the background is black."""

@@ -126,7 +126,7 @@ def test_other_methods_show_what_they_have(make_store, drawn, tmp_path):
 def test_a_sequence_with_one_value_in_all_that_is_drawn_is_black(tmp_path):
     x = np.random.default_rng(0).normal(size=(2, 2, 8, 6)).astype(np.float32)
     x[:, 1] = -0.3  # cut off, or empty, in these slices
-    drawn = sequences.HalfSlices(x, x[:, 0], ("T1", "FLAIR") * 2, x)
+    drawn = sequences.HalfSlices(x, x[:, 0], ("T1", "FLAIR") * 2)
     row = drawn.row("presence", x, (slice(0, 8), slice(0, 6)))
     assert np.isfinite(row.images).all()
     assert not row.images[1::2].any()
