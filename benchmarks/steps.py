@@ -39,6 +39,6 @@ def made_up_batch(config: RunConfig, n_labelled: int) -> Batch:
     """A batch of noise; masks cover half of the pixels."""
     task, n = config.definition, config.training.batch_size
     generator = torch.Generator().manual_seed(0)
-    shape = (n, len(task.channels), task.height, task.width)
+    shape = (n, config.n_input_channels, task.height, task.width)
     x_P, x_A = (2 * torch.rand(shape, generator=generator) - 1 for _ in range(2))
     return Batch.of(x_P, x_A, (x_P[:n_labelled, 0] > 0).to(torch.uint8))

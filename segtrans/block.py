@@ -9,6 +9,7 @@ Weight = Annotated[float, Field(ge=0.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Neighbours = Annotated[int, Field(ge=0, le=8)]
 
 
 class Block(BaseModel):

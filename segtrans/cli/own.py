@@ -114,7 +114,7 @@ def scan_folder(
     )
     facts = [case.facts for case in cases]
     truth = truth_of_unlabelled(facts, used)
-    said = [*([truth] if truth else []), *describe(find_shortcuts(facts), least=LEAST)]
+    said = [*([truth] if truth else []), *describe(find_shortcuts(facts, used), least=LEAST)]
     write_report([case.row() for case in cases], said, output, report)
 
 

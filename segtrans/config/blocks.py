@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from segtrans.block import Block, Positive, Rate, Weight
+from segtrans.block import Block, Neighbours, Positive, Rate, Weight
 
 
 class AugmentationParams(Block):
@@ -66,6 +66,11 @@ class NetworksParams(Block):
     )
     unique_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         description="share of the latent channels that hold the unique code; the paper: 128 / 512"
+    )
+    neighbours: Neighbours | None = Field(
+        default=None,
+        description="slices of a scan on either side of each that networks see with it; at most "
+        "those that the data set has; null: as many",
     )
 
 

@@ -97,6 +97,12 @@ class Params(Block):
             for key, expected in definition.needs_labels.items():
                 if not getattr(self.labels, key):
                     raise ValueError(f"labels.{key} = null: task {task} needs {expected}")
+            if (wanted := self.networks.neighbours or 0) > (held := definition.neighbours_in(self)):
+                place = definition.place_of_neighbours(task)
+                raise ValueError(
+                    f"networks.neighbours = {wanted}: the data of task {task} have {held}"
+                    + (f"; raise {place}" if place else ", since its images are no slices of scans")
+                )
         _check_names("overrides", tuple(self.overrides), self.known_tasks)
         for variant in self.variants:
             if not _NAME.fullmatch(variant):
@@ -150,6 +156,8 @@ class Params(Block):
         for key in flat(own):
             block, _, name = key.partition(".")
             unused = block == "augmentation" and not any(of.is_augmented for of in definitions)
+            if block == "networks" and name == "neighbours":
+                unused = not any(of.has_patients for of in definitions)
             if block == "labels" and name in _LABELS_OF_SOME:
                 unused = not any(name in of.needs_labels for of in definitions)
             if block == "labels" and name in _LABELS_TO_CHOOSE:

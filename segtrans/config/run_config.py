@@ -58,6 +58,11 @@ class RunConfig(Block):
         for key, expected in self.definition.needs_labels.items():
             if not getattr(self.labels, key):
                 raise ValueError(f"labels.{key} = null: task {self.task} needs {expected}")
+        if self.neighbours and not self.definition.has_patients:
+            raise ValueError(
+                f"networks.neighbours = {self.neighbours}: images of task {self.task} are no "
+                "slices of scans; expected 0 or null"
+            )
         names = METHODS[self.method].weights
         if set(self.weights) != set(names):
             raise ValueError(f"weights = {self.weights}: the keys are {', '.join(names)}")
@@ -78,6 +83,16 @@ class RunConfig(Block):
         """What the task is."""
         return self.own_task or PAPER_TASKS[self.task]
 
+    @property
+    def neighbours(self) -> int:
+        """Slices on either side of each that networks see with it: r."""
+        return self.networks.neighbours or 0
+
+    @property
+    def n_input_channels(self) -> int:
+        """Channels that networks see: those of an image, times 2 r + 1."""
+        return len(self.definition.channels) * (2 * self.neighbours + 1)
+
     @model_serializer(mode="wrap")
     def _without_null_task(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = dump(self)
@@ -88,12 +103,15 @@ class RunConfig(Block):
     def to_json(self) -> str:
         """One line, sorted keys: what a rule passes and a run folder keeps.
 
-        Without `networks.min_channels` and `training.decay_from` where these are 1: trainings from
-        before there were the keys stay what they are.
+        Without `networks.min_channels` and `training.decay_from` where these are 1, and
+        `networks.neighbours` where there are none: trainings from before there were the keys stay
+        what they are.
         """
         content = self.model_dump(mode="json")
         if self.networks.min_channels == 1:
             del content["networks"]["min_channels"]
+        if not self.neighbours:
+            del content["networks"]["neighbours"]
         if self.training.decay_from == 1:
             del content["training"]["decay_from"]
         return json.dumps(content, sort_keys=True)
@@ -118,6 +136,9 @@ def resolve_config(
     labels |= {key: None for key in ("digits", "unit") if key not in definition.needs_labels}
     if definition.has_own_labels:
         labels |= {"fraction": 1.0, "per_seed": False}
+    networks = params.networks.model_dump(mode="json")
+    if networks["neighbours"] is None:
+        networks["neighbours"] = definition.neighbours_in(params) or None
     content = {
         "task": task,
         "own_task": None
@@ -127,7 +148,7 @@ def resolve_config(
         "init_seed": init_seed,
         "data_seed": params.data_seed,
         "labels": labels,
-        "networks": params.networks.model_dump(mode="json"),
+        "networks": networks,
         "weights": params.weights(method),
         "augmentation": params.augmentation.model_dump(mode="json")
         if definition.is_augmented

@@ -2,6 +2,8 @@
 
     /<fold>/present/{image, mask, and provenance of each sample}
     /<fold>/absent/{image, and provenance if any}               fold: train, valid, test
+    /<fold>/neither/{image, and provenance}     slices of neither domain beside one of them, where
+                                                the parameters have `neighbours`
 
 `image` is (N, C, H, W) with an attribute `scale`: intensity = stored value * scale. `mask` is
 (N, H, W) uint8, values of the attribute `labels`, which says what each means. Provenance is one
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
 from segtrans.config.versions import STORE_VERSION
+from segtrans.data.beside import NEITHER
 from segtrans.data.chunks import gather
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import (
@@ -158,8 +161,12 @@ class Store:
 
     def n_bytes(self, fold: str) -> int:
         """Memory that all images and masks of a fold take, in bytes."""
-        parts = ("present", "image"), ("present", "mask"), ("absent", "image")
+        parts = [("present", "mask"), *((domain, "image") for domain in self._domains(fold))]
         return int(sum(self._dataset(fold, *part).nbytes for part in parts))
+
+    def has_neither(self, fold: str) -> bool:
+        """Whether there are slices of neither domain, as neighbours of others."""
+        return f"{fold}/{NEITHER}" in self._file()
 
     def scale(self, fold: str, domain: str) -> float:
         """Intensity of one stored unit."""
@@ -210,6 +217,9 @@ class Store:
                 f"{self.path}: {dataset.name} is damaged ({one_line(error)}); {_MAKE_AGAIN}"
             ) from error
 
+    def _domains(self, fold: str) -> tuple[str, ...]:
+        return (*DOMAINS, NEITHER) if self.has_neither(fold) else DOMAINS
+
     def _dataset(self, fold: str, domain: str, name: str) -> Any:
         place = f"/{fold}/{domain}/{name}"
         if place not in self._file():
@@ -254,7 +264,7 @@ class Store:
         first = self._dataset(FOLDS[0], DOMAINS[0], "image")
         expected = (len(self.header.channels), *first.shape[2:])
         for fold in FOLDS:
-            for domain in DOMAINS:
+            for domain in self._domains(fold):
                 image = self._dataset(fold, domain, "image")
                 if image.ndim != 4 or image.shape[1:] != expected or "scale" not in image.attrs:
                     raise ValueError(f"{image.name} is {image.shape}, expected {('N', *expected)}")
@@ -278,7 +288,7 @@ class Store:
         labels, has_void = self.header.labels, self.header.has_void
         check_labels(labels, place=str(self.path))
         for fold in FOLDS:
-            for domain in DOMAINS:
+            for domain in self._domains(fold):
                 place = f"{self.path}: /{fold}/{domain}/image"
                 check_count(self.n(fold, domain), place=place)
                 check_scale(self.scale(fold, domain), place=place)

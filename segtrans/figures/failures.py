@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segtrans.config.runs import Run
 from segtrans.data.images import read_images
+from segtrans.data.stacks import Stacks
 from segtrans.data.store import DOMAINS, Store
 from segtrans.data.values import is_target
 from segtrans.figures.examples import FOLD, Examples
@@ -93,7 +94,7 @@ def failures_figure(runs: Sequence[Run], store: Store, failures: Failures, outpu
     draw = _half_slice_drawers if runs[0].config.definition.has_patients else _image_drawers
     image_row, map_row = draw(store, x_P, x_A, y)
     first_runs = list({run.row: run for run in reversed(runs)}.values())[::-1]
-    maps = {run.title: _segment(run, x_P, x_A) for run in first_runs}
+    maps = {run.title: _segment(run, store, failures) for run in first_runs}
     rows_figure(
         [
             Block(
@@ -151,10 +152,15 @@ def _worst(
     return table.drop_duplicates("case")["mean"]
 
 
-def _segment(run: Run, x_P: Images, x_A: Images) -> tuple[Images, Images]:
+def _segment(run: Run, store: Store, failures: Failures) -> tuple[Images, Images]:
     """Probabilities (n, H, W) in the images of P and of A."""
     method = load_method(run, which="best")
-    of_P, of_A = (lesion_probability(method, torch.from_numpy(x)).numpy() for x in (x_P, x_A))
+    chosen = {"present": failures.present, "absent": failures.absent}
+    stacks = [
+        Stacks(store, FOLD, domain, run.config.neighbours).read(indices)
+        for domain, indices in chosen.items()
+    ]
+    of_P, of_A = (lesion_probability(method, torch.from_numpy(x)).numpy() for x in stacks)
     return of_P, of_A
 
 

@@ -28,8 +28,11 @@ def write_panel(run_folder: Path, data_file: Path) -> None:
     check_data(run, store)
     method = load_method(run, which="best")
     title = f"{run.title}, {run.task_title}"
-    draw = sequence_panel if run.config.definition.has_patients else panel_figure
-    draw(method, store, run_folder / "panel.png", title=title)
+    output = run_folder / "panel.png"
+    if run.config.definition.has_patients:
+        sequence_panel(method, store, output, title=title, neighbours=run.config.neighbours)
+    else:
+        panel_figure(method, store, output, title=title)
 
 
 def panel_figure(method: nn.Module, store: Store, output: Path, *, title: str) -> None:
@@ -69,12 +72,17 @@ def examples_panel(method: nn.Module, examples: Examples, output: Path, *, title
     rows_figure([Block(title, rows), *blocks], output)
 
 
-def sequence_panel(method: nn.Module, store: Store, output: Path, *, title: str) -> None:
+def sequence_panel(
+    method: nn.Module, store: Store, output: Path, *, title: str, neighbours: int = 0
+) -> None:
     """Draw what a method makes of test half-slices of two patients (figure 8).
 
-    Rows and arguments are those of `panel_figure`, of a store of a task with patients.
+    Rows and arguments are those of `panel_figure`, of a store of a task with patients; `neighbours`
+    on either side are seen by the method and not drawn.
     """
-    present, absent = (choose_half_slices(store, domain) for domain in ("present", "absent"))
+    present, absent = (
+        choose_half_slices(store, domain, neighbours=neighbours) for domain in ("present", "absent")
+    )
     half_slices_panel(method, present, absent, output, title=title)
 
 
@@ -82,7 +90,7 @@ def half_slices_panel(
     method: nn.Module, present: HalfSlices, absent: HalfSlices, output: Path, *, title: str
 ) -> None:
     """As `sequence_panel`, of half-slices that are chosen already."""
-    outputs = outputs_of(method, present.x, absent.x)
+    outputs = outputs_of(method, present.seen, absent.seen)
     window = brain_window(np.concatenate([present.x, absent.x]))
     rows, blocks = [present.row("presence, $x_P$", present.x, window)], []
     if (made := outputs.translation) is not None:

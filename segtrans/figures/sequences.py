@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.data.images import read_images
+from segtrans.data.stacks import Stacks
 from segtrans.data.store import Store
 from segtrans.data.values import is_target
 from segtrans.figures.examples import FOLD
@@ -30,11 +31,18 @@ class HalfSlices:
         x: (n, C, H, W) float32 in [-1, 1].
         y: (n, H, W) float32 in {0, 1}.
         names: of the columns.
+        stack: (n, (2r + 1) C, H, W), x with its neighbours; None without any.
     """
 
     x: Images
     y: Images
     names: tuple[str, ...]
+    stack: Images | None = None
+
+    @property
+    def seen(self) -> Images:
+        """What a method sees."""
+        return self.x if self.stack is None else self.stack
 
     def row(self, label: str, images: Images, window: Window) -> Row:
         """Images like x in the inputs' black and white; the background is black."""
@@ -73,7 +81,7 @@ def sequence_samples(store: Store, output: Path, *, title: str, image_name: str)
     rows_figure([Block(f"{title}: test {image_name}s", rows, columns=present.names)], output)
 
 
-def choose_half_slices(store: Store, domain: str) -> HalfSlices:
+def choose_half_slices(store: Store, domain: str, *, neighbours: int = 0) -> HalfSlices:
     """Of P the largest lesion of each of two patients; of A the middle half-slice of each."""
     case_id = store.provenance(FOLD, domain)["case_id"]
     masks = store.masks(FOLD) if domain == "present" else None
@@ -92,7 +100,8 @@ def choose_half_slices(store: Store, domain: str) -> HalfSlices:
     if masks is not None:
         y = is_target(masks[indices]).astype(np.float32)
     names = tuple(SEQUENCE_TITLES.get(name, name) for name in store.header.channels)
-    return HalfSlices(x, y, names * len(x))
+    stack = Stacks(store, FOLD, domain, neighbours).read(indices)
+    return HalfSlices(x, y, names * len(x), stack)
 
 
 def residual_row(label: str, delta: Images, largest: float, window: Window) -> Row:

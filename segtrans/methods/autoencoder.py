@@ -23,6 +23,7 @@ from segtrans.nets.encoder import Encoder
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
+from segtrans.stacks import middle
 
 
 class Autoencoder(Method):
@@ -37,7 +38,7 @@ class Autoencoder(Method):
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
         self.encoder = Encoder.of(
-            tables, len(task.channels), spectral_norm=False, generator=generator
+            tables, config.n_input_channels, spectral_norm=False, generator=generator
         )
         self.segmentation_decoder = Decoder.of(
             tables,
@@ -64,7 +65,8 @@ class Autoencoder(Method):
         terms: Terms = {}
         with step.engine.autocast():
             code, skips = self.encoder(x)
-            terms["rec_x"] = l1(x, self._reconstruct(code, skips))  # eq. 9 without translation
+            made = self._reconstruct(code, skips)
+            terms["rec_x"] = l1(middle(x, made.shape[1]), made)  # eq. 9 without translation
             if len(y):
                 of_known = [known(maps, len(y), n_absent) for maps in (code, *skips)]
                 logits = self.segmentation_decoder(of_known[0], of_known[1:])

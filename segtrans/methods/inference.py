@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from segtrans.stacks import middle
+
 # Which codes are sampled for the drawn A to P translations; no result depends on it.
 _PRIOR_SEED = 0
 
@@ -88,7 +90,7 @@ class Outputs:
 
 
 def outputs_of(method: nn.Module, x_P: NDArray[np.float32], x_A: NDArray[np.float32]) -> Outputs:
-    """Run a method on images (n, C, H, W) of both domains.
+    """Run a method on images (n, C, H, W), or stacks of them, of both domains.
 
     Args:
         method: in evaluation mode.
@@ -150,6 +152,7 @@ def reconstruction_errors(method: nn.Module, x: Tensor, domain: str) -> NDArray[
             made = method.reconstruct(x)
         else:
             return None
+        x = middle(x, made.shape[1])
         constant = x.flatten(2).median(dim=2).values[..., None, None]
         errors = [(x - y.float()).abs().flatten(1).mean(dim=1) for y in (made, constant)]
     found: NDArray[np.float64] = torch.stack(errors, dim=1).double().cpu().numpy()

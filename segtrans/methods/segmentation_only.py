@@ -36,7 +36,7 @@ class SegmentationOnly(Method):
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
         self.encoder = Encoder.of(
-            tables, len(task.channels), spectral_norm=False, generator=generator
+            tables, config.n_input_channels, spectral_norm=False, generator=generator
         )
         self.segmentation_decoder = Decoder.of(
             tables,

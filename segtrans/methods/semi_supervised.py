@@ -42,7 +42,7 @@ class Segmenter(nn.Module):
         task = config.definition
         tables = tables_of(config)
         self.encoder = Encoder.of(
-            tables, len(task.channels), spectral_norm=False, generator=generator
+            tables, config.n_input_channels, spectral_norm=False, generator=generator
         )
         self.decoder = Decoder.of(
             tables,

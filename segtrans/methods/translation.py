@@ -35,6 +35,7 @@ from segtrans.nets.residual_decoder import ResidualDecoder
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
+from segtrans.stacks import middle, with_middle
 
 
 class Codes(NamedTuple):
@@ -85,7 +86,9 @@ class Generator(nn.Module):
         self.n_unique = min(latent - 1, max(1, round(latent * config.networks.unique_fraction)))
         self.n_common = latent - self.n_unique
         long_skip, n_channels = options.long_skip, len(task.channels)
-        self.encoder = Encoder.of(tables, n_channels, spectral_norm=True, generator=generator)
+        self.encoder = Encoder.of(
+            tables, config.n_input_channels, spectral_norm=True, generator=generator
+        )
         self.common_decoder = Decoder.of(
             tables,
             self.n_common,
@@ -153,13 +156,14 @@ class Translation(Method):
         task = config.definition
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
+        self.n_channels = len(task.channels)
         self.generator = Generator(config, generator)
         tables = tables_of(config)
         # One for each direction of translation, named by the domain that it judges.
         self.discriminators = nn.ModuleDict(
             {
                 domain: MultiScaleDiscriminator(
-                    len(task.channels), tables.discriminator_channels, generator=generator
+                    self.n_channels, tables.discriminator_channels, generator=generator
                 )
                 for domain in ("A", "P")
             }
@@ -233,8 +237,9 @@ class Translation(Method):
 
     def _translate(self, batch: Batch, step: Step) -> tuple[Terms, Images]:
         """Equations 1 to 6, and each term of 8 to 11. P and A pass each network together."""
-        G, x_P, x_A = self.generator, batch.x_P, batch.x_A
-        codes = G.encode(torch.cat([x_P, x_A]))  # eq. 1
+        G, seen_P, seen_A = self.generator, batch.x_P, batch.x_A
+        codes = G.encode(torch.cat([seen_P, seen_A]))  # eq. 1
+        x_P, x_A = (middle(seen, self.n_channels) for seen in (seen_P, seen_A))
         sizes = [len(x_P), len(x_A)]
         (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
         u_prior = normal_like(u_A, step.generator)
@@ -244,7 +249,8 @@ class Translation(Method):
         x_PP = x_PA + delta_PA  # eq. 3; not clipped
         x_AP = x_AA + delta_AP  # eq. 6
 
-        again = G.encode(torch.cat([x_AP, x_PA, x_PP, x_AA]))  # eqs 6, 10
+        made = ((seen_A, x_AP), (seen_P, x_PA), (seen_P, x_PP), (seen_A, x_AA))
+        again = G.encode(torch.cat([with_middle(*pair) for pair in made]))  # eqs 6, 10
         sizes = [len(x_A), len(x_P), len(x_P), len(x_A)]
         c_AP, c_PA, c_PP, c_AA = torch.split(again.c, sizes)
         u_AP, _, u_PP, _ = torch.split(again.u, sizes)
@@ -270,7 +276,9 @@ class Translation(Method):
     ) -> tuple[Terms, Terms]:
         """Train D_A on x_A and x_PA, D_P on x_P and x_AP; each side's terms of equation 12."""
         D = self.discriminators
-        pairs = {"A": (batch.x_A, images.x_PA), "P": (batch.x_P, images.x_AP)}
+        # Of stacks the slice in the middle: its neighbours would tell what was translated.
+        x_P, x_A = (middle(seen, self.n_channels) for seen in (batch.x_P, batch.x_A))
+        pairs = {"A": (x_A, images.x_PA), "P": (x_P, images.x_AP)}
         optimiser = self.optimisers["discriminators"]
         with self.discriminator_weights.normalised(update=True):
             with engine.autocast():

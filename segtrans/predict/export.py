@@ -68,12 +68,14 @@ def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[in
     gives = f"gives probabilities: {n_maps} ({classes})"
     prepared = task_of_pictures(run) if run.has_pictures else None
     if prepared is None or prepared.size in ("crop", "tile"):
-        shape = (len(task.channels), task.height, task.width)
+        r = run.config.neighbours
+        shape = (run.config.n_input_channels, task.height, task.width)
+        beside = f", of {r} slices on either side too, in the order of the axis" if r else ""
         example = torch.from_numpy(generator.uniform(-1, 1, shape).astype(np.float32))
         said = (
             f"Takes intensities in [-1, 1] of one image as in its data set, float32 {shape}: "
-            f"channels {', '.join(task.channels)}, rows, columns; neither intensity nor size are "
-            f"changed in it; {gives} of its size."
+            f"channels {', '.join(task.channels)}{beside}, rows, columns; neither intensity nor "
+            f"size are changed in it; {gives} of its size."
         )
         return NetworkOfIntensities(method), example, {}, said
     largest = 1.0 if pixels == "float32" else float(np.iinfo(pixels).max)

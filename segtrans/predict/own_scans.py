@@ -129,8 +129,10 @@ class _Prediction:
         doubts = _doubts(self.prepared, scan)
         for doubt in doubts:
             print(f"segtrans: warning: {files.case_id}: {doubt}", file=sys.stderr)
-        predicted = predict_scan(scan, self.networks, threshold=self.threshold)
         run = self.trained
+        predicted = predict_scan(
+            scan, self.networks, threshold=self.threshold, neighbours=run.config.neighbours
+        )
         title = f"{files.case_id}: {run.row}, {run.config.training.iterations:,} iterations"
         contents = {
             name: content

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
+from segtrans.data.beside import beside
 from segtrans.predict.overview import Drawn, overview_figure
 from segtrans.predict.picture_stream import BATCH_SIZE, Networks
 from segtrans.predict.written import Record
@@ -96,15 +97,18 @@ class ScanPrediction:
         )
 
 
-def predict_scan(scan: Scan, networks: Networks, *, threshold: float) -> ScanPrediction:
+def predict_scan(
+    scan: Scan, networks: Networks, *, threshold: float, neighbours: int = 0
+) -> ScanPrediction:
     """Run a method on all slices of a scan that are not background alone.
 
     Args:
         scan: as it was read for the run's task.
         networks: of the run.
         threshold: probability above which a voxel is segmented.
+        neighbours: slices on either side of each that the networks see with it.
     """
-    maps = {side: _maps(scan, side, networks) for side in scan.images}
+    maps = {side: _maps(scan, side, networks, neighbours) for side in scan.images}
     classes = {side: of_side[0] for side, of_side in maps.items()}
     n_maps = next(iter(classes.values())).shape[1]
     of_target = {
@@ -159,7 +163,7 @@ def encoded(
             yield name, scan.geometry.encoded(volume, dtype=np.float32)
 
 
-def _maps(scan: Scan, side: str, networks: Networks) -> list[NDArray[np.float32]]:
+def _maps(scan: Scan, side: str, networks: Networks, neighbours: int) -> list[NDArray[np.float32]]:
     """Each (n, ., h, w): probabilities, and translations and residuals where they are made."""
     slices = np.flatnonzero(scan.content[side].any(axis=(1, 2)))
     if not len(slices):  # of a side of background alone, one says how many maps there are
@@ -168,8 +172,9 @@ def _maps(scan: Scan, side: str, networks: Networks) -> list[NDArray[np.float32]
     found: list[NDArray[np.float32]] = []
     for start in range(0, len(slices), BATCH_SIZE):
         chosen = slices[start : start + BATCH_SIZE]
-        x = (scan.images[side][chosen].astype(np.float32) * scale).clip(-1, 1)
-        maps = networks(x)
+        seen = scan.images[side][beside(chosen, scan.n_slices, neighbours).ravel()]
+        x = (seen.astype(np.float32) * scale).clip(-1, 1)
+        maps = networks(x.reshape(len(chosen), -1, *x.shape[2:]))  # neighbours as channels
         found = found or [np.zeros((scan.n_slices, *of.shape[1:]), np.float32) for of in maps]
         for volume, of in zip(found, maps, strict=True):
             volume[chosen] = of

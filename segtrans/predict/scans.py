@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from segtrans.config.refusals import validate
 from segtrans.config.runs import Run, read_run
+from segtrans.data.beside import beside
 from segtrans.errors import UserError
 from segtrans.methods.inference import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method
@@ -92,6 +93,7 @@ def predict_case(
         case,
         normalisation=prepared.normalisation,
         mirror_right=prepared.mirror_right,
+        neighbours=run.config.neighbours,
     )
     segmentation = (prediction.probability > threshold).astype(np.uint8)
     with all_or_none(output, found, list(names.values())) as folder:
@@ -116,7 +118,14 @@ def predict_case(
     return [output / name for name in (*written, names["overview"])]
 
 
-def predict(method: nn.Module, case: Case, *, normalisation: str, mirror_right: bool) -> Prediction:
+def predict(
+    method: nn.Module,
+    case: Case,
+    *,
+    normalisation: str,
+    mirror_right: bool,
+    neighbours: int = 0,
+) -> Prediction:
     """Run a method on all half-slices with brain.
 
     Args:
@@ -124,6 +133,7 @@ def predict(method: nn.Module, case: Case, *, normalisation: str, mirror_right: 
         case: the scan.
         normalisation: as in the data that the method was trained on.
         mirror_right: as in the data that the method was trained on.
+        neighbours: half-slices on either side of each that the method sees with it.
 
     Raises:
         UserError: a sequence has one value everywhere in the brain.
@@ -142,8 +152,10 @@ def predict(method: nn.Module, case: Case, *, normalisation: str, mirror_right: 
         )
     for side, slices in tqdm(list(_blocks(brain)), unit="block", disable=None):
         mirror = mirror_right and side == "right"
-        z_scores = normalised(volumes, brain, intensities, side=side, slices=slices, mirror=mirror)
+        seen = beside(slices, brain.shape[2], neighbours).ravel()
+        z_scores = normalised(volumes, brain, intensities, side=side, slices=seen, mirror=mirror)
         x = _padded((torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1))
+        x = x.view(len(slices), -1, *x.shape[2:])  # neighbours as channels
         place = _Place(side, slices, brain, mirror)
         place.put(probability, lesion_probability(method, x))
         if isinstance(method, Translates):

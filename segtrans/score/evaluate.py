@@ -94,6 +94,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
                 store,
                 threshold=threshold,
                 has_patients=run.config.definition.has_patients,
+                neighbours=run.config.neighbours,
             )
         except ValueError as error:
             weights = run_folder / WEIGHTS[which]
@@ -115,7 +116,12 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
 
 
 def score_method(
-    method: nn.Module, store: Store, *, threshold: float, has_patients: bool
+    method: nn.Module,
+    store: Store,
+    *,
+    threshold: float,
+    has_patients: bool,
+    neighbours: int = 0,
 ) -> dict[str, FoldSums]:
     """Segment every image of the validation and test folds.
 
@@ -124,12 +130,15 @@ def score_method(
         store: the data.
         threshold: probability above which a pixel counts as segmented.
         has_patients: whether images are slices of patients, who are scored too.
+        neighbours: slices on either side of each image that the method sees with it.
 
     Raises:
         ValueError: a probability is not in [0, 1] (or not a number), or a reconstruction is none.
     """
     return {
-        fold: _score_fold(method, store, fold, threshold, has_patients=has_patients)
+        fold: _score_fold(
+            method, store, fold, threshold, has_patients=has_patients, neighbours=neighbours
+        )
         for fold in SCORED_FOLDS
     }
 
@@ -215,7 +224,13 @@ def _translation_scores(sums: Mapping[str, FoldSums], fold: str) -> dict[str, fl
 
 
 def _score_fold(
-    method: nn.Module, store: Store, fold: str, threshold: float, *, has_patients: bool
+    method: nn.Module,
+    store: Store,
+    fold: str,
+    threshold: float,
+    *,
+    has_patients: bool,
+    neighbours: int,
 ) -> FoldSums:
     sums: dict[str, ImageSums] = {}
     segmented: dict[str, NDArray[np.bool_]] = {}
@@ -224,7 +239,7 @@ def _score_fold(
     translation = TranslationTally.of(method, store.image_shape[0])
     for domain in DOMAINS:
         blocks, counts, maps = [], [], []
-        for x, mask in iterate_fold(store, fold, domain):
+        for x, mask in iterate_fold(store, fold, domain, neighbours=neighbours):
             probability = lesion_probability(method, x).cpu().numpy()
             truth = None if mask is None else mask.numpy()
             blocks.append(image_sums(probability, truth, threshold=threshold))

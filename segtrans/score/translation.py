@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from segtrans.config.run_record import TRANSLATION_FIGURES
 from segtrans.methods.inference import Translates, device_of
+from segtrans.stacks import middle
 from segtrans.tasks.base import VOID
 
 _N_BINS = 1000
@@ -109,7 +110,7 @@ class TranslationTally:
     """
 
     def __init__(self, method: Translates, n_channels: int) -> None:
-        self._method = method
+        self._method, self._n_channels = method, n_channels
         self._device = device = device_of(cast(nn.Module, method))
         self._dice = {
             name: ThresholdDice(*_RANGES[name], n_channels if name == "intensity" else 1, device)
@@ -141,6 +142,7 @@ class TranslationTally:
         is_known = mask != VOID
         is_target = (mask > 0) & is_known
         x_PA, delta_PA = self._method.remove(x_P)
+        x_P = middle(x_P, self._n_channels)
         maps = {
             "residual": delta_PA.abs().mean(dim=1, keepdim=True),
             "difference": (x_P - x_PA).abs().mean(dim=1, keepdim=True),
@@ -168,6 +170,7 @@ class TranslationTally:
         shape = (len(x_A), *like.shape[1:])
         u_prior = torch.randn(shape, generator=self._generator, device=self._device)
         x_AP, _ = self._method.insert(x_A, u_prior)
+        x_A = middle(x_A, self._n_channels)
         self._judge({"A": {"A": x_A}, "P": {"A": x_A, "AP": x_AP}})
 
     def thresholds(self) -> dict[str, Threshold]:
@@ -211,20 +214,25 @@ class TranslationTally:
                     self._scores.setdefault(f"{domain} of {name}", []).append(part.double())
 
 
-def measure_translation(method: nn.Module, present: Batches, absent: Batches) -> dict[str, float]:
+def measure_translation(
+    method: nn.Module, present: Batches, absent: Batches, *, n_channels: int | None = None
+) -> dict[str, float]:
     """The figures of `TranslationTally.scores`, at the best threshold of these very images.
 
     Args:
         method: in evaluation mode.
         present: images of P with masks.
         absent: images of A; their masks are not looked at.
+        n_channels: of an image without its neighbours; None: images have none.
 
     Returns:
         Nothing for a method that does not translate.
     """
     tally: TranslationTally | None = None
     for x, mask in present:
-        if tally is None and (tally := TranslationTally.of(method, x.shape[1])) is None:
+        if tally is None:
+            tally = TranslationTally.of(method, n_channels or x.shape[1])
+        if tally is None:
             return {}
         tally.add_present(x, mask)
     if tally is None:

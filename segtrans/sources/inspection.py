@@ -70,7 +70,9 @@ def _inspect_scans(folder: Path, given: Mapping[str, Any]) -> Inspection:
     checked = scans.check_folder(folder, complete_definition(folder, given))
     lines = [*scans.counts(checked), *scans.notes(checked)]
     lines += (
-        describe(scans.find_shortcuts(checked.facts), least=scans.LEAST) if checked.facts else ()
+        describe(scans.find_shortcuts(checked.facts, checked.task), least=scans.LEAST)
+        if checked.facts
+        else ()
     )
     return Inspection(checked.task, lines, checked.faults, lambda: scans.some_slices(checked.facts))
 

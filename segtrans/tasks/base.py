@@ -93,6 +93,14 @@ class Task(Block, ABC):
     def data_mb(self, params: DataParams) -> float | None:
         """Megabytes that the training fold takes, as stored; None where nobody can know yet."""
 
+    def neighbours_in(self, params: DataParams) -> int:
+        """Slices on either side of each image that the data have: r; of volumes alone."""
+        return 0
+
+    def place_of_neighbours(self, name: str) -> str | None:
+        """The key that says how many; None where images are no slices."""
+        return None
+
     def title_of(self, data: Mapping[str, Any]) -> str:
         """The title over what was made with a data set, by the parameters in its header."""
         return self.title

@@ -32,6 +32,14 @@ class HalfSlices(Task):
         brats = params.brats
         return brats.n_patients * _PATIENT_MB if brats.source == "phantom" else None
 
+    def neighbours_in(self, params: DataParams) -> int:
+        """As `Task.neighbours_in`."""
+        return params.brats.neighbours
+
+    def place_of_neighbours(self, name: str) -> str | None:
+        """As `Task.place_of_neighbours`."""
+        return "brats.neighbours"
+
     def title_of(self, data: Mapping[str, Any]) -> str:
         """Says so when the patients are made up."""
         return self._title(are_made_up=bool(data.get("phantoms")))

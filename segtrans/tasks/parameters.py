@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from segtrans.block import Block, Positive, Share
+from segtrans.block import Block, Neighbours, Positive, Share
 
 
 def _check_directory(block: str, source: str, directory: str | None) -> None:
@@ -91,11 +91,18 @@ class HalfSliceRules(Block):
         "3 enhancing; null: as the layout of the files has them",
     )
 
+    neighbours: Neighbours = Field(
+        default=0,
+        description="half-slices on either side of each image that networks see with it, 2.5D; the "
+        "paper: 0",
+    )
+
     @property
     def facts(self) -> dict[str, Any]:
-        """The rules alone, for JSON; no label_classes where there are none."""
+        """The rules alone, for JSON; no label_classes and no neighbours where there are none."""
         names = set(HalfSliceRules.model_fields)
-        return self.model_dump(mode="json", include=names, exclude_none=True)
+        facts = self.model_dump(mode="json", include=names, exclude_none=True)
+        return facts if self.neighbours else {k: v for k, v in facts.items() if k != "neighbours"}
 
 
 class BratsParams(HalfSliceRules):

@@ -1,14 +1,22 @@
 """Scans of the user's own, in folders that say whether they show the target."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from segtrans.block import Neighbours
 from segtrans.tasks.own_folder import Intensity, OwnFolder
+from segtrans.tasks.parameters import DataParams
 from segtrans.tasks.sides import SIDES, WHOLE
 
 # Of the LPS orientation: what columns, rows and slices of an image run along, by `axis`.
 _AXES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
+_LATER = ("neighbours", "absent_positions")  # keys that came later
 _Millimetres = Annotated[float, Field(ge=0.01, le=100.0)]
 
 
@@ -47,6 +55,10 @@ class ScanFolder(OwnFolder):
     intensity: ScanIntensity = Field(
         default=ScanIntensity(), description="from stored values to [-1, 1]"
     )
+    neighbours: Neighbours = Field(
+        default=0,
+        description="slices on either side of each image that networks see with it, 2.5D",
+    )
     background: float | None = Field(
         default=None,
         description="what is not above it is outside the patient, as -1000 of CT; null: of each "
@@ -61,6 +73,11 @@ class ScanFolder(OwnFolder):
         default="masks",
         description="masks: slices without target of present scans with a mask are A; lists: those "
         "that are not listed, of present scans without a mask whose slices are listed, too",
+    )
+    absent_positions: Literal["all", "as_present"] = Field(
+        default="all",
+        description="as_present: slices of A are drawn so that they lie along the axis as those of "
+        "P do, in each fold; all: every one is used",
     )
     min_content_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.05, description="least share of an image that is not background"
@@ -81,6 +98,23 @@ class ScanFolder(OwnFolder):
         if self.halves and self.axis == "sagittal":
             raise ValueError("halves = true: sagittal slices have no left and right; set it false")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Data sets from before there were these keys stay what they are."""
+        content: dict[str, Any] = dump(self)
+        for name in _LATER:
+            if content.get(name) == ScanFolder.model_fields[name].default:
+                del content[name]
+        return content
+
+    def neighbours_in(self, params: DataParams) -> int:
+        """As `Task.neighbours_in`."""
+        return self.neighbours
+
+    def place_of_neighbours(self, name: str) -> str | None:
+        """As `Task.place_of_neighbours`."""
+        return f"data_sets.{name}.neighbours"
 
     @property
     def image_name(self) -> str:

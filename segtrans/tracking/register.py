@@ -183,7 +183,7 @@ def _signature(run: Run) -> Any:
             params=ParamSchema([ParamSpec("threshold", "double", 0.5)]),
         )
     task = run.config.definition
-    images = (-1, len(task.channels), task.height, task.width)
+    images = (-1, run.config.n_input_channels, task.height, task.width)
     maps = (-1, task.height, task.width)
     return ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.float32), images)]),
@@ -206,7 +206,10 @@ def _description(run: Run) -> str:
             "image), gives mask and probability of each as the bytes of PNG files, and a score."
         )
     task = run.config.definition
+    r = run.config.neighbours
+    what = f"slices with {r} neighbours on either side as channels" if r else "images"
     return (
-        f"{run.row}, {run.task_title}. Takes images (N, {len(task.channels)}, {task.height}, "
-        f"{task.width}) in [-1, 1], gives the probability of a lesion for each pixel."
+        f"{run.row}, {run.task_title}. Takes {what} (N, {run.config.n_input_channels}, "
+        f"{task.height}, {task.width}) in [-1, 1], gives the probability of a lesion for each "
+        "pixel."
     )

@@ -185,7 +185,12 @@ class Trainer:
         if self.config.augmentation is None:
             batch = batch.clip_()
         else:
-            batch = augment_batch(batch, self.config.augmentation, generator=generator)
+            batch = augment_batch(
+                batch,
+                self.config.augmentation,
+                generator=generator,
+                neighbours=self.config.neighbours,
+            )
         self.method.train()
         self.rates.set(self.progress.iteration)
         # Every process draws and augments the joint batch, so that it does not depend on their
@@ -212,7 +217,10 @@ class Trainer:
         """Score the validation fold, keep the best weights, make the history's next record."""
         with self.average.in_place(self.method):
             scores = validate(self.method.eval(), valid.segmented)
-            scores |= measure_translation(self.method, valid.present, valid.absent)
+            n_channels = len(self.config.definition.channels)
+            scores |= measure_translation(
+                self.method, valid.present, valid.absent, n_channels=n_channels
+            )
             self._keep_the_best(scores["dice_soft_pooled"])
         progress = self.progress
         record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}

@@ -1,6 +1,7 @@
 """Train one run configuration from its data file to its run folder."""
 
 import platform
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
@@ -171,7 +172,10 @@ def _plan_batches(
         seed=config.init_seed,
     )
     limit = memory_for_data(device)
-    return labelled, TrainingBatches(store, plan, device=device, memory_limit_bytes=limit)
+    batches = TrainingBatches(
+        store, plan, device=device, memory_limit_bytes=limit, neighbours=config.neighbours
+    )
+    return labelled, batches
 
 
 def _train_tracked(
@@ -183,10 +187,11 @@ def _train_tracked(
     n_workers: int,
 ) -> None:
     n = n_measured(trainer.config.training)
+    of_fold = partial(iterate_fold, store, "valid", neighbours=trainer.config.neighbours)
     valid = Validation(
-        list(iterate_fold(store, "valid", "present")),
-        list(iterate_fold(store, "valid", "present", at_most=n)),
-        list(iterate_fold(store, "valid", "absent", at_most=n)),
+        list(of_fold("present")),
+        list(of_fold("present", at_most=n)),
+        list(of_fold("absent", at_most=n)),
     )
     try:
         trainer.run(batches, valid, n_workers=n_workers, on_record=tracker.log)

@@ -24,6 +24,7 @@ FOUNDATIONS = {
     "processes",
     "processors",
     "precision",
+    "stacks",
 }
 ALLOWED = {
     "tasks": set(),

@@ -7,6 +7,7 @@ import pytest
 from segtrans.config.params import load_params
 from segtrans.config.run_config import resolve_config
 from segtrans.tasks.registry import PAPER_TASKS
+from segtrans.train.budget.cost import iteration_cost
 from segtrans.train.budget.memory import training_memory_mb
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +90,18 @@ def test_pictures_of_a_folder_take_what_their_number_says(tmp_path):
     assert estimates["tile"] - estimates["fit"] == pytest.approx(
         8192 - 24 * 128**2 * 3 / 1e6, abs=1
     )
+
+
+def test_neighbours_take_no_more_than_is_asked_for():
+    params = load_params(ROOT / "params.yaml")
+    without = resolve_config(params, task="brats", method="translation", init_seed=0)
+    networks = without.networks.model_copy(update={"neighbours": 1})
+    with_one = without.model_copy(update={"networks": networks})
+    asked, needed = (
+        of(with_one) - of(without)
+        for of in (
+            lambda config: training_memory_mb(config, params),
+            lambda config: iteration_cost(config).peak_bytes / 1e6,
+        )
+    )
+    assert 30 < needed <= asked < 2 * needed

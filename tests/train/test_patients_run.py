@@ -81,11 +81,11 @@ def config_of(method="translation"):
 def test_a_run_that_broke_off_ends_with_the_bytes_of_an_undisturbed_one(data, monkeypatch):
     drawn = []
 
-    def counted(batch, ranges, *, generator):
+    def counted(batch, ranges, *, generator, neighbours):
         drawn.append(generator.initial_seed())
         if len(drawn) == 4:
             raise KeyboardInterrupt
-        return augment.augment_batch(batch, ranges, generator=generator)
+        return augment.augment_batch(batch, ranges, generator=generator, neighbours=neighbours)
 
     monkeypatch.setattr(loop, "augment_batch", counted)
     with pytest.raises(KeyboardInterrupt):

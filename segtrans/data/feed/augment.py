@@ -47,18 +47,25 @@ class Augmentation:
         return Augmentation(*(tensor[:n] for tensor in vars(self).values()))
 
 
-def augment_batch(batch: Batch, ranges: AugmentationParams, *, generator: torch.Generator) -> Batch:
+def augment_batch(
+    batch: Batch,
+    ranges: AugmentationParams,
+    *,
+    generator: torch.Generator,
+    neighbours: int = 0,
+) -> Batch:
     """Change every image of a batch, P and A apart, and the masks with their images.
 
     Args:
         batch: on the generator's device, neither augmented nor clipped.
         ranges: what may be drawn.
         generator: the only source of randomness; one state gives one result.
+        neighbours: slices on either side that images are stacks with; a stack is changed as one.
 
     Returns:
         A batch of the same shapes and types; images are clipped to [-1, 1].
     """
-    n_channels = batch.x_P.shape[1]
+    n_channels = batch.x_P.shape[1] // (2 * neighbours + 1)
     for_P = draw_augmentation(len(batch.x_P), n_channels, ranges, generator=generator)
     for_A = draw_augmentation(len(batch.x_A), n_channels, ranges, generator=generator)
     return Batch.of(
@@ -91,18 +98,22 @@ def draw_augmentation(
 def augment_images(x: Tensor, augmentation: Augmentation) -> Tensor:
     """Resample linearly, shift the brain's intensities, clip.
 
-    The brain is what is not 0 in every sequence of the resampled image; the background stays 0.
+    The brain is what is not 0 in every sequence of the resampled image; the background stays 0. All
+    slices of a stack are moved alike, and a sequence is shifted by as much in each.
 
     Args:
-        x: images, (N, C, H, W) float32, not clipped; the background is 0.
+        x: images (N, C, H, W), or stacks of them, float32, not clipped; the background is 0.
         augmentation: drawn for N images, on the same device.
 
     Returns:
-        Images (N, C, H, W) float32 in [-1, 1]; the same bits as x where nothing changes.
+        Of the shape of x, float32 in [-1, 1]; the same bits as x where nothing changes.
     """
     moved = _resample(x, augmentation, mode="bilinear")
-    is_brain = moved.abs().amax(1, keepdim=True).sign_()
-    return moved.addcmul_(is_brain, augmentation.shift[:, :, None, None]).clamp_(-1, 1)
+    shift = augmentation.shift
+    slices = moved.view(len(moved), -1, shift.shape[1], *moved.shape[2:])
+    is_brain = slices.abs().amax(2, keepdim=True).sign_()
+    slices.addcmul_(is_brain, shift[:, None, :, None, None])
+    return moved.clamp_(-1, 1)
 
 
 def augment_masks(y: Tensor, augmentation: Augmentation) -> Tensor:

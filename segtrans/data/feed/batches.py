@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from segtrans.batch import Batch
-from segtrans.data.images import read_images, read_stored
-from segtrans.data.store import Store
+from segtrans.data.stacks import Stacks
+from segtrans.data.store import DOMAINS, Store
 from segtrans.tasks.base import VOID
 
 Indices = NDArray[np.int64]
@@ -141,26 +141,36 @@ class TrainingBatches(Dataset[Batch]):
         plan: which samples each iteration draws.
         device: where batches are wanted.
         memory_limit_bytes: most that the images and masks may take there.
+        neighbours: slices on either side of each image that come with it, as a stack.
 
     Raises:
         UserError: an image holds NaN or an infinite value, or the file is damaged there; said at
-            once of a fold in memory, else when the image is drawn.
+            once of a fold in memory, else when the image is drawn. Or there are fewer neighbours.
     """
 
     def __init__(
-        self, store: Store, plan: BatchPlan, *, device: torch.device, memory_limit_bytes: int
+        self,
+        store: Store,
+        plan: BatchPlan,
+        *,
+        device: torch.device,
+        memory_limit_bytes: int,
+        neighbours: int = 0,
     ) -> None:
         self.store, self.plan, self.device = store, plan, device
         self._n_slots = plan.n_slots  # counted here once, not in every reading process
         self._scales = (store.scale("train", "present"), store.scale("train", "absent"))
+        self._stacks = tuple(Stacks(store, "train", domain, neighbours) for domain in DOMAINS)
         self._held: tuple[Tensor, Tensor, Tensor] | None = None
         if store.n_bytes("train") <= memory_limit_bytes:
-            n_P, n_A = store.n("train", "present"), store.n("train", "absent")
-            self._held = (
-                _hold(functools.partial(self._read_images, "present"), n_P, device),
-                _hold(functools.partial(self._read_images, "absent"), n_A, device),
-                _hold(self._read_masks, n_P, device),
-            )
+            # Stacks of P and of A share their slices.
+            by_parts = {of.parts: of for of in self._stacks}
+            pools = {
+                parts: _hold(functools.partial(_read_pool, of), of.n_pool, device)
+                for parts, of in by_parts.items()
+            }
+            masks = _hold(self._read_masks, store.n("train", "present"), device)
+            self._held = (pools[self._stacks[0].parts], pools[self._stacks[1].parts], masks)
 
     @property
     def is_held(self) -> bool:
@@ -169,13 +179,22 @@ class TrainingBatches(Dataset[Batch]):
 
     def __getitem__(self, iteration: int) -> Batch:
         p, a, n_labelled = self.plan.at(iteration)
+        slices = [of.places(at) for of, at in zip(self._stacks, (p, a), strict=True)]
         if self._held is None:
-            x_P, x_A = self._read_images("present", p), self._read_images("absent", a)
+            x_P, x_A = (
+                _read_pool(of, at.ravel()) for of, at in zip(self._stacks, slices, strict=True)
+            )
             y = self._read_masks(p[:n_labelled])
         else:
-            at_P, at_A = torch.split(self._send(np.concatenate([p, a])), [len(p), len(a)])
-            x_P, x_A = self._held[0].index_select(0, at_P), self._held[1].index_select(0, at_A)
-            y = self._held[2].index_select(0, at_P[:n_labelled])
+            at_P, at_A = torch.split(self._send(np.concatenate(slices)), [len(p), len(a)])
+            x_P, x_A = (
+                held.index_select(0, at.flatten())
+                for held, at in zip(self._held[:2], (at_P, at_A), strict=True)
+            )
+            # Slices of P stand first in either pool.
+            y = self._held[2].index_select(0, at_P[:n_labelled, at_P.shape[1] // 2])
+        size, shape = len(p), x_P.shape[-2:]
+        x_P, x_A = (x.view(size, -1, *shape) for x in (x_P, x_A))  # slices side by side
         # A fixed number of masks, or none: shapes that vary cost a GPU time.
         n_missing = self._n_slots - n_labelled if n_labelled else 0
         return Batch.of(
@@ -190,11 +209,12 @@ class TrainingBatches(Dataset[Batch]):
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
-    def _read_images(self, domain: str, indices: Indices) -> Tensor:
-        return torch.from_numpy(read_stored(self.store, "train", domain, indices))
-
     def _read_masks(self, indices: Indices) -> Tensor:
         return torch.from_numpy(self.store.masks("train", indices))
+
+
+def _read_pool(stacks: Stacks, places: Indices) -> Tensor:
+    return torch.from_numpy(stacks.read_pool(places))
 
 
 def _hold(read: Callable[[Indices], Tensor], n: int, device: torch.device) -> Tensor:
@@ -230,7 +250,7 @@ def make_loader(
 
 
 def iterate_fold(
-    store: Store, fold: str, domain: str, *, at_most: int | None = None
+    store: Store, fold: str, domain: str, *, neighbours: int = 0, at_most: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """All samples of a fold in order, for scoring, a cache-friendly number at a time.
 
@@ -238,13 +258,14 @@ def iterate_fold(
         store: the data.
         fold: such as "valid".
         domain: "present" or "absent".
+        neighbours: slices on either side of each image that come with it, as a stack.
         at_most: so many samples alone, spread evenly over the fold.
 
     Yields:
         Images (n, C, H, W) float32 as networks see them, in [-1, 1], and masks (n, H, W) uint8;
         None in the absence domain.
     """
-    n = store.n(fold, domain)
+    n, stacks = store.n(fold, domain), Stacks(store, fold, domain, neighbours)
     batch_size = max(1, _SCORED_PIXELS // (store.image_shape[1] * store.image_shape[2]))
     chosen = np.arange(n)
     if at_most is not None and at_most < n:
@@ -252,4 +273,4 @@ def iterate_fold(
     for start in range(0, len(chosen), batch_size):
         indices = chosen[start : start + batch_size]
         masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
-        yield torch.from_numpy(read_images(store, fold, domain, indices)), masks
+        yield torch.from_numpy(stacks.read(indices)), masks

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from segtrans.atomic import write_json, write_text
 from segtrans.config.versions import HALF_SLICES_VERSION
+from segtrans.data.beside import NEITHER
 from segtrans.data.split import split_patients
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.data.store_writer import StoreWriter
@@ -153,8 +154,9 @@ def merge_parts(parts: Sequence[Path], split: Path, output: Path) -> list[Patien
     _check_folds(counts, read.folds)
     with write_store(output, _header(patients, read, rules)) as writer:
         for fold in FOLDS:
-            for domain in DOMAINS:
-                _write_domain(writer, fold, domain, parts, counts[fold][domain], patients)
+            for domain in (*DOMAINS, NEITHER):
+                if n := counts[fold][domain]:
+                    _write_domain(writer, fold, domain, parts, n, patients)
     return patients
 
 
@@ -234,9 +236,9 @@ def _check_alike(patients: Sequence[Patient]) -> None:
 
 
 def _counts(patients: Sequence[Patient]) -> dict[str, dict[str, int]]:
-    counts = {fold: dict.fromkeys(DOMAINS, 0) for fold in FOLDS}
+    counts = {fold: dict.fromkeys((*DOMAINS, NEITHER), 0) for fold in FOLDS}
     for patient in patients:
-        for domain in DOMAINS:
+        for domain in counts[patient["fold"]]:
             counts[patient["fold"]][domain] += patient["n"][domain]
     return counts
 
@@ -292,7 +294,7 @@ def _write_domain(
         "slice_index": ((), "int64"),
         "case_id": ((), f"S{width}"),
     }
-    if domain == "absent":
+    if domain != "present":
         del layout["mask"]
     for name, (shape, dtype) in layout.items():
         scale = Z_SCORE_SCALE if name == "image" else None

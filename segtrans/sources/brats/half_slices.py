@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.beside import are_beside
 from segtrans.errors import UserError
 from segtrans.tasks.parameters import HalfSliceRules
 from segtrans.tasks.sides import SIDES
@@ -51,12 +52,14 @@ class Domains:
     Attributes:
         present: half-slices of P.
         absent: half-slices of A.
+        neither: those beside them that are in neither domain; none with `neighbours` = 0.
         counts: number of half-slices by fate: present, absent, without_brain, small_brain
             (dropped for too little brain), small_lesion (in neither domain).
     """
 
     present: HalfSlices
     absent: HalfSlices
+    neither: HalfSlices
     counts: dict[str, int]
 
 
@@ -138,13 +141,15 @@ def make_half_slices(
     """
     brain = brain_of(volumes)
     intensities = intensities_of(volumes, brain, normalisation=rules.normalisation, case_id=case_id)
-    parts: dict[str, list[HalfSlices]] = {"present": [], "absent": []}
+    parts: dict[str, list[HalfSlices]] = {"present": [], "absent": [], "neither": []}
     counts = dict.fromkeys(("present", "absent", "without_brain", "small_brain", "small_lesion"), 0)
     for side in SIDES:
         mirror = rules.mirror_right and side == "right"
         fates = _fates(half(brain, side), half(mask, side), rules)
         for fate in counts:
             counts[fate] += int((fates == fate).sum())
+        is_image = np.isin(fates, ("present", "absent"))
+        fates[are_beside(is_image, rules.neighbours)] = "neither"
         for domain, of_domain in parts.items():
             slices = np.flatnonzero(fates == domain)
             masks = half(mask, side)[slices]
@@ -158,8 +163,8 @@ def make_half_slices(
                     slices.astype(np.int64),
                 )
             )
-    present, absent = (_joined(of_domain) for of_domain in parts.values())
-    return Domains(present, absent, counts), intensities
+    present, absent, neither = (_joined(of_domain) for of_domain in parts.values())
+    return Domains(present, absent, neither, counts), intensities
 
 
 def _fates(

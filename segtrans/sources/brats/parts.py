@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from segtrans.atomic import atomic_path
 from segtrans.config.refusals import validate
+from segtrans.data.beside import NEITHER
 from segtrans.data.store import DOMAINS
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
-from segtrans.sources.brats.half_slices import Domains, make_half_slices
+from segtrans.sources.brats.half_slices import Domains, HalfSlices, make_half_slices
 from segtrans.sources.scans.cases import CaseFiles
 from segtrans.sources.scans.duplicates import fingerprints, mask_fingerprint
 from segtrans.sources.scans.volumes import read_case
@@ -82,7 +83,7 @@ def read_column(
     Args:
         parts: in the order of their jobs.
         case_ids: whose.
-        domain: present or absent.
+        domain: present, absent or neither.
         name: image, mask, side, slice_index or case_id.
 
     Raises:
@@ -125,7 +126,7 @@ def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -
     if case.mask is None:
         raise UserError(f"{files.case_id}: no mask; a case to train on needs one")
     domains, intensities = make_half_slices(case.sequences, case.mask, rules, case_id=files.case_id)
-    for domain in DOMAINS:
+    for domain in (*DOMAINS, NEITHER):
         for name, values in _columns(files.case_id, domains, domain).items():
             _write_array(archive, _key(files.case_id, domain, name), values)
     shape = next(iter(case.sequences.values())).shape
@@ -141,7 +142,7 @@ def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -
         "mask_fingerprint": mask_fingerprint(case.mask),
         "sha256": _sha256({*files.sequences.values(), files.mask}),
         "lesion_voxels": int(np.count_nonzero(case.mask)),
-        "n": domains.counts,
+        "n": domains.counts | {NEITHER: len(domains.neither.side)},
         "mean": intensities.mean,
         "sd": intensities.sd,
     }
@@ -154,7 +155,7 @@ def _sha256(files: Iterable[Path | None]) -> str:
 
 def _columns(case_id: str, domains: Domains, domain: str) -> dict[str, NDArray[Any]]:
     """The half-slices of a patient in a domain, as what is stored of them."""
-    half_slices = domains.present if domain == "present" else domains.absent
+    half_slices: HalfSlices = getattr(domains, domain)
     return {
         "image": half_slices.image,
         "mask": half_slices.mask,

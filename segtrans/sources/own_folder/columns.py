@@ -1,6 +1,7 @@
 """What becomes of a folder's images in a data set: images, masks and provenance of each domain."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from tqdm import tqdm
 
+from segtrans.data.beside import NEITHER
 from segtrans.data.store import DOMAINS, FOLDS
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import BINARY
@@ -26,12 +28,22 @@ class Columns:
         scratch: folder where they wait.
         task: has their size, and the number of channels.
         notes: type of each column of provenance by name, `S` for text; `has_mask` comes by itself.
+        has_neighbours: whether images of neither domain are wanted too, as neighbours of others.
     """
 
-    def __init__(self, scratch: Path, task: OwnFolder, notes: Mapping[str, DTypeLike]) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        task: OwnFolder,
+        notes: Mapping[str, DTypeLike],
+        *,
+        has_neighbours: bool = False,
+    ) -> None:
         self._size, self._types = (task.height, task.width), notes
         shape = (len(task.channels), *self._size)
-        keys = [(fold, domain) for fold in FOLDS for domain in DOMAINS]
+        domains = (*DOMAINS, NEITHER) if has_neighbours else DOMAINS
+        keys = [(fold, domain) for fold in FOLDS for domain in domains]
+        self._is_kept: dict[tuple[str, str], NDArray[np.bool_]] = {}
         self._images = {key: Spool(scratch / "_".join((*key, "image")), shape) for key in keys}
         self._masks = {fold: Spool(scratch / f"{fold}_mask", self._size) for fold in FOLDS}
         self._notes: dict[tuple[str, str], list[Sequence[Any]]] = {key: [] for key in keys}
@@ -59,17 +71,29 @@ class Columns:
             self._masks[fold].append(void if mask is None else mask)
             self._has_mask[fold] += [mask is not None] * n
 
+    def keep(self, fold: str, domain: str, is_kept: NDArray[np.bool_]) -> None:
+        """Of the images (n,) of a domain write these alone; the others are of neither domain."""
+        self._is_kept[fold, domain] = is_kept
+
     def write(self, writer: StoreWriter, dtype: DTypeLike, scale: float) -> None:
         """Write all; `scale` is the intensity of one stored unit."""
-        for (fold, domain), images in self._images.items():
-            key = (fold, domain)
-            dataset = writer.add(*key, "image", shape=images.shape, dtype=dtype, scale=scale)
-            for block in tqdm(images.blocks(dtype), " ".join(key), disable=None):
-                dataset.append(block)
+        for fold, domain in self._images:
+            key, parts = (fold, domain), self._parts(fold, domain)
+            n = sum(int(is_chosen.sum()) for _, is_chosen in parts)
+            if domain == NEITHER and n == 0:
+                continue
+            shape = (n, *self._images[key].shape[1:])
+            dataset = writer.add(*key, "image", shape=shape, dtype=dtype, scale=scale)
+            for place, is_chosen in parts:
+                start = 0
+                for block in tqdm(self._images[place].blocks(dtype), " ".join(key), disable=None):
+                    dataset.append(block[is_chosen[start : start + len(block)]])
+                    start += len(block)
+            rows = [row for place, chosen in parts for row in compress(self._notes[place], chosen)]
             notes = {
                 name: _column(values, kind)
                 for (name, kind), values in zip(
-                    self._types.items(), zip(*self._notes[key], strict=True), strict=True
+                    self._types.items(), zip(*rows, strict=True), strict=True
                 )
             }
             if domain == PRESENT:
@@ -80,6 +104,15 @@ class Columns:
                 notes["has_mask"] = np.array(self._has_mask[fold], np.uint8)
             for name, values in notes.items():
                 writer.add(*key, name, shape=values.shape, dtype=values.dtype).append(values)
+
+    def _parts(self, fold: str, domain: str) -> list[tuple[tuple[str, str], NDArray[np.bool_]]]:
+        """Where the images of a domain wait, and which of those there."""
+        key = (fold, domain)
+        every = np.ones(len(self._images[key]), np.bool_)
+        parts = [(key, self._is_kept.get(key, every))]
+        if domain == NEITHER:
+            parts += [(of, ~kept) for of, kept in self._is_kept.items() if of[0] == fold]
+        return parts
 
 
 def labels_of(task: OwnFolder) -> dict[int, str]:

@@ -19,7 +19,8 @@ from segtrans.sources.scan_folder.fates import FATES
 from segtrans.sources.scan_folder.faults import faults_together
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.items import draw_scan_folds, survey
-from segtrans.sources.scan_folder.measures import NAMES
+from segtrans.sources.scan_folder.measures import NAMES, PLACE
+from segtrans.sources.scan_folder.positions import drawn_as_present
 from segtrans.sources.scan_folder.spacing import fix_spacing, spacing_of
 from segtrans.tasks.scan_folder import ScanFolder
 
@@ -177,8 +178,11 @@ def notes(checked: Checked) -> Iterator[str]:
             )
 
 
-def find_shortcuts(facts: Sequence[Facts]) -> list[Shortcut]:
-    """What tells slices of P from those of A; nothing where cases of either are too few."""
+def find_shortcuts(facts: Sequence[Facts], task: ScanFolder) -> list[Shortcut]:
+    """What tells slices of P from those of A; nothing where cases of either are too few.
+
+    Of A those alone that are drawn, where these are drawn by their positions.
+    """
     by_domain: dict[str, list[Facts]] = {
         domain: [of for of in facts if domain in of.measures and len(of.measures[domain].numbers)]
         for domain in (PRESENT, ABSENT)
@@ -187,12 +191,18 @@ def find_shortcuts(facts: Sequence[Facts]) -> list[Shortcut]:
         return []
     measured = [(domain, of) for domain, part in by_domain.items() for of in part]
     n_of = [len(of.measures[domain].numbers) for domain, of in measured]
+    numbers = np.concatenate([of.measures[domain].numbers for domain, of in measured])
+    is_present = np.repeat([domain == PRESENT for domain, _ in measured], n_of)
+    is_used = np.ones(len(numbers), np.bool_)
+    if task.absent_positions == "as_present":
+        places = numbers[:, NAMES.index(PLACE)]
+        is_used[~is_present] = drawn_as_present(places[is_present], places[~is_present], seed=(0,))
     return shortcuts_of(
         NAMES,
-        np.concatenate([of.measures[domain].numbers for domain, of in measured]),
-        np.concatenate([of.measures[domain].thumbnails for domain, of in measured]),
-        np.repeat([domain == PRESENT for domain, _ in measured], n_of),
-        np.repeat([of.item.group for _, of in measured], n_of).tolist(),
+        numbers[is_used],
+        np.concatenate([of.measures[domain].thumbnails for domain, of in measured])[is_used],
+        is_present[is_used],
+        np.repeat([of.item.group for _, of in measured], n_of)[is_used].tolist(),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.beside import NEITHER, are_beside
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
@@ -128,7 +129,12 @@ def examine(
         measures={} if faults else {d: _measures(scan, grid, fates, d) for d in _DOMAINS},
         example=None if faults else _example(scan, used),
     )
-    return Examined(facts, {} if faults else {d: _images(scan, used, fates, d) for d in _DOMAINS})
+    if faults:
+        return Examined(facts)
+    for of in fates.values():
+        of[are_beside(np.isin(of, _DOMAINS), task.neighbours)] = NEITHER
+    domains = (*_DOMAINS, NEITHER) if task.neighbours else _DOMAINS
+    return Examined(facts, {domain: _images(scan, used, fates, domain) for domain in domains})
 
 
 def _faults_of_mask(item: ScanItem, masks: Masks) -> Iterator[str]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from segtrans.sources.own_folder.thumbnails import THUMBNAIL, centre_of, thumbnail_of
 
+PLACE = "place among the slices (0 the first, 1 the last)"
 NAMES = (
     "spacing in the plane",
     "spacing of slices",
@@ -14,7 +15,7 @@ NAMES = (
     "brightness",
     "contrast",
     "sharpness",
-    "place among the slices (0 the first, 1 the last)",
+    PLACE,
     "row of the middle of what is not background",
     "column of the middle of what is not background",
 )

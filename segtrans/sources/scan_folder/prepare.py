@@ -4,7 +4,7 @@ The result is the same, byte for byte, for any number of processes.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from segtrans.config.versions import SCAN_FOLDER_VERSION
-from segtrans.data.store import FOLDS, StoreHeader, write_store
+from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.errors import UserError, UserErrors
 from segtrans.places import check_space
 from segtrans.processors import n_processors
@@ -27,6 +27,7 @@ from segtrans.sources.scan_folder.facts import Facts, Images, examine
 from segtrans.sources.scan_folder.faults import faults_together
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.items import draw_scan_folds, find_items
+from segtrans.sources.scan_folder.positions import drawn_as_present
 from segtrans.sources.scan_folder.scan import stored_scale
 from segtrans.sources.scan_folder.spacing import fix_spacing, n_slices_of, spacing_of
 from segtrans.tasks.scan_folder import ScanFolder
@@ -113,7 +114,8 @@ def write_scan_folder(
     check_space(output, _least_bytes([item for item, fold in jobs if is_used(item, fold)], task))
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
-        columns = Columns(Path(scratch), task, _NOTES)
+        columns = Columns(Path(scratch), task, _NOTES, has_neighbours=task.neighbours > 0)
+        places: dict[tuple[str, str], list[float]] = {}
         prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task)
@@ -123,10 +125,15 @@ def write_scan_folder(
             faults += case.facts.faults
             if not faults:
                 _append(columns, case, images)
+                for domain, of in images.items():
+                    along = of.slice_index / max(1, case.facts.n_slices - 1)
+                    places.setdefault((case.fold, domain), []).extend(along.tolist())
         faults += faults_together([case.facts for case in prepared], task)
         if faults:
             raise UserErrors(faults)
         _check_kept(prepared)
+        if task.absent_positions == "as_present":
+            _draw_absent(columns, places, data_seed)
         with write_store(output, _header(prepared, folder, task, name, data_seed)) as writer:
             columns.write(writer, np.float16, stored_scale(task.intensity))
     return prepared, task
@@ -141,6 +148,21 @@ def _least_bytes(items: Sequence[ScanItem], task: ScanFolder) -> int:
     ]
     values = len(task.channels) * task.height * task.slice_width * n_slices_of(known, task)
     return round(_LEAST_KEPT * values * _VALUE_BYTES)
+
+
+def _draw_absent(
+    columns: Columns, places: Mapping[tuple[str, str], list[float]], data_seed: int
+) -> None:
+    """Of each fold's A keep what lies along the axis as its P does."""
+    for number, fold in enumerate(FOLDS):
+        present, absent = (np.array(places[fold, domain]) for domain in DOMAINS)
+        is_kept = drawn_as_present(present, absent, seed=(data_seed, number))
+        if not is_kept.any():
+            raise UserError(
+                f"fold {fold}: no slice of A lies along the axis where slices of P do; give more "
+                "scans, or set absent_positions: all"
+            )
+        columns.keep(fold, "absent", is_kept)
 
 
 def _append(columns: Columns, case: Prepared, images: dict[str, Images]) -> None:
@@ -193,6 +215,7 @@ def _header(
             "spacing_mm": list(spacing_of(task)),
             "mirror_right": task.halves,
             "scan_folder_version": SCAN_FOLDER_VERSION,
+            **({"neighbours": task.neighbours} if task.neighbours else {}),
         },
         source=f"{counted([case.item for case in prepared])} ones, of {folder.resolve().name}.",
         source_sha256=hashlib.sha256(repr(facts).encode()).hexdigest(),

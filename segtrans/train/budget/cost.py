@@ -55,7 +55,7 @@ def _measured(config: RunConfig, n_labelled: int) -> IterationCost:
     with FakeTensorMode(allow_non_fake_inputs=True), _LiveBytes() as live:
         method = build_method(config)
         method.prepare(config.training)
-        x = torch.rand(size, len(task.channels), task.height, task.width)
+        x = torch.rand(size, config.n_input_channels, task.height, task.width)
         y = torch.zeros(n_labelled, task.height, task.width, dtype=torch.uint8)
         flops = 0
         for _ in range(2):  # the moments of the optimiser appear in the first one

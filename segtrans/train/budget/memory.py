@@ -19,6 +19,9 @@ _SHARE_OF_GENERATOR = 0.5
 _LATENT = 512  # channels of the widest layer at full width
 # The one module that takes more: its tensors over the translation's (iteration_cost).
 _MORE = {"translation_mean_teacher": 1.15}
+# Per pixel of the batch and channel of neighbouring slices, at any width: both stacks, and those of
+# what is encoded again (iteration_cost), and half as much again.
+_NEIGHBOURS_KB = 0.07
 _IN_MEMORY_MB = 8192  # larger data are read from the file
 
 
@@ -36,6 +39,7 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     at_full_width = _ACTIVATIONS_AT_FULL_WIDTH_KB.get(task.architecture, most)
     widened = width + _SHARE_OF_GENERATOR * _widened(config)
     per_pixel = _ACTIVATIONS_KB + at_full_width * widened
+    per_pixel += _NEIGHBOURS_KB * (config.n_input_channels - len(task.channels))
     activations = config.training.batch_size * pixels * per_pixel / 1000
     widest = max(width, min(1.0, config.networks.min_channels / _LATENT))
     tensors = _WEIGHTS_MB * widest**2 + activations

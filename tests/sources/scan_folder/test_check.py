@@ -127,13 +127,13 @@ def test_every_fault_is_named_at_once_and_nothing_is_written(folder, segtrans):
 
 def test_brighter_scans_and_others_further_up_are_told(tmp_path):
     folder = write_scans(tmp_path / "balls", n_present=6, n_masks=6, n_absent=6)
-    found = find_shortcuts(check_folder(folder, task()).facts)
+    found = find_shortcuts(check_folder(folder, task()).facts, task())
     assert found[0].auc < 0.99
     # Absent scans of another scanner: finer in the plane.
     rng = np.random.default_rng(4)
     for path in (folder / "absent").iterdir():
         save(path, scan(rng, (80, 88, 10), shows_target=False)[0], spacing=(1.0, 1.0, 5.0))
-    tells = {one.name: one for one in find_shortcuts(check_folder(folder, task()).facts)}
+    tells = {one.name: one for one in find_shortcuts(check_folder(folder, task()).facts, task())}
     spacing = tells["spacing in the plane"]
     # Slices of scans with masks are of A too: half of these are of the coarse ones.
     assert spacing.present_is == "more"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from segtrans.config.versions import SCAN_FOLDER_VERSION
+from segtrans.data.beside import NEITHER
 from segtrans.data.patients import check_patients
 from segtrans.data.store import DOMAINS, FOLDS, Store
 from segtrans.errors import UserError, UserErrors
@@ -245,3 +246,59 @@ def test_a_disk_that_is_too_small_is_said_before_any_scan_is_read(folder, tmp_pa
     with pytest.raises(UserError, match=r"balls\.h5: needs at least [\d.e-]+ GB, .* 1e-06 GB free"):
         prepare(folder, tmp_path / "new" / "balls.h5")
     assert not (tmp_path / "new").exists()
+
+
+def slices_of(store, fold, domain):
+    """Case, side and slice of each image, with the image."""
+    of = store.provenance(fold, domain)
+    rows = zip(of["case_id"].tolist(), of["side"].tolist(), of["slice_index"].tolist(), strict=True)
+    return dict(zip(rows, store.images(fold, domain), strict=True))
+
+
+def test_every_neighbour_within_the_volume_is_stored_once(folder, tmp_path):
+    """Slices with too little target or content too: nobody could tell them from repeated ones."""
+    small = {"min_target_fraction": 0.03, "min_content_fraction": 0.2}
+    without, _, _ = prepare(folder, tmp_path / "without.h5", **small)
+    store, _, _ = prepare(folder, tmp_path / "one.h5", neighbours=1, **small)
+    assert store.header.parameters["neighbours"] == 1
+    assert "neighbours" not in str(without.header.parameters)
+    check_patients(store)
+    n_beside = 0
+    for fold in FOLDS:
+        images = {domain: slices_of(store, fold, domain) for domain in DOMAINS}
+        for domain in DOMAINS:
+            before = slices_of(without, fold, domain)
+            assert before.keys() == images[domain].keys()
+            assert all((before[row] == image).all() for row, image in images[domain].items())
+        own = images["present"] | images["absent"]
+        others = slices_of(store, fold, NEITHER) if store.has_neither(fold) else {}
+        wanted = {
+            (case, side, index + step)
+            for case, side, index in own
+            for step in (-1, 1)
+            if 0 <= index + step < SHAPE[2]
+        }
+        assert others.keys() == wanted - own.keys()
+        n_beside += len(others)
+    assert n_beside > 0
+
+
+@pytest.mark.parametrize("neighbours", [0, 1])
+def test_absence_is_drawn_where_presence_is(folder, tmp_path, neighbours):
+    every, _, _ = prepare(folder, tmp_path / "all.h5")
+    values = {"absent_positions": "as_present", "neighbours": neighbours}
+    store, _, _ = prepare(folder, tmp_path / "drawn.h5", **values)
+    again, _, _ = prepare(folder, tmp_path / "again.h5", **values)
+    assert store.sha256() == again.sha256()
+    for fold in FOLDS:
+        own = {domain: slices_of(store, fold, domain) for domain in DOMAINS}
+        before = slices_of(every, fold, "absent")
+        places = {d: {index for _, _, index in rows} for d, rows in own.items()}
+        # In train there are scans without a mask, whose slices are P all over.
+        assert own["absent"].keys() <= before.keys()
+        assert fold == "train" or own["absent"].keys() < before.keys()
+        assert places["absent"] <= places["present"]
+        left_out = before.keys() - own["absent"].keys()
+        if neighbours and left_out:  # they are neighbours of what is kept
+            assert left_out <= slices_of(store, fold, NEITHER).keys()
+        assert neighbours or not store.has_neither(fold)

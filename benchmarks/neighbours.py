@@ -1,0 +1,60 @@
+"""What a neighbouring slice on either side costs: a training step with r = 1 beside r = 0.
+
+Both are measured by turns in one run, so that whatever holds up one holds up the other: with
+augmentation, as a training has it. Peaks of the tensors are those of an update without data.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from benchmarks.augment import PAPER
+from benchmarks.lines import Line, best_seconds
+from benchmarks.steps import made_up_batch, make_config, make_method, step
+from segtrans.config.run_config import RunConfig
+from segtrans.data.feed.augment import augment_batch
+from segtrans.train.budget.cost import iteration_cost
+from segtrans.train.hardware.arena import keep_freed_memory
+
+N_THREADS, REPEATS = 2, 7
+# Width and images of each domain: the default scale of half-slices, and twice as wide.
+CASES = ((1 / 16, 4), (1 / 8, 4))
+
+
+def lines() -> Iterator[Line]:
+    """For each case, seconds and memory of r = 1, with those of r = 0 as the floor."""
+    torch.set_num_threads(N_THREADS)
+    keep_freed_memory()
+    for width, batch_size in CASES:
+        without = make_config("translation", task="brats", width=width, batch_size=batch_size)
+        networks = without.networks.model_copy(update={"neighbours": 1})
+        with_one = without.model_copy(update={"networks": networks})
+        case = f"translation, width {width:g}, {batch_size} + {batch_size} half-slices, r = 1"
+        steps = [_training_step(config) for config in (without, with_one)]
+        seconds = [float("inf")] * 2
+        for _ in range(REPEATS):
+            seconds = [
+                min(best, best_seconds(one, repeats=1))
+                for best, one in zip(seconds, steps, strict=True)
+            ]
+        yield Line(
+            part="neighbours", case=case, value=seconds[1], unit="s", floor=seconds[0],
+            floor_is="the same step with r = 0",
+        )  # fmt: skip
+        peaks = [iteration_cost(config).peak_bytes / 1e6 for config in (without, with_one)]
+        yield Line(
+            part="neighbours", case=case, value=peaks[1], unit="MB", floor=peaks[0],
+            floor_is="tensors that live at once with r = 0",
+        )  # fmt: skip
+
+
+def _training_step(config: RunConfig) -> Callable[[], None]:
+    method, batch = make_method(config), made_up_batch(config, config.labels.per_batch)
+    generator = torch.Generator().manual_seed(0)
+
+    def trained() -> None:
+        moved = augment_batch(batch, PAPER, generator=generator, neighbours=config.neighbours)
+        step(method, moved)
+
+    trained()
+    return trained
