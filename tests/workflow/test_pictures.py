@@ -88,12 +88,11 @@ def test_a_fit_that_was_killed_goes_on_once_what_it_started_has_ended(tmp_path):
     run = tmp_path / "run"
     fit = [SEGTRANS, "fit", pictures, "--output", run, "--iterations", "100", "--cores", "1"]
     fit += ["--methods", "segmentation_only"]
-    first = subprocess.Popen(
+    with subprocess.Popen(
         fit, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert any(line.startswith("train") for line in first.stdout)
-    first.kill()
-    first.wait()
+    ) as first:
+        assert any(line.startswith("train") for line in first.stdout)
+        first.kill()
     second = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
     left = int((run / "fit.lock").read_text())
     assert second.returncode == 1
