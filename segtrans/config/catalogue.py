@@ -1,7 +1,7 @@
 """Every method by name, as values over shared parts. Imports no torch: parameters read it too."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +15,22 @@ class TranslationOptions:
 
     long_skip: Literal["compress", "concat", "sum", "none"] = "compress"
     segmentation_decoder: Literal["shared", "separate"] = "shared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderOptions:
+    """In what the autoencoder and its ablation differ; the values are the baseline's.
+
+    Attributes:
+        reconstruction: mean absolute error (equation 9) or mean squared error. Where an image is
+            mostly black, a network that cannot tell where the rest lies has its least absolute
+            error at black, and learns nothing from there on; the least squared error is a blur.
+    """
+
+    reconstruction: Literal["absolute", "squared"] = "absolute"
+
+
+_Options = TypeVar("_Options", TranslationOptions, AutoencoderOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +52,7 @@ class MethodEntry:
     module: str
     weights: tuple[str, ...]
     parent: str | None = None
-    options: TranslationOptions | None = None
+    options: TranslationOptions | AutoencoderOptions | None = None
     only_labelled: bool = False
 
 
@@ -44,6 +60,9 @@ _PROPOSED = MethodEntry(
     title="Proposed",
     module="translation",
     weights=("lambda_adv", "lambda_rec", "lambda_lat", "lambda_cyc", "lambda_seg"),
+)
+_AUTOENCODER = MethodEntry(
+    title="AE baseline", module="autoencoder", weights=("lambda_rec", "lambda_seg")
 )
 _ABLATION = replace(_PROPOSED, parent="translation")
 
@@ -54,8 +73,12 @@ METHODS: dict[str, MethodEntry] = {
         weights=("lambda_seg",),
         only_labelled=True,
     ),
-    "autoencoder": MethodEntry(
-        title="AE baseline", module="autoencoder", weights=("lambda_rec", "lambda_seg")
+    "autoencoder": _AUTOENCODER,
+    "autoencoder_squared": replace(
+        _AUTOENCODER,
+        title="AE baseline, squared error",
+        parent="autoencoder",
+        options=AutoencoderOptions(reconstruction="squared"),
     ),
     "translation": _PROPOSED,
     "translation_separate": replace(
@@ -103,6 +126,12 @@ METHODS: dict[str, MethodEntry] = {
         weights=(*_PROPOSED.weights, "lambda_cons"),
     ),
 }
+
+
+def options_of(method: str, defaults: type[_Options]) -> _Options:
+    """The options of a method, or those that say nothing else than the defaults."""
+    options = METHODS[method].options
+    return options if isinstance(options, defaults) else defaults()
 
 
 def lineage(method: str) -> tuple[str, ...]:

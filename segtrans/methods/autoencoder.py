@@ -6,6 +6,7 @@ from torch.optim import Optimizer
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
+from segtrans.config.catalogue import AutoencoderOptions, options_of
 from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import (
     Method,
@@ -20,7 +21,7 @@ from segtrans.methods.base import (
 )
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.encoder import Encoder
-from segtrans.objective.losses import dice_loss, l1
+from segtrans.objective.losses import dice_loss, l1, mean_square
 from segtrans.objective.terms import weighted_total
 from segtrans.precision import at_least_single
 from segtrans.stacks import middle
@@ -33,7 +34,9 @@ class Autoencoder(Method):
 
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
-        task = config.definition
+        task, options = config.definition, options_of(config.method, AutoencoderOptions)
+        # Equation 9 without translation, or its square.
+        self._error = mean_square if options.reconstruction == "squared" else l1
         tables = tables_of(config)
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
@@ -66,7 +69,7 @@ class Autoencoder(Method):
         with step.engine.autocast():
             code, skips = self.encoder(x)
             made = self._reconstruct(code, skips)
-            terms["rec_x"] = l1(middle(x, made.shape[1]), made)  # eq. 9 without translation
+            terms["rec_x"] = self._error(middle(x, made.shape[1]), made)
             if len(y):
                 of_known = [known(maps, len(y), n_absent) for maps in (code, *skips)]
                 logits = self.segmentation_decoder(of_known[0], of_known[1:])

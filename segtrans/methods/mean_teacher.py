@@ -22,8 +22,8 @@ from segtrans.methods.base import Step, Terms, detached, probabilities
 from segtrans.methods.semi_supervised import by_mask
 from segtrans.methods.teacher import Taught
 from segtrans.methods.views import noisy
-from segtrans.objective.losses import dice_loss
-from segtrans.objective.unlabelled import mean_square, ramp_up
+from segtrans.objective.losses import dice_loss, mean_square
+from segtrans.objective.unlabelled import ramp_up
 
 DECAY = 0.99
 _SILENT = 1 / 30  # 1,000 of 30,000 iterations

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
-from segtrans.config.catalogue import METHODS, TranslationOptions
+from segtrans.config.catalogue import TranslationOptions, options_of
 from segtrans.config.run_config import RunConfig
 from segtrans.methods.adversary import judge
 from segtrans.methods.base import (
@@ -80,7 +80,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
-        task, options = config.definition, METHODS[config.method].options or TranslationOptions()
+        task, options = config.definition, options_of(config.method, TranslationOptions)
         tables = tables_of(config)
         latent = tables.encoder_channels[-1]
         self.n_unique = min(latent - 1, max(1, round(latent * config.networks.unique_fraction)))

@@ -25,7 +25,7 @@ from segtrans.methods.teacher import follow, kept_share, teacher_of
 from segtrans.methods.translation import Codes, Translation
 from segtrans.methods.views import noisy
 from segtrans.nets.convolution import SharedWeights
-from segtrans.objective.unlabelled import mean_square
+from segtrans.objective.losses import mean_square
 
 
 class TranslationMeanTeacher(Translation):

@@ -39,6 +39,11 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
     return F.l1_loss(at_least_single(a), at_least_single(b))
 
 
+def mean_square(a: Tensor, b: Tensor) -> Tensor:
+    """Mean squared difference of tensors of one shape."""
+    return F.mse_loss(at_least_single(a), at_least_single(b))
+
+
 def hinge_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """What a discriminator minimises: E[max(0, 1 - real)] + E[max(0, 1 + fake)] (equation 12).
 

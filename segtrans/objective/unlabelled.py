@@ -26,11 +26,6 @@ def ramp_up(iteration: Tensor, length: float) -> Tensor:
     return (-5 * left**2).exp()
 
 
-def mean_square(p: Tensor, q: Tensor) -> Tensor:
-    """Mean squared difference of probabilities (N, K, H, W), over all; 0-d."""
-    return F.mse_loss(at_least_single(p), at_least_single(q))
-
-
 def certain_mean_square(p: Tensor, q: Tensor, uncertainty: Tensor, most: Tensor) -> Tensor:
     """`mean_square` over those pixels of the joint batch that are certain enough; 0-d.
 

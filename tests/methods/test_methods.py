@@ -22,6 +22,7 @@ TRANSLATIONS = [name for name, entry in METHODS.items() if entry.module == "tran
 TERMS = {
     "segmentation_only": {"seg", "total"},
     "autoencoder": {"seg", "rec_x", "total"},
+    "autoencoder_squared": {"seg", "rec_x", "total"},
     "mean_teacher": {"seg", "cons", "total"},
     "uncertainty_mean_teacher": {"seg", "cons", "total"},
     "cross_pseudo_supervision": {"seg", "seg_2", "pseudo", "pseudo_2", "total"},
@@ -325,3 +326,14 @@ def test_bf16_autocast_trains_to_nearly_the_same_loss(name):
         loss = update(exact, data, seed=step)["total"]
         near = update(rounded, data, RoundingEngine(), seed=step)["total"]
     assert float(near) == pytest.approx(float(loss), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("autoencoder", np.abs), ("autoencoder_squared", np.square)]
+)
+def test_an_autoencoder_is_told_the_error_of_its_entry(name, error):
+    method, data = make(name), batch()
+    x = torch.cat(data[:2])
+    made = method.reconstruct(x).detach().double().numpy()
+    term = update(method, data)["rec_x"]
+    assert float(term) == pytest.approx(error(x.double().numpy() - made).mean(), rel=1e-5)

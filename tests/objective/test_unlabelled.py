@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from segtrans.objective.losses import mean_square
 from segtrans.objective.unlabelled import (
     certain_mean_square,
     cross_entropy,
     entropy,
     known_cross_entropy,
     largest_entropy,
-    mean_square,
     only_where,
     pseudo_labels,
     ramp_up,
