@@ -57,7 +57,7 @@ unit: $(STAMP)  ## the fast tests
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(STAMP)  ## the slow tests
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile
 
 docs: $(STAMP)  ## write config/README.md and docs/dependencies.md anew, and the site, build/site
 	$(BIN)/python -m segtrans.config.manual > config/README.md

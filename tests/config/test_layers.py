@@ -31,6 +31,7 @@ SCALES = {
     "config/paper.yaml": (19, "44eff8945186948d"),
     "config/paper_check.yaml": (8, "41212ebe6f07b323"),
     "config/pictures.yaml": (8, "4bf0b257d0e4324f"),
+    "config/removal.yaml": (1, "1e01609cbc383dfd"),
     "config/smoke.yaml": (6, "8c436ef16fc63f26"),
     "config/paper.yaml+config/paper_check.yaml": (19, "563b78f43bc2c979"),
 }
