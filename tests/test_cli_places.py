@@ -27,7 +27,7 @@ FOLDERS = {
     *(("phantom", "output"), ("decathlon", "output")),
     *(("half-slices", "report"), ("merge-half-slices", "report")),
     *(("image-folder", "report"), ("scan-folder", "report"), ("fit", "output")),
-    *(("import", "folder"), ("example", "folder"), ("init", "folder")),
+    *(("import", "folder"), ("example", "folder"), ("init", "folder"), ("demo", "output")),
 }
 OUTPUTS = [
     (command, option.name)

@@ -47,6 +47,7 @@ COMMANDS = {
     "fit": ("nowhere --output x", set()),
     "import": ("mvtec nowhere x", {"nibabel"}),
     "example": ("/dev/null/x", set()),
+    "demo": ("--output /dev/null/x", set()),
     "init": ("/dev/null/x", set()),
     "export": ("nowhere --output x.onnx", {"torch"}),
     "cell": ("--task mnist128 --method nowhere", set()),

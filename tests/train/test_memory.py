@@ -92,6 +92,7 @@ def test_pictures_of_a_folder_take_what_their_number_says(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_neighbours_take_no_more_than_is_asked_for():
     params = load_params(ROOT / "params.yaml")
     without = resolve_config(params, task="brats", method="translation", init_seed=0)
