@@ -104,7 +104,8 @@ def test_the_page_of_pictures(project):
     assert short != entry
     (project / "mine.yaml").write_text(f"{short}methods: [translation]\ninit_seeds: [0]\n")
     run_page("your-own-pictures", project)
-    assert len(list((project / "masks" / "mask").rglob("*.png"))) == 22  # of each picture of NEW, not of its masks
+    # Of each picture of NEW, not of its masks.
+    assert len(list((project / "masks" / "mask").rglob("*.png"))) == 22
     assert (project / "results/mine/photos/translation/seed0/metrics.json").exists()
 
 
