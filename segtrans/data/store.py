@@ -2,8 +2,9 @@
 
     /<fold>/present/{image, mask, and provenance of each sample}
     /<fold>/absent/{image, and provenance if any}               fold: train, valid, test
-    /<fold>/neither/{image, and provenance}     slices of neither domain beside one of them, where
-                                                the parameters have `neighbours`
+    /<fold>/neither/{image, and provenance}     slices beside these, of neither domain
+
+The last one only where the parameters have `neighbours`.
 
 `image` is (N, C, H, W) with an attribute `scale`: intensity = stored value * scale. `mask` is
 (N, H, W) uint8, values of the attribute `labels`, which says what each means. Provenance is one
