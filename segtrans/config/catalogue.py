@@ -74,12 +74,6 @@ METHODS: dict[str, MethodEntry] = {
         only_labelled=True,
     ),
     "autoencoder": _AUTOENCODER,
-    "autoencoder_squared": replace(
-        _AUTOENCODER,
-        title="AE baseline, squared error",
-        parent="autoencoder",
-        options=AutoencoderOptions(reconstruction="squared"),
-    ),
     "translation": _PROPOSED,
     "translation_separate": replace(
         _ABLATION,
@@ -124,6 +118,12 @@ METHODS: dict[str, MethodEntry] = {
         title="Proposed, mean teacher",
         module="translation_mean_teacher",
         weights=(*_PROPOSED.weights, "lambda_cons"),
+    ),
+    "autoencoder_squared": replace(
+        _AUTOENCODER,
+        title="AE baseline, squared error",
+        parent="autoencoder",
+        options=AutoencoderOptions(reconstruction="squared"),
     ),
 }
 

@@ -25,6 +25,13 @@ from segtrans.config.versions import TRAINING_VERSION
 from segtrans.errors import UserError
 from segtrans.tasks.registry import PAPER_TASKS, AnyTask
 
+# Keys of blocks that came later, and their values that leave a training as it was without them.
+_LATER: tuple[tuple[str, str, tuple[float | None, ...]], ...] = (
+    ("networks", "min_channels", (1,)),
+    ("networks", "neighbours", (None, 0)),
+    ("training", "decay_from", (1.0,)),
+)
+
 
 class RunConfig(Block):
     """All science of one training run and nothing else: a change of it, and only that, retrains.
@@ -103,17 +110,13 @@ class RunConfig(Block):
     def to_json(self) -> str:
         """One line, sorted keys: what a rule passes and a run folder keeps.
 
-        Without `networks.min_channels` and `training.decay_from` where these are 1, and
-        `networks.neighbours` where there are none: trainings from before there were the keys stay
-        what they are.
+        Without later keys that change nothing: trainings from before there were these stay what
+        they are.
         """
         content = self.model_dump(mode="json")
-        if self.networks.min_channels == 1:
-            del content["networks"]["min_channels"]
-        if not self.neighbours:
-            del content["networks"]["neighbours"]
-        if self.training.decay_from == 1:
-            del content["training"]["decay_from"]
+        for block, key, nothing in _LATER:
+            if content[block][key] in nothing:
+                del content[block][key]
         return json.dumps(content, sort_keys=True)
 
 

@@ -100,7 +100,7 @@ def choose_half_slices(store: Store, domain: str, *, neighbours: int = 0) -> Hal
     if masks is not None:
         y = is_target(masks[indices]).astype(np.float32)
     names = tuple(SEQUENCE_TITLES.get(name, name) for name in store.header.channels)
-    stack = Stacks(store, FOLD, domain, neighbours).read(indices)
+    stack = Stacks(store, FOLD, domain, neighbours).read(indices) if neighbours else None
     return HalfSlices(x, y, names * len(x), stack)
 
 

@@ -1,6 +1,8 @@
 """Pictures of the user's own, in folders that say whether they show the target."""
 
+import functools
 import os
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -32,17 +34,28 @@ class ImageFolder(OwnFolder):
         default=0.0005, description="least share of an image, or part of one, that is target in P"
     )
 
+    has_patients: ClassVar[bool] = False
+    own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"
+    paper_figure: ClassVar[int] = 7
+
     def data_mb(self, params: DataParams) -> float | None:
         """By the number of files: no picture is stored twice, but for tiles, which nobody counts.
 
         Masks are counted as pictures of their own, so it is up to twice what it will be.
         """
-        if self.size == "tile":
+        n_files = None if self.size == "tile" else _n_files(self.directory)
+        if n_files is None:
             return None
-        n_files = sum(len(names) for _, _, names in os.walk(self.directory, followlinks=True))
         pixels = self.height * self.width
         return n_files * pixels * (_STORED_BYTES * len(self.channels) + 1) / 1e6
 
-    has_patients: ClassVar[bool] = False
-    own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"
-    paper_figure: ClassVar[int] = 7
+
+@functools.cache
+def _n_files(directory: str) -> int | None:
+    """Files below a folder, counted once; None where there are none, or links to folders."""
+    n = 0
+    for place, folders, names in os.walk(directory):
+        if any(Path(place, folder).is_symlink() for folder in folders):
+            return None
+        n += len(names)
+    return n or None

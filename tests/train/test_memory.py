@@ -92,6 +92,18 @@ def test_pictures_of_a_folder_take_what_their_number_says(tmp_path):
     )
 
 
+def test_pictures_behind_links_are_not_counted(tmp_path):
+    """Neither as none, nor for ever where a link leads back."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "present").symlink_to(tmp_path / "photos")
+    entry = {"kind": "image_folder", "title": "Mine"}
+    for folder in ("photos", "nowhere"):
+        of_folder = entry | {"directory": str(tmp_path / folder)}
+        overlay = {"data_sets": {"mine": of_folder}, "tasks": ["mine"]}
+        params = load_params(ROOT / "params.yaml", overlay=overlay)
+        assert params.known_tasks["mine"].data_mb(params) is None
+
+
 @pytest.mark.slow
 def test_neighbours_take_no_more_than_is_asked_for():
     params = load_params(ROOT / "params.yaml")
