@@ -11,6 +11,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.forked import run_forked
+
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
     *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
@@ -20,15 +22,19 @@ COMMANDS = [
 ]
 
 
-def segtrans(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "segtrans", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "120", "TERM": "dumb"},
+IMPORTS = tuple(
+    f"segtrans.{name}"
+    for name in (
+        *("cli", "train.run", "train.budget.plan", "score.evaluate", "predict.folders"),
+        *("figures.of_task", "report.page", "report.table", "report.half_slices"),
+        *("sources.cluttered_mnist.clutter", "sources.brats.data_set", "tracking"),
     )
+)
+
+
+def segtrans(*arguments, cwd=None):
+    env = os.environ | {"COLUMNS": "120", "TERM": "dumb"}
+    return run_forked("segtrans", *arguments, imports=IMPORTS, cwd=cwd, env=env)
 
 
 def one_line_error(answer):
