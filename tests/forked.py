@@ -16,25 +16,27 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Reads a job a line and answers each with the exit code.
 _SERVER = """\
-import importlib, json, os, runpy, sys
+import atexit, gc, importlib, json, multiprocessing, os, runpy, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
-for line in sys.stdin:
-    job = json.loads(line)
-    process = os.fork()
-    if process:
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        print(code, flush=True)
-        continue
-    os.chdir(job["cwd"])
+def run(module, arguments, cwd, env, executable, streams):
+    os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(job["env"])
-    for number, file in enumerate((os.devnull, job["stdout"], job["stderr"])):
+    os.environ.update(env)
+    for number, file in enumerate((os.devnull, *streams)):
         os.dup2(os.open(file, os.O_RDWR), number)
-    sys.path[:] = [job["cwd"], *job["env"].get("PYTHONPATH", "").split(os.pathsep), *sys.path[1:]]
-    sys.executable, sys.argv = job["executable"], ["", *job["arguments"]]
-    runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
-    sys.exit()
+    sys.path[:] = [cwd, *env.get("PYTHONPATH", "").split(os.pathsep), *sys.path[1:]]
+    sys.executable, sys.argv = executable, ["", *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()
+gc.freeze()  # what a collection looks at would be copied for each child
+for line in sys.stdin:
+    process = multiprocessing.get_context("fork").Process(target=run, kwargs=json.loads(line))
+    process.start()
+    process.join()
+    print(process.exitcode, flush=True)
 """
 
 
@@ -49,24 +51,25 @@ def run_forked(module, *arguments, imports, cwd=None, env=None, executable=sys.e
         env: the environment; this process's by default.
         executable: what the program takes for its interpreter.
     """
+    arguments = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
-        streams = {name: Path(folder, name) for name in ("stdout", "stderr")}
-        for file in streams.values():
+        streams = [Path(folder, name) for name in ("stdout", "stderr")]
+        for file in streams:
             file.touch()
         job = {
             "module": module,
-            "arguments": [str(argument) for argument in arguments],
+            "arguments": arguments,
             "cwd": str(cwd or Path.cwd()),
             "env": dict(os.environ if env is None else env),
             "executable": str(executable),
-            **{name: str(file) for name, file in streams.items()},
+            "streams": [str(file) for file in streams],
         }
         server = _server(imports)
         server.stdin.write(json.dumps(job) + "\n")
         server.stdin.flush()
         code = int(server.stdout.readline())
-        texts = {name: file.read_text() for name, file in streams.items()}
-    return subprocess.CompletedProcess([module, *job["arguments"]], code, **texts)
+        texts = [file.read_text() for file in streams]
+    return subprocess.CompletedProcess([module, *arguments], code, *texts)
 
 
 @cache
