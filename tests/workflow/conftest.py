@@ -69,8 +69,7 @@ def copy_project():
 
     def copy_project(folder):
         for name in ("workflow", "profiles", "config", "segtrans"):
-            unwanted = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
+            shutil.copytree(ROOT / name, folder / name)  # with bytecode, a second of work
         for name in ("Snakefile", "params.yaml"):
             shutil.copy(ROOT / name, folder / name)
         return folder
