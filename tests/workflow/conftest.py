@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
 from tests.workflow.plans import snakemake
 
 ROOT = Path(__file__).parents[2]
@@ -95,10 +96,12 @@ def interpreter_with(interpreter, tmp_path):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, copy_project, interpreter):
     """A project folder in which the whole default pipeline has run."""
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    answer = snakemake(interpreter, folder)
-    assert answer.returncode == 0, answer.stderr
-    return folder
+
+    def make(folder):
+        answer = snakemake(interpreter, copy_project(folder))
+        assert answer.returncode == 0, answer.stderr
+
+    return made_once(tmp_path_factory, "finished_project", make)
 
 
 @pytest.fixture
