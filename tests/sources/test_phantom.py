@@ -37,17 +37,10 @@ GOLDEN = {
 }
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("phantoms")
-    write_phantoms(folder, first=LOW, last=HIGH + 1, n_patients=4, data_seed=SEED)
-    return folder
-
-
 @pytest.fixture(scope="module", params=[LOW, HIGH], ids=["LGG", "HGG"])
-def case(request, output):
+def case(request, phantoms):
     grade = grade_of(request.param)
-    return request.param, load(output / grade / f"phantom_{request.param:04d}")
+    return request.param, load(phantoms / grade / f"phantom_{request.param:04d}")
 
 
 def load(folder):
@@ -77,14 +70,16 @@ def healthy_tissue(volumes):
     return fluid, grey, rest & (volumes["t1"] > high)
 
 
-def test_files_are_named_and_stored_as_in_brats_2017(output):
-    names = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
+def test_files_are_named_and_stored_as_in_brats_2017(phantoms):
+    names = sorted(
+        str(path.relative_to(phantoms)) for path in phantoms.rglob("*") if path.is_file()
+    )
     assert names == sorted(
         f"{grade}/{case_id}/{case_id}_{name}.nii.gz"
         for grade, case_id in (("LGG", "phantom_0001"), ("HGG", "phantom_0002"))
         for name in (*SEQUENCES, "seg")
     )
-    for path in output.rglob("*.nii.gz"):
+    for path in phantoms.rglob("*.nii.gz"):
         image = nib.load(path)
         assert image.shape == (240, 240, 155)
         np.testing.assert_array_equal(image.affine, AFFINE)
@@ -225,18 +220,18 @@ def test_golden_counts_and_means(case):
     assert counts + means == pytest.approx(GOLDEN[PHANTOM_VERSION][patient], rel=1e-3, abs=5)
 
 
-def test_listed_checksums_are_those_that_sha256sum_checks(output, tmp_path):
-    write_checksums(output, tmp_path / "patients.sha256")
+def test_listed_checksums_are_those_that_sha256sum_checks(phantoms, tmp_path):
+    write_checksums(phantoms, tmp_path / "patients.sha256")
     command = ["sha256sum", "--check", "--strict", str(tmp_path / "patients.sha256")]
-    answer = subprocess.run(command, cwd=output, capture_output=True, text=True, check=True)
-    assert answer.stdout.count(": OK") == len(list(output.rglob("*.nii.gz")))
+    answer = subprocess.run(command, cwd=phantoms, capture_output=True, text=True, check=True)
+    assert answer.stdout.count(": OK") == len(list(phantoms.rglob("*.nii.gz")))
 
 
-def test_a_patient_depends_on_seed_and_number_alone(output, tmp_path):
+def test_a_patient_depends_on_seed_and_number_alone(phantoms, tmp_path):
     for name, seed in (("same", SEED), ("other", SEED + 1)):
         write_phantoms(tmp_path / name, first=LOW, last=LOW + 1, n_patients=100, data_seed=seed)
-    for path in (output / "LGG").rglob("*.nii.gz"):
-        place = path.relative_to(output)
+    for path in (phantoms / "LGG").rglob("*.nii.gz"):
+        place = path.relative_to(phantoms)
         assert (tmp_path / "same" / place).read_bytes() == path.read_bytes()
         assert (tmp_path / "other" / place).read_bytes() != path.read_bytes()
 

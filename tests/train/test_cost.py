@@ -10,7 +10,7 @@ from segtrans.config.params import load_params
 from segtrans.config.run_config import resolve_config
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
-from segtrans.train.budget.cost import iteration_cost
+from segtrans.train.budget.cost import cost_of_updates, iteration_cost
 from segtrans.train.budget.plan import plan_runs, plan_table
 
 ROOT = Path(__file__).parents[2]
@@ -26,20 +26,26 @@ def make_config(method, *, batch_size, per_batch=2, width=0.125, task="mnist48_s
     return resolve_config(params, task=task, method=method, init_seed=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["mnist48_simple", "brats"])
 def test_few_images_cost_what_the_tables_say(task):
     """With three images of each domain no layer takes the way with fewer operations."""
     config = make_config("translation", batch_size=3, task=task)
     expected = translation_flops(config, n_labelled=2, judged_once=True)
-    assert iteration_cost(config).flops == pytest.approx(expected, rel=0.01)
+    assert cost_of_updates(config, 2).flops == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.slow
 def test_the_rewritten_upsampling_saves_operations():
     config = make_config("translation", batch_size=20)
     plain = translation_flops(config, n_labelled=2, judged_once=True)
-    assert iteration_cost(config).flops < 0.95 * plain
+    assert cost_of_updates(config, 2).flops < 0.95 * plain
+
+
+@pytest.mark.parametrize(
+    "name", ["autoencoder", pytest.param("translation", marks=pytest.mark.slow)]
+)
+def test_tensors_with_values_cost_as_much_as_those_without(name):
+    config = make_config(name, batch_size=3, width=1 / 64)
+    assert cost_of_updates(config, 2) == iteration_cost(config)
 
 
 def test_the_peak_holds_weights_gradients_and_moments():

@@ -25,9 +25,8 @@ def train(config, data, folder, *options):
 
 
 @pytest.fixture(autouse=True)
-def own_world(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+def own_world(own_store):
+    """Tracking and locks inside the test's folder."""
 
 
 def history(folder):

@@ -7,7 +7,7 @@ import pytest
 from segtrans.config.params import load_params
 from segtrans.config.run_config import resolve_config
 from segtrans.tasks.registry import PAPER_TASKS
-from segtrans.train.budget.cost import iteration_cost
+from segtrans.train.budget.cost import cost_of_updates
 from segtrans.train.budget.memory import training_memory_mb
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_neighbours_take_no_more_than_is_asked_for():
         of(with_one) - of(without)
         for of in (
             lambda config: training_memory_mb(config, params),
-            lambda config: iteration_cost(config).peak_bytes / 1e6,
+            lambda config: cost_of_updates(config, config.labels.per_batch).peak_bytes / 1e6,
         )
     )
     assert 30 < needed <= asked < 2 * needed

@@ -47,10 +47,8 @@ def config_of(method="translation", *, r=1, networks=None):
 
 
 @pytest.fixture(autouse=True)
-def own_world(tmp_path, monkeypatch):
+def own_world(own_store):
     """Tracking and locks inside the test's folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_neighbours_are_of_the_runs_identity_and_none_of_them_changes_nothing():

@@ -23,10 +23,8 @@ PATIENTS = {"train": ["a", "a", "b", "b"], "valid": ["c", "c"], "test": ["d", "d
 
 
 @pytest.fixture(autouse=True)
-def own_world(tmp_path, monkeypatch):
+def own_world(own_store):
     """Tracking and locks inside the test's folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
 
 @pytest.fixture(scope="module")

@@ -36,10 +36,8 @@ RUN_FILES = {
 
 
 @pytest.fixture(autouse=True)
-def own_world(tmp_path, monkeypatch):
+def own_world(own_store):
     """Tracking and locks inside the test's folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def history(folder):
@@ -334,11 +332,11 @@ def saved_at(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["autoencoder", "translation"])
+@pytest.mark.parametrize(("method", "iterations"), [("autoencoder", 400), ("translation", 200)])
 def test_killed_again_and_again_a_run_ends_bitwise_as_if_never_interrupted(
-    tiny_data, make_config, method
+    tiny_data, make_config, method, iterations
 ):
-    config = make_config(method, iterations=400, validate_every=50)
+    config = make_config(method, iterations=iterations, validate_every=iterations // 8)
     undisturbed = start(config, tiny_data, "undisturbed")
     assert undisturbed.wait(300) == 0
     undisturbed.communicate()
@@ -378,7 +376,9 @@ def assert_one_mlflow_run_without_a_step_twice(folder, config):
     ]
     assert len(filed) == 1
     points = client.get_metric_history(filed[0].info.run_id, "valid/dice_soft_pooled")
-    assert sorted(point.step for point in points) == list(range(0, 401, 50))
+    assert sorted(point.step for point in points) == list(
+        range(0, config.training.iterations + 1, config.training.validate_every)
+    )
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from segtrans.config.catalogue import METHODS
 from segtrans.config.runs import read_run
 from segtrans.methods.weights import build_method, load_method
-from segtrans.train.budget.cost import iteration_cost
+from segtrans.train.budget.cost import cost_of_updates
 from tests.train.training import kept, train
 
 SEMI_SUPERVISED = [
@@ -72,7 +72,7 @@ def with_labels(config, **labels):
 
 def supervised_flops(config, n):
     """Of an update of the supervised baseline on n images."""
-    return iteration_cost(with_labels(config("segmentation_only", batch_size=n), per_batch=1)).flops
+    return cost_of_updates(config("segmentation_only", batch_size=n), n).flops
 
 
 def forward_flops(config, n):
@@ -104,14 +104,13 @@ def test_an_update_costs_its_passes_and_no_more(make_config, name, trained, taug
     u = 2 * size - m
     expected = sum(supervised_flops(make_config, n) for n in trained(m, u))
     expected += sum(forward_flops(config, n) for n in taught(u))
-    assert iteration_cost(config).flops == pytest.approx(expected, rel=0.02)
+    assert cost_of_updates(config, per_batch).flops == pytest.approx(expected, rel=0.02)
 
 
-@pytest.mark.slow
 def test_only_the_proposed_methods_teacher_takes_more_than_the_proposed_method(make_config):
     """Whose memory is what the scheduler is told."""
     peaks = {
-        name: iteration_cost(make_config(name, batch_size=8)).peak_bytes
+        name: cost_of_updates(make_config(name, batch_size=8), 1).peak_bytes
         for name in ("translation", "translation_mean_teacher", "cross_pseudo_supervision")
     }
     translation = peaks["translation"]

@@ -118,13 +118,11 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def interrupted(tmp_path, monkeypatch, tiny_data, make_config):
+def interrupted(own_store, monkeypatch, tiny_data, make_config):
     """A training stopped after its first checkpoint; a function that ends it: the run's facts.
 
     The function gets the sessions of the checkpoint, to change them first.
     """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     config = make_config("autoencoder", iterations=20)
     original, calls = Autoencoder.update, []
 

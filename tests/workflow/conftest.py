@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
 from tests.workflow.plans import snakemake
 
 ROOT = Path(__file__).parents[2]
@@ -69,8 +70,7 @@ def copy_project():
 
     def copy_project(folder):
         for name in ("workflow", "profiles", "config", "segtrans"):
-            unwanted = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
+            shutil.copytree(ROOT / name, folder / name)  # with bytecode, a second of work
         for name in ("Snakefile", "params.yaml"):
             shutil.copy(ROOT / name, folder / name)
         return folder
@@ -96,10 +96,12 @@ def interpreter_with(interpreter, tmp_path):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, copy_project, interpreter):
     """A project folder in which the whole default pipeline has run."""
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    answer = snakemake(interpreter, folder)
-    assert answer.returncode == 0, answer.stderr
-    return folder
+
+    def make(folder):
+        answer = snakemake(interpreter, copy_project(folder))
+        assert answer.returncode == 0, answer.stderr
+
+    return made_once(tmp_path_factory, "finished_project", make)
 
 
 @pytest.fixture

@@ -2,25 +2,31 @@
 
 import os
 import re
-import subprocess
 import sysconfig
 from pathlib import Path
+
+from tests.forked import run_forked
 
 ROOT = Path(__file__).parents[2]
 
 
+# What Snakemake itself imports, and rules and the modules that they import from other packages;
+# these themselves are the ones in the project's folder.
+IMPORTS = (
+    *("snakemake.cli", "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage"),
+    *("snakemake_executor_plugin_slurm", "snakemake_executor_plugin_cluster_generic"),
+    *("pydantic", "yaml", "dpath", "smart_open"),
+)
+
+
 def snakemake(interpreter, folder, *arguments):
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]]),
-        "SEGTRANS_GPUS": "",
-    }
-    return subprocess.run(
-        [interpreter, "-m", "snakemake", "--cores", "2", *arguments],
+    search_path = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
+    return run_forked(
+        *("snakemake", "--cores", "2", *arguments),
+        imports=IMPORTS,
         cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        env=os.environ | {"PYTHONPATH": search_path, "SEGTRANS_GPUS": ""},
+        executable=interpreter,
     )
 
 

@@ -1,27 +1,26 @@
 """Scales with variants: every row is planned, in a path of its own, by the real rules."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.workflow.plans import snakemake
+
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def project(tmp_path, copy_project):
-    return copy_project(tmp_path / "project")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, copy_project):
+    """Dry runs leave it as it is."""
+    return copy_project(tmp_path_factory.mktemp("variants") / "project")
 
 
 def plan(project, *arguments):
     """What a dry run prints: each job with its files and its command."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "-p"]
-    answer = subprocess.run(
-        [*command, *arguments], cwd=project, capture_output=True, text=True, check=False
-    )
+    answer = snakemake(sys.executable, project, "--dry-run", "-p", *arguments)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout + answer.stderr
 
