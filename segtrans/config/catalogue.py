@@ -11,10 +11,12 @@ class TranslationOptions:
     Attributes:
         long_skip: how encoder maps reach the decoders.
         segmentation_decoder: the residual decoder, adapted (equation 5), or one of its own.
+        residual_decoders: of several pathologies: one whose norms depend on which, or one for each.
     """
 
     long_skip: Literal["compress", "concat", "sum", "none"] = "compress"
     segmentation_decoder: Literal["shared", "separate"] = "shared"
+    residual_decoders: Literal["conditional", "separate"] = "conditional"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,13 @@ METHODS: dict[str, MethodEntry] = {
         title="Proposed, mean teacher",
         module="translation_mean_teacher",
         weights=(*_PROPOSED.weights, "lambda_cons"),
+    ),
+    "pathologies": replace(_ABLATION, title="Proposed, several pathologies", module="pathologies"),
+    "pathologies_separate": replace(
+        _ABLATION,
+        title="Proposed, a decoder for each pathology",
+        module="pathologies",
+        options=TranslationOptions(residual_decoders="separate"),
     ),
 }
 

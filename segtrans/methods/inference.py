@@ -40,6 +40,17 @@ class Translates(Protocol):
 
 
 @runtime_checkable
+class Decomposes(Protocol):
+    """A method of several pathologies, whose maps are one for each."""
+
+    n_pathologies: int
+
+    def decompose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images without any pathology, and the residual of each (N, K, C, H, W)."""
+        ...
+
+
+@runtime_checkable
 class Reconstructs(Protocol):
     """A method that reconstructs its input."""
 
@@ -119,11 +130,23 @@ def lesion_probability(method: nn.Module, x: Tensor) -> Tensor:
 
     Returns:
         (N, H, W) in [0, 1], on the method's device: the one map of a sigmoid output, or all but
-        the background (the first map) of a softmax output.
+        the background (the first map) of a softmax output; of pathologies the most probable one.
     """
+    return target_probability(method, segmented(method, x))
+
+
+def segmented(method: nn.Module, x: Tensor) -> Tensor:
+    """What a method's `segment` gives for images (N, C, H, W) on any device: (N, K, H, W)."""
     with torch.no_grad():
-        y_seg = cast(Segments, method).segment(x.to(device_of(method), non_blocking=True))
-    return y_seg[:, 0] if y_seg.shape[1] == 1 else 1 - y_seg[:, 0]
+        return cast(Segments, method).segment(x.to(device_of(method), non_blocking=True))
+
+
+def target_probability(method: nn.Module, y_seg: Tensor) -> Tensor:
+    """Of maps (N, K, H, W) that a method segmented: probability of the target of any class."""
+    if y_seg.shape[1] == 1:
+        return y_seg[:, 0]
+    is_of_each = isinstance(method, Decomposes) and method.n_pathologies > 1
+    return y_seg.amax(dim=1) if is_of_each else 1 - y_seg[:, 0]
 
 
 def reconstruction_errors(method: nn.Module, x: Tensor, domain: str) -> NDArray[np.float64] | None:
