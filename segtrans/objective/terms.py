@@ -9,8 +9,9 @@ _TERM_SETS: dict[str, tuple[tuple[str, ...], ...]] = {
     "lambda_seg": (("seg",), ("seg", "seg_2")),  # equation 8; of two networks
     "lambda_rec": (
         ("rec_PP", "rec_AA"),  # equation 9
-        ("rec_PP", "rec_AA", "rec_lacking"),  # and no residual of what is known to be absent
         ("rec_x",),  # its counterpart in the autoencoding baseline: x is P and A
+        # Of several pathologies: and no residual of those that are known to be absent.
+        ("rec_PP", "rec_AA", "rec_lacking"),
     ),
     "lambda_lat": (  # equation 10
         ("lat_c_PA", "lat_c_AP", "lat_c_AA", "lat_c_PP", "lat_u_PP", "lat_u_AP"),

