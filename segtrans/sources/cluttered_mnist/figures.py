@@ -4,13 +4,17 @@ Each is a letter of straight strokes, which no digit looks like, with corners th
 little, slanted, turned and scaled, drawn with a pen of its own width.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.sources.cluttered_mnist.digits import DIGIT_SIZE
 
+Stroke = tuple[tuple[float, float], tuple[float, float]]
+
 # Strokes between corners (column, row) of a box 2 wide and 2 high.
-_LETTERS = {
+_LETTERS: dict[str, tuple[Stroke, ...]] = {
     "A": (((0, 2), (1, 0)), ((1, 0), (2, 2)), ((0.5, 1), (1.5, 1))),
     "E": (((0, 0), (0, 2)), ((0, 0), (2, 0)), ((0, 1), (1.5, 1)), ((0, 2), (2, 2))),
     "F": (((0, 0), (0, 2)), ((0, 0), (2, 0)), ((0, 1), (1.5, 1))),
@@ -45,7 +49,7 @@ def draw_figures(n: int, seed: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _corners(
-    letters: list[tuple[tuple[tuple[float, float], ...], ...]], rng: np.random.Generator
+    letters: Sequence[tuple[Stroke, ...]], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Both ends of each stroke in pixels, (n, 4 strokes, 2 ends, 2); a stroke more is the last."""
     strokes = np.array([[*of, *[of[-1]] * (4 - len(of))] for of in letters], np.float64) - 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.pathologies import bit
 from segtrans.sources.cluttered_mnist.pairs import CROP, Draws, Indices, PairMaker, Pieces
 
 _SHOWN_STREAM = 2**32 - 2  # beside those of `clutter`
@@ -55,7 +56,7 @@ class TwoTargetMaker(PairMaker):
     def known(self, block: int, n: int) -> dict[str, NDArray[np.uint8]]:
         """As `PairMaker.known`: whether a digit, and whether a figure."""
         shown = self.shown(block, n)
-        return {f"shows_{name}": (shown >> k) & 1 for k, name in enumerate(self.names)}
+        return {f"shows_{name}": bit(shown, k) for k, name in enumerate(self.names)}
 
     def draw(self, block: int, chosen: Indices) -> TwoDraws:
         """Draw everything random of one block."""
