@@ -48,6 +48,7 @@ class MethodEntry:
             weights holds for this one's too, but for what it has of its own.
         options: what the module builds otherwise for this method; None: nothing.
         only_labelled: batches of P hold labelled images alone.
+        tells_apart: each of several pathologies is segmented by itself; others take all for one.
     """
 
     title: str
@@ -56,6 +57,7 @@ class MethodEntry:
     parent: str | None = None
     options: TranslationOptions | AutoencoderOptions | None = None
     only_labelled: bool = False
+    tells_apart: bool = False
 
 
 _PROPOSED = MethodEntry(
@@ -127,11 +129,14 @@ METHODS: dict[str, MethodEntry] = {
         module="translation_mean_teacher",
         weights=(*_PROPOSED.weights, "lambda_cons"),
     ),
-    "pathologies": replace(_ABLATION, title="Proposed, several pathologies", module="pathologies"),
+    "pathologies": replace(
+        _ABLATION, title="Proposed, several pathologies", module="pathologies", tells_apart=True
+    ),
     "pathologies_separate": replace(
         _ABLATION,
         title="Proposed, a decoder for each pathology",
         module="pathologies",
+        tells_apart=True,
         options=TranslationOptions(residual_decoders="separate"),
     ),
 }

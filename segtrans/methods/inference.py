@@ -166,6 +166,11 @@ def lesion_probability(method: nn.Module, x: Tensor) -> Tensor:
     return target_probability(method, segmented_maps(method, x))
 
 
+def served_probability(method: nn.Module, x: Tensor) -> Tensor:
+    """What a registered model gives: as `lesion_probability`, or of pathologies (N, K, H, W)."""
+    return segmented_maps(method, x) if tells_apart(method) else lesion_probability(method, x)
+
+
 def segmented_maps(method: nn.Module, x: Tensor) -> Tensor:
     """What a method's `segment` gives for images (N, C, H, W) on any device: (N, K, H, W)."""
     with torch.no_grad():

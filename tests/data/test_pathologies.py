@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from segtrans.batch import Batch
+from segtrans.config.blocks import AugmentationParams
+from segtrans.data.feed.augment import augment_batch
 from segtrans.data.feed.batches import BatchPlan, TrainingBatches
 from segtrans.data.pathologies import bit, bit_labels, check_pathologies, read_knowledge
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
@@ -98,9 +101,6 @@ def test_batches_bring_what_is_known_of_their_images(tmp_path, limit):
 
 
 def test_a_batch_keeps_what_is_known_wherever_it_goes(tmp_path):
-    from segtrans.batch import Batch
-    from segtrans.config.blocks import AugmentationParams
-    from segtrans.data.feed.augment import augment_batch
 
     x = torch.rand(3, 1, 40, 40)
     t = torch.tensor([[1, 0], [0, 1], [1, VOID]], dtype=torch.uint8)

@@ -10,7 +10,9 @@ import yaml
 from segtrans.batch import Batch
 from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
+from segtrans.config.versions import TRAINING_VERSION
 from segtrans.errors import UserError
+from segtrans.methods.adversary import judge
 from segtrans.methods.base import plain_step
 from segtrans.methods.inference import lesion_probability
 from segtrans.methods.weights import build_method
@@ -98,6 +100,14 @@ def test_a_decoder_of_its_own_for_one_pathology_is_the_papers_method_too():
         own = name.replace("residual_decoder.", "residual_decoder.decoders.0.")
         assert torch.equal(trained[own], tensor), name
     assert len(trained) == len(expected)
+
+
+def test_two_pathologies_end_at_the_loss_of_their_number():
+    """Raise TRAINING_VERSION when this changes."""
+    method = make("pathologies")
+    for step in range(3):
+        total = update(method, known_batch(seed=step), seed=step)["total"]
+    assert (TRAINING_VERSION, float(total)) == (3, pytest.approx(0.0, rel=1e-4))
 
 
 def in_double(method):
@@ -231,8 +241,6 @@ def test_both_sides_of_the_adversarial_loss_in_float64():
 
 def test_the_generator_learns_from_every_head_it_is_judged_by():
     """The known gradient of one pass against that of two, for two heads an image."""
-    from segtrans.methods.adversary import judge
-
     method = in_double(make("pathologies"))
     data = known_batch(dtype=torch.float64)
     with torch.no_grad():

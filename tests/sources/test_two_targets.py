@@ -10,6 +10,7 @@ from scipy.stats import chisquare
 from segtrans.config.versions import CLUTTER_VERSION, FIGURES_VERSION
 from segtrans.data.pathologies import bit, check_pathologies, read_knowledge
 from segtrans.data.store import Store
+from segtrans.sources.cluttered_mnist import figures
 from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.figures import draw_figures
 from segtrans.sources.cluttered_mnist.pairs import CROP
@@ -33,11 +34,11 @@ TASK = ClutteredMnist(
 )
 
 
-def maker(figures=None, **changes):
+def maker(second=None, **changes):
     how = {"size": 48, "n_pieces": 0, "overlap": "dither", "noise_sd": 0.0, "seed": (5,)} | changes
     digits = np.full((3, 28, 28), 200, np.uint8)
-    figures = np.full((2, 28, 28), 220, np.uint8) if figures is None else figures
-    return TwoTargetMaker(digits, figures, ("digit", "figure"), **how)
+    second = np.full((2, 28, 28), 220, np.uint8) if second is None else second
+    return TwoTargetMaker(digits, second, ("digit", "figure"), **how)
 
 
 def write(path, **changes):
@@ -55,19 +56,19 @@ def write(path, **changes):
 
 
 def test_figures_are_ink_within_their_box_and_as_large_as_digits():
-    figures = draw_figures(200, (1,))
-    assert figures.shape == (200, 28, 28)
+    drawn = draw_figures(200, (1,))
+    assert drawn.shape == (200, 28, 28)
     border = np.ones((28, 28), bool)
     border[1:-1, 1:-1] = False
-    assert (figures[:, border] > 127).mean() < 0.01
-    for figure in figures > 127:
+    assert (drawn[:, border] > 127).mean() < 0.01
+    for figure in drawn > 127:
         rows, columns = figure.nonzero()
         assert 10 <= np.ptp(rows) + 1 <= 28
         assert 10 <= np.ptp(columns) + 1 <= 28
         assert 40 <= figure.sum() <= 300
-    assert len(np.unique(figures.reshape(200, -1), axis=0)) == 200
-    assert np.array_equal(figures, draw_figures(200, (1,)))
-    assert not np.array_equal(figures, draw_figures(200, (2,)))
+    assert len(np.unique(drawn.reshape(200, -1), axis=0)) == 200
+    assert np.array_equal(drawn, draw_figures(200, (1,)))
+    assert not np.array_equal(drawn, draw_figures(200, (2,)))
 
 
 def test_a_figure_is_the_pixels_near_its_strokes():
@@ -79,8 +80,6 @@ def test_a_figure_is_the_pixels_near_its_strokes():
 
         def uniform(self, low, high, shape):
             return np.full(shape, (low + high) / 2)
-
-    from segtrans.sources.cluttered_mnist import figures
 
     rng = Still()
     (drawn,) = figures._drawn(figures._corners([figures._LETTERS["X"]], rng), rng)
@@ -119,7 +118,7 @@ def test_masks_have_a_bit_for_what_is_shown_and_images_nothing_else():
 
 
 def test_clutter_is_cropped_from_digits_and_figures():
-    made = maker(n_pieces=40, figures=draw_figures(4, (1,)))
+    made = maker(n_pieces=40, second=draw_figures(4, (1,)))
     pieces = made.draw(0, np.zeros(20, np.int64)).clutter_A.patches
     assert pieces.shape == (20, 40, CROP, CROP)
     of_digits = (pieces == 200).all(axis=(2, 3)).mean()

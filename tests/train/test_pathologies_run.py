@@ -18,11 +18,14 @@ from segtrans.data.store import Store
 from segtrans.figures import panels
 from segtrans.figures.examples import choose_examples
 from segtrans.figures.panels import write_panel
+from segtrans.methods.inference import served_probability
 from segtrans.methods.weights import load_method
+from segtrans.predict import export
 from segtrans.report.table import write_table
 from segtrans.score.evaluate import score_run
 from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import load_digits
+from segtrans.tracking import register
 from segtrans.train import loop
 from tests.train.training import train
 
@@ -84,6 +87,26 @@ def stopped_after(n, monkeypatch):
     return Killed
 
 
+def check_serving(method, both_as_one):
+    """A registered model gives a map of each, that of a method of one target a single one."""
+    x = torch.rand(3, 1, 48, 48)
+    served = served_probability(method, x)
+    assert served.shape == (3, 2, 48, 48)
+    with torch.no_grad():
+        assert torch.equal(served, method.segment(x))
+    one = load_method(read_run(both_as_one), which="best")
+    assert served_probability(one, x).shape == (3, 48, 48)
+    for folder, shape in ((Path("whole"), (-1, 2, 48, 48)), (both_as_one, (-1, 48, 48))):
+        (output,) = register._signature(read_run(folder)).outputs.inputs
+        assert output.shape == shape
+    assert "the probability of digit and of figure" in register._description(
+        read_run(Path("whole"))
+    )
+    said = export._network_of(read_run(Path("whole")), "uint8")[3]
+    assert "2 maps (digit, figure)" in said
+    assert "1 map (digit or figure)" in export._network_of(read_run(both_as_one), "uint8")[3]
+
+
 def check_panel(data, method, monkeypatch):
     """Each pathology is removed in turn, and the other one left."""
     drawn, draw = [], panels.rows_figure
@@ -142,6 +165,7 @@ def test_two_pathologies_are_trained_resumed_scored_drawn_and_tabled(two, monkey
 
     train(config_of("translation"), two, "both_as_one")
     score_run(Path("both_as_one"), two, threshold=0.5)
+    check_serving(method, Path("both_as_one"))
     write_table(
         [Path("whole"), Path("both_as_one")],
         output_csv=Path("t.csv"),
