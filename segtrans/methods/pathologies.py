@@ -221,8 +221,10 @@ class Pathologies(Translation):
         """Distance of the unique codes of what is known to be shown."""
         if shown is None:
             return l1(u, again)
-        shape = (self.n_pathologies, self.generator.n_unique)
-        return l1_of_some(u.unflatten(1, shape), again.unflatten(1, shape), shown.shows)
+        by_pathology = (
+            of.reshape(len(of), self.n_pathologies, -1, *of.shape[2:]) for of in (u, again)
+        )
+        return l1_of_some(*by_pathology, shown.shows)
 
     def _of_inserted(self, u_AP: Tensor) -> Tensor:
         """Of codes of all pathologies that of the one which was inserted."""

@@ -85,7 +85,8 @@ class PresenceHinges:
             fake_scores: of x_AP, then of x_P without one pathology, (M + N, 2K).
         """
         n_pathologies = self.shows.shape[1]
-        fake_shows, fake_lacks = fake_scores.split([len(self.inserted), len(self.removed)])
+        sizes = [len(self.inserted), len(self.removed)]
+        fake_shows, fake_lacks = torch.split(fake_scores, sizes)
         inserted = fake_shows.gather(1, self.inserted).squeeze(1)
         removed = fake_lacks.gather(1, n_pathologies + self.removed).squeeze(1)
         weights = torch.cat([self.shows, self.lacks], dim=1)
