@@ -6,6 +6,7 @@ bit for bit. What the equations draw is one pathology for each image: which are 
 removed from P follows from the image's place in the batch, and batches are shuffled.
 """
 
+from bisect import bisect_left
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from segtrans.methods.translation import Images, Judged, Translation
 from segtrans.methods.views import normal_like
 from segtrans.objective.losses import l1
 from segtrans.objective.pathologies import PresenceHinges, dice_loss_of_each, l1_of_some
+from segtrans.processes import joint_places, n_processes
 from segtrans.stacks import middle, with_middle
 
 
@@ -191,20 +193,25 @@ class Pathologies(Translation):
 
     def _bounds(self, n_A: int) -> list[tuple[int, int]]:
         """First and last but one image of A that gets each pathology; batches are shuffled."""
-        if n_A < self.n_pathologies:
+        # In the joint batch each has one part, and so it has in that of every process.
+        n = n_A * n_processes()
+        inserted = [place * self.n_pathologies // n for place in joint_places(n_A)]
+        if len(set(inserted)) < self.n_pathologies:
             raise UserError(
                 f"a batch of {n_A} images of A: one for each of {self.n_pathologies} pathologies "
                 "is needed; raise training.batch_size"
             )
-        ends = [k * n_A // self.n_pathologies for k in range(self.n_pathologies + 1)]
-        return list(pairwise(ends))
+        ends = [bisect_left(inserted, k) for k in range(self.n_pathologies)]
+        return list(pairwise([*ends, n_A]))
 
     def _removed(self, n_P: int, device: torch.device) -> Tensor:
         """Which pathology is removed from each image of P, (N, K) float32, a 1 in each row.
 
         By turns: labelled images stand first, so parts of the batch would not be alike.
         """
-        place = torch.arange(n_P, device=device)[:, None] % self.n_pathologies
+        places = joint_places(n_P)
+        place = torch.arange(places.start, places.stop, places.step, device=device)[:, None]
+        place = place % self.n_pathologies
         return (place == torch.arange(self.n_pathologies, device=device)).float()
 
     def _shown(self, batch: Batch) -> Shown | None:
@@ -221,10 +228,8 @@ class Pathologies(Translation):
         """Distance of the unique codes of what is known to be shown."""
         if shown is None:
             return l1(u, again)
-        by_pathology = (
-            of.reshape(len(of), self.n_pathologies, -1, *of.shape[2:]) for of in (u, again)
-        )
-        return l1_of_some(*by_pathology, shown.shows)
+        shape = (len(u), self.n_pathologies, -1, *u.shape[2:])
+        return l1_of_some(u.reshape(shape), again.reshape(shape), shown.shows)
 
     def _of_inserted(self, u_AP: Tensor) -> Tensor:
         """Of codes of all pathologies that of the one which was inserted."""

@@ -27,6 +27,8 @@ from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import load_digits
 from segtrans.tracking import register
 from segtrans.train import loop
+from tests.train.test_devices_together import history
+from tests.train.test_devices_together import train as train_in_processes
 from tests.train.training import train
 
 ROOT = Path(__file__).parents[2]
@@ -188,6 +190,26 @@ def test_two_pathologies_are_trained_resumed_scored_drawn_and_tabled(two, monkey
         value = f"{scores[f'dice_soft_pooled_of_{name}']:.2f} (–)"
         assert each[f"Dice, {name}"] == value
         assert both_as_one[f"Dice, {name}"] == "–"
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_the_joint_batch(two):
+    """Whatever is inserted, removed and known of an image in one process is so in two."""
+    rates = dict.fromkeys(
+        ("learning_rate", "mlp_learning_rate", "discriminator_learning_rate"), 0.001
+    )
+    config = config_of(batch_size=8, iterations=6, validate_every=1, average=0.0, **rates)
+    for folder, options in (("one", []), ("two", ["--devices", "2"])):
+        answer = train_in_processes(config, two, folder, *options)
+        assert answer.returncode == 0, answer.stderr
+    alone, together = history("one"), history("two")
+    # As in `test_devices_together`: rounding of a bias shifts all scores.
+    shifted = {"adv_A": 1e-3, "adv_P": 1e-3, "total": 6e-3}
+    for a, b in zip(alone, together, strict=True):
+        assert a["train"].keys() == b["train"].keys()
+        for name, value in a["train"].items():
+            expected = pytest.approx(value, rel=1e-5, abs=shifted.get(name, 2e-5))
+            assert b["train"][name] == expected, (a["iteration"], name)
 
 
 def test_the_shipped_preset_asks_for_every_pathology():
