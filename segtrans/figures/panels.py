@@ -80,9 +80,9 @@ def _of_each(examples: Examples, outputs: Outputs) -> list[Block]:
             f"Without the {name}",
             [
                 *examples.rows("translation", of.x_without),
-                *examples.residual_rows(f"residual, {name}", of.delta, largest),
-                Row(f"segmentation, {name}", of.y_seg),
-                Row(f"mask, {name}", mask),
+                *examples.residual_rows(r"residual, $\Delta$", of.delta, largest),
+                Row(r"segmentation, $\hat{y}$", of.y_seg),
+                Row("mask, $y$", mask),
             ],
         )
         for (name, mask), of in zip(examples.of_each.items(), outputs.of_each, strict=False)
