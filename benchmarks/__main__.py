@@ -18,6 +18,7 @@ PARTS = (
     "step",
     "gpu",
     "neighbours",
+    "pathologies",
     "memory",
     "growth",
 )

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.floors import DEFLATED, deflating_seconds
 from benchmarks.lines import Line, best_seconds, use_one_core
-from segtrans.sources.cluttered_mnist.clutter import CROP, PairMaker, write_cluttered_mnist
+from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import Digits, load_digits
+from segtrans.sources.cluttered_mnist.pairs import CROP, PairMaker
 from segtrans.tasks.cluttered_mnist import ClutteredMnist
 from segtrans.tasks.registry import PAPER_TASKS
 

@@ -14,11 +14,17 @@ class Batch:
     Attributes:
         images: by domain, (N, C, H, W) float32 each; labelled images of `present` come first.
         y: class labels of the first L images of `present`, (L, H, W) uint8; L may be 0, and
-            `segtrans.tasks.base.VOID` stands where nothing is known.
+            `segtrans.tasks.base.VOID` stands where nothing is known. Of several pathologies bit k
+            is that of pathology k.
+        t: of several pathologies: (N, K) uint8, whether each image of `present` shows each: 1, 0,
+            or `VOID` where that is not known; None: all show what there is to show.
+        has_mask: (N, K) uint8, whether a labelled image's mask says where each is; goes with t.
     """
 
     images: dict[str, Tensor]
     y: Tensor
+    t: Tensor | None = None
+    has_mask: Tensor | None = None
 
     @classmethod
     def of(cls, x_P: Tensor, x_A: Tensor, y: Tensor) -> "Batch":
@@ -38,12 +44,14 @@ class Batch:
     @property
     def shapes(self) -> tuple[torch.Size, ...]:
         """Of all tensors: equal for batches that are of one kind."""
-        return (*(images.shape for images in self.images.values()), self.y.shape)
+        known = () if self.t is None else (self.t.shape,)
+        return (*(images.shape for images in self.images.values()), self.y.shape, *known)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with every tensor changed."""
         changed = {domain: change(images) for domain, images in self.images.items()}
-        return Batch(changed, change(self.y))
+        known = (None if of is None else change(of) for of in (self.t, self.has_mask))
+        return Batch(changed, change(self.y), *known)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device; from pinned memory the copy does not wait."""
@@ -58,6 +66,9 @@ class Batch:
         for domain, images in self.images.items():
             images.copy_(other.images[domain])
         self.y.copy_(other.y)
+        for own, of in ((self.t, other.t), (self.has_mask, other.has_mask)):
+            if own is not None and of is not None:
+                own.copy_(of)
 
     def clip_(self) -> "Batch":
         """The batch with its images clipped to [-1, 1] in place, as networks see them."""

@@ -23,6 +23,13 @@ def share(rows: Tensor) -> Tensor:
     return rows[dist.get_rank() :: n] if n > 1 else rows
 
 
+def joint_places(n: int) -> range:
+    """Where this process's n rows stand among those of all processes."""
+    if n_processes() == 1:
+        return range(n)
+    return range(dist.get_rank(), n * n_processes(), n_processes())
+
+
 def joint_sum(local: Tensor) -> Tensor:
     """The sum over all processes, with its gradient."""
     if n_processes() == 1:

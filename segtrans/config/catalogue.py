@@ -11,10 +11,12 @@ class TranslationOptions:
     Attributes:
         long_skip: how encoder maps reach the decoders.
         segmentation_decoder: the residual decoder, adapted (equation 5), or one of its own.
+        residual_decoders: of several pathologies: one whose norms depend on which, or one for each.
     """
 
     long_skip: Literal["compress", "concat", "sum", "none"] = "compress"
     segmentation_decoder: Literal["shared", "separate"] = "shared"
+    residual_decoders: Literal["conditional", "separate"] = "conditional"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class MethodEntry:
             weights holds for this one's too, but for what it has of its own.
         options: what the module builds otherwise for this method; None: nothing.
         only_labelled: batches of P hold labelled images alone.
+        tells_apart: each of several pathologies is segmented by itself; others take all for one.
     """
 
     title: str
@@ -54,6 +57,7 @@ class MethodEntry:
     parent: str | None = None
     options: TranslationOptions | AutoencoderOptions | None = None
     only_labelled: bool = False
+    tells_apart: bool = False
 
 
 _PROPOSED = MethodEntry(
@@ -124,6 +128,16 @@ METHODS: dict[str, MethodEntry] = {
         title="AE baseline, squared error",
         parent="autoencoder",
         options=AutoencoderOptions(reconstruction="squared"),
+    ),
+    "pathologies": replace(
+        _ABLATION, title="Proposed, several pathologies", module="pathologies", tells_apart=True
+    ),
+    "pathologies_separate": replace(
+        _ABLATION,
+        title="Proposed, a decoder for each pathology",
+        module="pathologies",
+        tells_apart=True,
+        options=TranslationOptions(residual_decoders="separate"),
     ),
 }
 

@@ -96,6 +96,11 @@ class RunConfig(Block):
         return self.networks.neighbours or 0
 
     @property
+    def maps(self) -> tuple[str, ...]:
+        """Pathologies that are segmented each by itself; none: a single target, or classes."""
+        return self.definition.pathologies if METHODS[self.method].tells_apart else ()
+
+    @property
     def n_input_channels(self) -> int:
         """Channels that networks see: those of an image, times 2 r + 1."""
         return len(self.definition.channels) * (2 * self.neighbours + 1)

@@ -62,6 +62,11 @@ FIGURES = (
     *LESION_FIGURES,
     *TRANSLATION_FIGURES,
 )
+# Of each pathology by name, where there are several and the method tells them apart.
+OF_PATHOLOGY = (
+    *("dice_soft_pooled_of_", "dice_hard_pooled_of_", "dice_hard_image_mean_of_"),
+    "n_images_of_",
+)
 
 
 class Record(BaseModel):

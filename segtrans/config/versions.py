@@ -7,6 +7,7 @@ fail when it changed and its number did not.
 
 STORE_VERSION = 2  # layout of a data set's file; others are refused
 CLUTTER_VERSION = 1
+FIGURES_VERSION = 1  # of tasks of cluttered digits with figures alone
 PHANTOM_VERSION = 1
 SPLIT_VERSION = 3
 HALF_SLICES_VERSION = 2

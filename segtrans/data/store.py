@@ -10,7 +10,8 @@ The last one only where the parameters have `neighbours`.
 (N, H, W) uint8, values of the attribute `labels`, which says what each means. Provenance is one
 value a sample, (N,); text is stored as bytes of a fixed length and read as text. Attributes of the
 file: schema_version, task, channels, labels, parameters, source, source_sha256, data_seed; has_void
-where masks may hold `segtrans.tasks.base.VOID` too, for pixels that count neither way.
+where masks may hold `segtrans.tasks.base.VOID` too, for pixels that count neither way; pathologies
+where masks are bits of several (`segtrans.data.pathologies`).
 """
 
 import json
@@ -69,6 +70,8 @@ class StoreHeader:
         data_seed: seed of split and content.
         labels: what each value of a mask means; 0 is the background, all others are the target.
         has_void: whether masks may hold `VOID` where nothing is known.
+        pathologies: names of those whose bits masks are made of (`segtrans.data.pathologies`); none
+            where there is one target.
     """
 
     task: str
@@ -79,6 +82,7 @@ class StoreHeader:
     data_seed: int
     labels: dict[int, str] = field(default_factory=lambda: dict(BINARY))
     has_void: bool = False
+    pathologies: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -108,6 +112,8 @@ def write_store(path: Path, header: StoreHeader) -> Iterator[StoreWriter]:
             file.attrs["data_seed"] = header.data_seed
             if header.has_void:
                 file.attrs["has_void"] = True
+            if header.pathologies:
+                file.attrs["pathologies"] = json.dumps(header.pathologies)
             check = partial(check_masks, labels=header.labels, has_void=header.has_void)
             writer = StoreWriter(file, path, check)
             yield writer
@@ -259,6 +265,7 @@ class Store:
             data_seed=int(attributes["data_seed"]),
             labels={int(key): str(of) for key, of in json.loads(attributes["labels"]).items()},
             has_void=bool(attributes.get("has_void", False)),
+            pathologies=tuple(json.loads(attributes.get("pathologies", "[]"))),
         )
 
     def _check_layout(self) -> None:

@@ -28,6 +28,7 @@ _TERM_TITLES = {
     "rec_x": "reconstruction, P and A",
     "rec_PP": "reconstruction $x_{PP}$ (eq. 9)",
     "rec_AA": "reconstruction $x_{AA}$ (eq. 9)",
+    "rec_lacking": r"residual of what is absent, $\Delta_k$ (eq. 9)",
     "cyc_APA": "cycle $x_{APA}$ (eq. 11)",
     "lat_c_PA": "latent $c_{PA}$ (eq. 10)",
     "lat_c_AP": "latent $c_{AP}$ (eq. 10)",

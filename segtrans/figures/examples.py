@@ -1,11 +1,12 @@
 """A few test images of each domain, the same for every run on the same data. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.data.images import read_images
+from segtrans.data.pathologies import bit
 from segtrans.data.store import Store
 from segtrans.data.values import is_target
 from segtrans.figures.image_rows import Row
@@ -25,12 +26,14 @@ class Examples:
         y: (n, H, W) float32 in {0, 1}, their masks.
         x_A: (n, C, H, W) float32, absence; unrelated to x_P.
         channels: C names.
+        of_each: of several pathologies each one's masks by name, (n, H, W) float32 in {0, 1}.
     """
 
     x_P: NDArray[np.float32]
     y: NDArray[np.float32]
     x_A: NDArray[np.float32]
     channels: tuple[str, ...]
+    of_each: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -65,21 +68,24 @@ def choose_examples(store: Store) -> Examples:
     """The first test image of each digit, so that classes without labels are seen too.
 
     Data without classes give ten from end to end of the fold: neighbours may be of one group, and
-    look alike.
+    look alike. So do those of several pathologies, which a digit need not be seen on.
     """
+    names = store.header.pathologies
     digit = store.provenance(FOLD, "present").get("digit")
-    if digit is None:
+    if digit is None or names:
         n = min(_N_WITHOUT_CLASSES, store.n(FOLD, "present"), store.n(FOLD, "absent"))
         present, absent = (_spread(store.n(FOLD, domain), n) for domain in ("present", "absent"))
     else:
         present = np.unique(digit, return_index=True)[1]
         absent = np.arange(min(len(present), store.n(FOLD, "absent")), dtype=np.int64)
         present = present[: len(absent)].astype(np.int64)
+    masks = store.masks(FOLD, present)
     return Examples(
         x_P=read_images(store, FOLD, "present", present),
-        y=is_target(store.masks(FOLD, present)).astype(np.float32),
+        y=is_target(masks).astype(np.float32),
         x_A=read_images(store, FOLD, "absent", absent),
         channels=store.header.channels,
+        of_each={name: (bit(masks, k) == 1).astype(np.float32) for k, name in enumerate(names)},
     )
 
 

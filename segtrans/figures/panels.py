@@ -10,7 +10,7 @@ from segtrans.data.store import Store
 from segtrans.figures.examples import Examples, choose_examples
 from segtrans.figures.image_rows import Block, Row, rows_figure
 from segtrans.figures.sequences import HalfSlices, brain_window, choose_half_slices, residual_row
-from segtrans.methods.inference import outputs_of
+from segtrans.methods.inference import Outputs, outputs_of
 from segtrans.methods.weights import load_method
 from segtrans.score.run_data import check_data
 
@@ -69,7 +69,24 @@ def examples_panel(method: nn.Module, examples: Examples, output: Path, *, title
         rows += examples.rows("reconstruction", outputs.reconstruction)
     rows.append(Row(r"segmentation, $\hat{y}$", outputs.y_seg))
     rows.append(Row("mask, $y$", examples.y))
-    rows_figure([Block(title, rows), *blocks], output)
+    rows_figure([Block(title, rows), *_of_each(examples, outputs), *blocks], output)
+
+
+def _of_each(examples: Examples, outputs: Outputs) -> list[Block]:
+    """Of several pathologies: each removed in turn, all others left."""
+    largest = max((float(np.abs(of.delta).max()) for of in outputs.of_each), default=0.0) or 1.0
+    return [
+        Block(
+            f"Without the {name}",
+            [
+                *examples.rows("translation", of.x_without),
+                *examples.residual_rows(r"residual, $\Delta$", of.delta, largest),
+                Row(r"segmentation, $\hat{y}$", of.y_seg),
+                Row("mask, $y$", mask),
+            ],
+        )
+        for (name, mask), of in zip(examples.of_each.items(), outputs.of_each, strict=False)
+    ]
 
 
 def sequence_panel(

@@ -28,7 +28,10 @@ SEQUENCE_TITLES = {"t1": "T1", "t2": "T2", "t1c": "T1C", "flair": "FLAIR"}
 # strongest contrasts to the methods that stand first in the catalogue.
 _OKABE_ITO = ("#E69F00", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 # For the methods behind: darker and duller (after Paul Tol's "muted").
-_MUTED = ("#332288", "#8C6D31", "#44AA99", "#117733", "#999933", "#882255", "#AA4499", "#CC6677")
+_MUTED = (
+    *("#332288", "#8C6D31", "#44AA99", "#117733", "#999933", "#882255", "#AA4499"),
+    *("#CC6677", "#666666", "#77AADD", "#5D3A1A"),
+)
 METHOD_COLOURS = dict(zip(METHODS, cycle(_OKABE_ITO + _MUTED), strict=False))
 
 # How far the shades of a colour go to black and to white: all are read on white.

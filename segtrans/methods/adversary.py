@@ -5,6 +5,7 @@ gradient of the image's score times a number, so one backward pass serves both: 
 weights, and the translations by which the generator learns.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,9 @@ from segtrans.objective.losses import hinge_discriminator, hinge_generator
 # exact, and small enough to be lost in the rounding of the discriminator's gradients (where all are
 # flat, a gradient of about 1e-12 in place of 0).
 _UNLEARNT = 2.0**-40
+
+# From scores of real images and of translations: what the discriminator and the generator minimise.
+Hinges = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Verdict(NamedTuple):
@@ -50,20 +54,35 @@ class Verdict(NamedTuple):
         return term
 
 
-def judge(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Verdict:
-    """Score real images (M, C, H, W) and as many translations, M = N; neither gets a gradient."""
+def hinges(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Equation 12 of one score an image: what a discriminator minimises, and what the generator."""
+    return hinge_discriminator(real_scores, fake_scores), hinge_generator(fake_scores)
+
+
+def judge(discriminator: nn.Module, real: Tensor, fake: Tensor, sides: Hinges = hinges) -> Verdict:
+    """Score real images (M, C, H, W) and N translations; neither gets a gradient.
+
+    Args:
+        discriminator: gives a score to an image, or one for each of its heads.
+        real: images of the domain.
+        fake: translations, once or several times as many as there are real images.
+        sides: what either side minimises, from the scores of both. Each translation is scored by
+            one head, in both of them.
+    """
     images = torch.cat([real, fake]).detach().requires_grad_()
-    scores: Tensor = discriminator(images, n_sets=2)
+    scores: Tensor = discriminator(images, n_sets=1 + len(fake) // len(real))
     sizes = [len(real), len(fake)]
     real_scores, fake_scores = (
         of_set.requires_grad_() for of_set in torch.split(scores.detach(), sizes)
     )
-    loss, value = hinge_discriminator(real_scores, fake_scores), hinge_generator(fake_scores)
-    by_real, by_fake = torch.autograd.grad(loss, [real_scores, fake_scores])
-    by_fake = torch.where(by_fake == 0, _UNLEARNT, by_fake)
-    scored = (scores * torch.cat([by_real, by_fake])).sum()
+    loss, value = sides(real_scores, fake_scores)
+    by_real, by_fake = torch.autograd.grad(loss, [real_scores, fake_scores], retain_graph=True)
     (of_generator,) = torch.autograd.grad(value, fake_scores)
-    factors = (of_generator / by_fake).view(-1, 1, 1, 1)
+    # Of several heads the generator asks one; a translation that counts nowhere asks none.
+    by_fake = torch.where((by_fake == 0) & (of_generator != 0), _UNLEARNT, by_fake)
+    scored = (scores * torch.cat([by_real, by_fake])).sum()
+    wanted, had = (of.view(len(fake), -1).sum(dim=1) for of in (of_generator, by_fake))
+    factors = torch.where(wanted == 0, wanted, wanted / had).view(-1, 1, 1, 1)
     return Verdict(loss.detach(), scored, images, value.detach(), factors)
 
 

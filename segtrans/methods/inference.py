@@ -40,6 +40,17 @@ class Translates(Protocol):
 
 
 @runtime_checkable
+class Decomposes(Protocol):
+    """A method of several pathologies, whose maps are one for each."""
+
+    n_pathologies: int
+
+    def decompose(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images without any pathology, and the residual of each (N, K, C, H, W)."""
+        ...
+
+
+@runtime_checkable
 class Reconstructs(Protocol):
     """A method that reconstructs its input."""
 
@@ -74,6 +85,21 @@ class Translation:
 
 
 @dataclass(frozen=True)
+class OfPathology:
+    """What a method makes of one pathology among several, of images of P.
+
+    Attributes:
+        x_without: the images without it, with all others, (n, C, H, W) float32.
+        delta: its residual, (n, C, H, W) float32.
+        y_seg: its probability, (n, H, W) float32 in [0, 1].
+    """
+
+    x_without: NDArray[np.float32]
+    delta: NDArray[np.float32]
+    y_seg: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Outputs:
     """What a method makes of images, to be drawn.
 
@@ -82,11 +108,13 @@ class Outputs:
         translation: None when the method does not translate.
         reconstruction: of the images of P, (n, C, H, W) float32; None when the method translates,
             or does not reconstruct.
+        of_each: of several pathologies, one after the other; none for methods of one target.
     """
 
     y_seg: NDArray[np.float32]
     translation: Translation | None = None
     reconstruction: NDArray[np.float32] | None = None
+    of_each: tuple[OfPathology, ...] = ()
 
 
 def outputs_of(method: nn.Module, x_P: NDArray[np.float32], x_A: NDArray[np.float32]) -> Outputs:
@@ -107,7 +135,21 @@ def outputs_of(method: nn.Module, x_P: NDArray[np.float32], x_A: NDArray[np.floa
             translation = Translation(*map(_array_of, tensors))
         elif isinstance(method, Reconstructs):
             reconstruction = _array_of(method.reconstruct(present))
-    return Outputs(_array_of(lesion_probability(method, present)), translation, reconstruction)
+    y_seg = _array_of(lesion_probability(method, present))
+    return Outputs(y_seg, translation, reconstruction, _of_each(method, present))
+
+
+def _of_each(method: nn.Module, x_P: Tensor) -> tuple[OfPathology, ...]:
+    if not (isinstance(method, Decomposes) and tells_apart(method)):
+        return ()
+    with torch.no_grad():
+        without_all, residuals = method.decompose(x_P)
+        y_seg = segmented_maps(cast(nn.Module, method), x_P)
+    with_all = without_all + residuals.sum(dim=1)
+    return tuple(
+        OfPathology(*map(_array_of, (with_all - delta, delta, y_seg[:, k])))
+        for k, delta in enumerate(residuals.unbind(dim=1))
+    )
 
 
 def lesion_probability(method: nn.Module, x: Tensor) -> Tensor:
@@ -119,11 +161,32 @@ def lesion_probability(method: nn.Module, x: Tensor) -> Tensor:
 
     Returns:
         (N, H, W) in [0, 1], on the method's device: the one map of a sigmoid output, or all but
-        the background (the first map) of a softmax output.
+        the background (the first map) of a softmax output; of pathologies the most probable one.
     """
+    return target_probability(method, segmented_maps(method, x))
+
+
+def served_probability(method: nn.Module, x: Tensor) -> Tensor:
+    """What a registered model gives: as `lesion_probability`, or of pathologies (N, K, H, W)."""
+    return segmented_maps(method, x) if tells_apart(method) else lesion_probability(method, x)
+
+
+def segmented_maps(method: nn.Module, x: Tensor) -> Tensor:
+    """What a method's `segment` gives for images (N, C, H, W) on any device: (N, K, H, W)."""
     with torch.no_grad():
-        y_seg = cast(Segments, method).segment(x.to(device_of(method), non_blocking=True))
-    return y_seg[:, 0] if y_seg.shape[1] == 1 else 1 - y_seg[:, 0]
+        return cast(Segments, method).segment(x.to(device_of(method), non_blocking=True))
+
+
+def target_probability(method: nn.Module, y_seg: Tensor) -> Tensor:
+    """Of maps (N, K, H, W) that a method segmented: probability of the target of any class."""
+    if y_seg.shape[1] == 1:
+        return y_seg[:, 0]
+    return y_seg.amax(dim=1) if tells_apart(method) else 1 - y_seg[:, 0]
+
+
+def tells_apart(method: nn.Module) -> bool:
+    """Whether a method segments several pathologies, each by itself."""
+    return isinstance(method, Decomposes) and method.n_pathologies > 1
 
 
 def reconstruction_errors(method: nn.Module, x: Tensor, domain: str) -> NDArray[np.float64] | None:

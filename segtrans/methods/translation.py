@@ -11,9 +11,8 @@ from torch.optim import Optimizer
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
-from segtrans.config.catalogue import TranslationOptions, options_of
 from segtrans.config.run_config import RunConfig
-from segtrans.methods.adversary import judge
+from segtrans.methods.adversary import Hinges, hinges, judge
 from segtrans.methods.base import (
     Engine,
     Method,
@@ -21,129 +20,37 @@ from segtrans.methods.base import (
     Terms,
     amsgrad,
     detached,
-    known,
-    probabilities,
     tables_of,
     with_empty,
 )
+from segtrans.methods.generator import Codes, Generator
 from segtrans.methods.views import normal_like
 from segtrans.nets.convolution import SharedWeights
-from segtrans.nets.decoder import Decoder
 from segtrans.nets.discriminator import MultiScaleDiscriminator
-from segtrans.nets.encoder import Encoder
-from segtrans.nets.residual_decoder import ResidualDecoder
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
-from segtrans.precision import at_least_single
 from segtrans.stacks import middle, with_middle
 
 
-class Codes(NamedTuple):
-    """What the encoder makes of N images (equation 1).
-
-    Attributes:
-        c: common code, (N, common, h, w).
-        u: unique code, (N, unique, h, w).
-        skips: encoder maps for the long skips, from full resolution down.
-    """
-
-    c: Tensor
-    u: Tensor
-    skips: list[Tensor]
-
-    def first(self, n: int) -> "Codes":
-        """The codes of the first n images."""
-        return self.with_masks(n, 0)
-
-    def part(self, start: int, n: int) -> "Codes":
-        """The codes of n images from one on."""
-        c, u, *skips = (m[start : start + n] for m in (self.c, self.u, *self.skips))
-        return Codes(c, u, skips)
-
-    def with_masks(self, n_labelled: int, n_absent: int) -> "Codes":
-        """Of codes of P and A together: those of the first and of the last images."""
-        c, u, *skips = (known(m, n_labelled, n_absent) for m in (self.c, self.u, *self.skips))
-        return Codes(c, u, skips)
-
-
 class Images(NamedTuple):
-    """The images of equations 2, 3 and 6, each (N, C, H, W)."""
+    """The images of equations 2, 3 and 6, each (N, C, H, W).
+
+    Of several pathologies `x_without` are images of P without one of those they show.
+    """
 
     x_PA: Tensor
     x_PP: Tensor
     x_AA: Tensor
     x_AP: Tensor
+    x_without: Tensor | None = None
 
 
-class Generator(nn.Module):
-    """Encoder, common and residual decoder, and the segmentation decoder when it is separate."""
+class Judged(NamedTuple):
+    """What a discriminator sees: images of its domain, (M, C, H, W), and translations into it."""
 
-    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
-        super().__init__()
-        task, options = config.definition, options_of(config.method, TranslationOptions)
-        tables = tables_of(config)
-        latent = tables.encoder_channels[-1]
-        self.n_unique = min(latent - 1, max(1, round(latent * config.networks.unique_fraction)))
-        self.n_common = latent - self.n_unique
-        long_skip, n_channels = options.long_skip, len(task.channels)
-        self.encoder = Encoder.of(
-            tables, config.n_input_channels, spectral_norm=True, generator=generator
-        )
-        self.common_decoder = Decoder.of(
-            tables,
-            self.n_common,
-            n_channels,
-            long_skip=long_skip,
-            spectral_norm=True,
-            generator=generator,
-        )
-        separate = options.segmentation_decoder == "separate"
-        self.residual_decoder = ResidualDecoder(
-            latent,
-            tables.decoder_channels,
-            n_channels,
-            kernel_size=tables.residual_kernel,
-            long_skip=long_skip,
-            skip_channels=tables.encoder_channels[:-1],
-            n_classes=None if separate else task.n_classes,
-            segmentation_norm=task.segmentation_norm,
-            image_size=(task.height, task.width),
-            mlp_units=tables.mlp_units,
-            generator=generator,
-        )
-        self.segmentation_decoder: Decoder | None = None
-        if separate:
-            self.segmentation_decoder = Decoder.of(
-                tables,
-                latent,
-                task.n_classes,
-                long_skip=long_skip,
-                spectral_norm=False,
-                generator=generator,
-            )
-
-    def encode(self, x: Tensor) -> Codes:
-        """Equation 1."""
-        code, skips = self.encoder(x)
-        c, u = torch.split(code, [self.n_common, self.n_unique], dim=1)
-        return Codes(c, u, skips)
-
-    def common(self, codes: Codes) -> Tensor:
-        """g_com of equation 2: images in [-1, 1] without the target, (N, C, H, W) float32."""
-        raw: Tensor = self.common_decoder(codes.c, codes.skips)
-        return at_least_single(raw).tanh()
-
-    def residual(self, codes: Codes) -> Tensor:
-        """g_res of equation 3: changes in [-1, 1] that add the target, (N, C, H, W) float32."""
-        code = torch.cat([codes.c, codes.u], dim=1)
-        return at_least_single(self.residual_decoder.translate(code, codes.skips)).tanh()
-
-    def segment(self, codes: Codes) -> Tensor:
-        """Equations 4 and 5: probabilities (N, K, H, W)."""
-        code = torch.cat([codes.c, codes.u], dim=1)
-        if self.segmentation_decoder is not None:
-            return probabilities(self.segmentation_decoder(code, codes.skips))
-        return probabilities(self.residual_decoder.segment(code, codes.skips))
+    real: Tensor
+    fake: Tensor
+    sides: Hinges = hinges
 
 
 class Translation(Method):
@@ -151,21 +58,26 @@ class Translation(Method):
 
     is_replayable = True
 
-    def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self, config: RunConfig, generator: torch.Generator, *, n_pathologies: int = 1
+    ) -> None:
         super().__init__()
         task = config.definition
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
         self.n_channels = len(task.channels)
-        self.generator = Generator(config, generator)
+        self.generator = Generator(config, generator, n_pathologies)
         tables = tables_of(config)
         # One for each direction of translation, named by the domain that it judges.
         self.discriminators = nn.ModuleDict(
             {
                 domain: MultiScaleDiscriminator(
-                    self.n_channels, tables.discriminator_channels, generator=generator
+                    self.n_channels,
+                    tables.discriminator_channels,
+                    generator=generator,
+                    n_heads=n_heads,
                 )
-                for domain in ("A", "P")
+                for domain, n_heads in (("A", 1), ("P", heads_of_presence(n_pathologies)))
             }
         )
 
@@ -184,6 +96,11 @@ class Translation(Method):
             step.engine.backward(terms["total"])
             optimiser.step()
         return detached(terms | losses_D)
+
+    def realness(self, domain: str, x: Tensor) -> Tensor:
+        """Scores (N,) that the discriminator of a domain, A or P, gives to images (N, C, H, W)."""
+        scores: Tensor = self.discriminators[domain](x)
+        return scores
 
     def segment(self, x: Tensor) -> Tensor:
         """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W)."""
@@ -271,27 +188,38 @@ class Translation(Method):
         terms |= self.segmentation_terms(codes, batch, step)
         return terms, Images(x_PA, x_PP, x_AA, x_AP)
 
+    def _judged(self, batch: Batch, images: Images) -> dict[str, Judged]:
+        """What D_A and D_P see: x_A and x_PA, x_P and x_AP."""
+        # Of stacks the slice in the middle: its neighbours would tell what was translated.
+        x_P, x_A = (middle(seen, self.n_channels) for seen in (batch.x_P, batch.x_A))
+        return {"A": Judged(x_A, images.x_PA), "P": Judged(x_P, images.x_AP)}
+
     def _train_discriminators(
         self, batch: Batch, images: Images, engine: Engine
     ) -> tuple[Terms, Terms]:
-        """Train D_A on x_A and x_PA, D_P on x_P and x_AP; each side's terms of equation 12."""
-        D = self.discriminators
-        # Of stacks the slice in the middle: its neighbours would tell what was translated.
-        x_P, x_A = (middle(seen, self.n_channels) for seen in (batch.x_P, batch.x_A))
-        pairs = {"A": (x_A, images.x_PA), "P": (x_P, images.x_AP)}
+        """Train both discriminators; each side's terms of equation 12."""
+        D, judged = self.discriminators, self._judged(batch, images)
         optimiser = self.optimisers["discriminators"]
         with self.discriminator_weights.normalised(update=True):
             with engine.autocast():
-                verdicts = {domain: judge(D[domain], *pair) for domain, pair in pairs.items()}
+                verdicts = {domain: judge(D[domain], *seen) for domain, seen in judged.items()}
             optimiser.zero_grad()
             engine.backward(verdicts["A"].scored + verdicts["P"].scored)
         optimiser.step()
         losses = {f"disc_{domain}": verdict.loss for domain, verdict in verdicts.items()}
         adversarial = {
-            f"adv_{domain}": verdicts[domain].adversarial(fake)
-            for domain, (_, fake) in pairs.items()
+            f"adv_{domain}": verdicts[domain].adversarial(seen.fake)
+            for domain, seen in judged.items()
         }
         return losses, adversarial
+
+
+def heads_of_presence(n_pathologies: int) -> int:
+    """Scores that D_P gives an image: of one target its presence.
+
+    Of K targets whether it shows each of them, then whether it lacks each.
+    """
+    return 1 if n_pathologies == 1 else 2 * n_pathologies
 
 
 def build(config: RunConfig, generator: torch.Generator) -> Translation:

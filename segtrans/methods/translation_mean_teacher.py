@@ -19,10 +19,11 @@ from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import Step, Terms
+from segtrans.methods.generator import Codes
 from segtrans.methods.mean_teacher import DECAY, consistency_weight
 from segtrans.methods.semi_supervised import by_mask
 from segtrans.methods.teacher import follow, kept_share, teacher_of
-from segtrans.methods.translation import Codes, Translation
+from segtrans.methods.translation import Translation
 from segtrans.methods.views import noisy
 from segtrans.nets.convolution import SharedWeights
 from segtrans.objective.losses import mean_square

@@ -26,6 +26,7 @@ class MultiScaleDiscriminator(nn.Module):
         channels: of the first convolution, then of those with stride 2 (`Architecture`).
         generator: draws the weights.
         n_scales: number of scales.
+        n_heads: scores of each image; all but the last convolutions are shared.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class MultiScaleDiscriminator(nn.Module):
         *,
         generator: torch.Generator,
         n_scales: int = 3,
+        n_heads: int = 1,
     ) -> None:
         super().__init__()
+        self.n_heads = n_heads
         self.scales = nn.ModuleList(
-            ScaleDiscriminator(in_channels, channels, generator) for _ in range(n_scales)
+            ScaleDiscriminator(in_channels, channels, generator, n_heads) for _ in range(n_scales)
         )
         # The last convolution of stride 2 must see 2 pixels a side on the smallest scale, and
         # the first one 3 to reflect 2 of them.
@@ -47,6 +50,8 @@ class MultiScaleDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, n_sets: int = 1) -> Tensor:
         """Scores (N,) in float32 of images (N, in_channels, H, W); high means real (equation 12).
+
+        With several heads they are (N, n_heads).
 
         Args:
             x: images.
@@ -69,7 +74,8 @@ class MultiScaleDiscriminator(nn.Module):
                 x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
             scores.append(scale(x))
         biases: list[Tensor] = [scale.get_parameter("last.bias") for scale in self.scales]
-        mean_scores, bias = torch.stack(scores).mean(dim=0), torch.cat(biases).mean()
+        mean_scores = torch.stack(scores).mean(dim=0)
+        bias = torch.cat(biases).mean() if self.n_heads == 1 else torch.stack(biases).mean(dim=0)
         if n_sets == 1:
             return mean_scores + bias
         return torch.cat([scores_of_set + bias for scores_of_set in mean_scores.chunk(n_sets)])
@@ -79,7 +85,11 @@ class ScaleDiscriminator(nn.Module):
     """The network at one scale: a map of scores, averaged. Layer norms (our choice)."""
 
     def __init__(
-        self, in_channels: int, channels: tuple[int, ...], generator: torch.Generator
+        self,
+        in_channels: int,
+        channels: tuple[int, ...],
+        generator: torch.Generator,
+        n_heads: int = 1,
     ) -> None:
         super().__init__()
         self.first = Convolution(
@@ -103,10 +113,10 @@ class ScaleDiscriminator(nn.Module):
             )
             for before, after in pairwise(channels)
         )
-        self.last = Convolution(channels[-1], 1, 1, spectral_norm=True, generator=generator)
+        self.last = Convolution(channels[-1], n_heads, 1, spectral_norm=True, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores (N,) of images (N, C, H, W), without the last bias."""
+        """Scores (N,), or (N, heads), of images (N, C, H, W), without the last bias."""
         x = self.first(x)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             x = convolution(F.leaky_relu_(norm(x), _SLOPE))
@@ -114,4 +124,5 @@ class ScaleDiscriminator(nn.Module):
         # autocast would round this product.
         with without_autocast(x.device):
             means = at_least_single(x).mean(dim=(2, 3))
-            return means.mv(self.last.current_weight().flatten())
+            weights = self.last.current_weight().flatten(1)
+            return means.mv(weights[0]) if len(weights) == 1 else means @ weights.t()

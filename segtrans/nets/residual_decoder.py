@@ -1,7 +1,14 @@
-"""The residual decoder of tables 4 and 7, which also segments (equations 3 to 5)."""
+"""The residual decoder of tables 4 and 7, which also segments (equations 3 to 5).
 
+Of several pathologies (section 5) it decodes one at a time: its norms depend on which, as they
+depend on whether it segments (equations 4 and 5). All convolutions but the classifying one are
+shared.
+"""
+
+from collections.abc import Callable
 from functools import partial
 from math import prod
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +38,7 @@ class ResidualDecoder(nn.Module):
         image_size: (H, W) of the images to segment; the MLP needs to know it.
         mlp_units: hidden units of the MLP.
         generator: draws the weights.
+        n_pathologies: that have norms of their own.
 
     Raises:
         ValueError: an unknown segmentation_norm or long_skip.
@@ -50,6 +58,7 @@ class ResidualDecoder(nn.Module):
         image_size: tuple[int, int],
         mlp_units: int,
         generator: torch.Generator,
+        n_pathologies: int = 1,
     ) -> None:
         super().__init__()
         self.trunk = Trunk(
@@ -74,10 +83,29 @@ class ResidualDecoder(nn.Module):
                 segmentation_norm, code_shape, norm_channels, mlp_units, generator
             )
             self.segmentation_head = _segmentation_head(norm_channels[-1], n_classes, generator)
+        others = nn.ModuleList()
+        for _ in range(1, n_pathologies):
+            own = nn.ModuleDict({"norms": nn.ModuleList(map(LayerNorm, norm_channels))})
+            if n_classes is not None:
+                own["segmentation_norms"] = _segmentation_norms(
+                    segmentation_norm, code_shape, norm_channels, mlp_units, generator
+                )
+                own["segmentation_head"] = _segmentation_head(
+                    norm_channels[-1], n_classes, generator
+                )
+            others.append(own)
+        self.others = others  # of the pathologies behind the first
 
-    def translate(self, code: Tensor, skips: list[Tensor]) -> Tensor:
-        """The raw residual of equation 3, (N, out_channels, H, W), from a code (N, C, h, w)."""
-        output: Tensor = self.last(self.trunk(code, skips, list(self.norms)))
+    def translate(self, code: Tensor, skips: list[Tensor], k: int = 0) -> Tensor:
+        """The raw residual of equation 3, (N, out_channels, H, W), from a code (N, C, h, w).
+
+        Args:
+            code: common, and unique of pathology k.
+            skips: the encoder's maps.
+            k: pathology, from 0.
+        """
+        norms = self.norms if k == 0 else self._other(k, "norms")
+        output: Tensor = self.last(self.trunk(code, skips, list(norms)))
         return output
 
     def mlp_parameters(self) -> list[nn.Parameter]:
@@ -85,11 +113,15 @@ class ResidualDecoder(nn.Module):
 
         Nothing bounds its scale: spectral normalisation holds the convolutions before and behind.
         """
-        norms = self.segmentation_norms
-        return list(norms.parameters()) if isinstance(norms, AdaptiveInstanceNorms) else []
+        return [
+            parameter
+            for module in self.modules()
+            if isinstance(module, AdaptiveInstanceNorms)
+            for parameter in module.parameters()
+        ]
 
-    def segment(self, code: Tensor, skips: list[Tensor]) -> Tensor:
-        """The raw classes of equation 4, (N, n_classes, H, W), from a code (N, C, h, w).
+    def segment(self, code: Tensor, skips: list[Tensor], k: int = 0) -> Tensor:
+        """The raw classes of equation 4, (N, n_classes, H, W); arguments as `translate`.
 
         Raises:
             ValueError: the decoder was made without classes.
@@ -97,9 +129,44 @@ class ResidualDecoder(nn.Module):
         """
         if self.segmentation_norms is None:
             raise ValueError("this residual decoder was made without classes: it cannot segment")
-        norms: list[Norm] = self.segmentation_norms(code)
-        output: Tensor = self.segmentation_head(self.trunk(code, skips, norms))
+        make, head = self.segmentation_norms, self.segmentation_head
+        if k > 0:
+            make, head = self._other(k, "segmentation_norms"), self._other(k, "segmentation_head")
+        norms: list[Norm] = make(code)
+        output: Tensor = head(self.trunk(code, skips, norms))
         return output
+
+    def _other(self, k: int, name: str) -> Any:
+        own: Any = self.others[k - 1]
+        return own[name]
+
+
+class SeparateResidualDecoders(nn.Module):
+    """A residual decoder for each pathology (the wording of section 5).
+
+    Args:
+        n_pathologies: number of decoders.
+        of_one: makes one, drawing its weights.
+    """
+
+    def __init__(self, n_pathologies: int, of_one: Callable[[], ResidualDecoder]) -> None:
+        super().__init__()
+        self.decoders = nn.ModuleList(of_one() for _ in range(n_pathologies))
+
+    def translate(self, code: Tensor, skips: list[Tensor], k: int = 0) -> Tensor:
+        """As `ResidualDecoder.translate`."""
+        return self._of(k).translate(code, skips)
+
+    def segment(self, code: Tensor, skips: list[Tensor], k: int = 0) -> Tensor:
+        """As `ResidualDecoder.segment`."""
+        return self._of(k).segment(code, skips)
+
+    def mlp_parameters(self) -> list[nn.Parameter]:
+        """As `ResidualDecoder.mlp_parameters`, of all decoders."""
+        return [p for k in range(len(self.decoders)) for p in self._of(k).mlp_parameters()]
+
+    def _of(self, k: int) -> ResidualDecoder:
+        return cast(ResidualDecoder, self.decoders[k])
 
 
 class AdaptiveInstanceNorms(nn.Module):

@@ -27,11 +27,17 @@ def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
     p, truth = at_least_single(y_seg), _foreground(y, y_seg.shape[1])
     # Without the background of several classes.
     p = p[:, -truth.shape[1] :] * (y != VOID).unsqueeze(1)
+    loss: Tensor = 1 - soft_dice(p, truth, smooth).mean()
+    return loss
+
+
+def soft_dice(p: Tensor, truth: Tensor, smooth: float) -> Tensor:
+    """Dice of each of K maps (L, K, H, W), pooled over the joint batch: (K,)."""
     over = (0, 2, 3)
     sums = torch.stack([(p * truth).sum(over), p.sum(over) + truth.sum(over)])
     overlap, total = joint_sum(sums).unbind()
-    loss: Tensor = 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
-    return loss
+    dice: Tensor = (2 * overlap + smooth) / (total + smooth)
+    return dice
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ _TERM_SETS: dict[str, tuple[tuple[str, ...], ...]] = {
     "lambda_rec": (
         ("rec_PP", "rec_AA"),  # equation 9
         ("rec_x",),  # its counterpart in the autoencoding baseline: x is P and A
+        # Of several pathologies: and no residual of those that are known to be absent.
+        ("rec_PP", "rec_AA", "rec_lacking"),
     ),
     "lambda_lat": (  # equation 10
         ("lat_c_PA", "lat_c_AP", "lat_c_AA", "lat_c_PP", "lat_u_PP", "lat_u_AP"),

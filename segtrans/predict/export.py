@@ -63,9 +63,10 @@ def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[in
     method = load_method(run, which="best")
     task = run.config.definition
     generator = np.random.default_rng(0)
-    n_maps = f"{task.n_classes} map{'s' * (task.n_classes > 1)}"
-    classes = ", ".join(["background", *task.classes] if task.n_classes > 1 else task.classes)
-    gives = f"gives probabilities: {n_maps} ({classes})"
+    names = ["background", *task.classes] if task.n_classes > 1 else [*task.classes]
+    if task.pathologies:
+        names = [*run.config.maps] or [" or ".join(task.pathologies)]
+    gives = f"gives probabilities: {len(names)} map{'s' * (len(names) > 1)} ({', '.join(names)})"
     prepared = task_of_pictures(run) if run.has_pictures else None
     if prepared is None or prepared.size in ("crop", "tile"):
         r = run.config.neighbours

@@ -1,7 +1,7 @@
 """Gather the scores of runs into one table, beside the paper's numbers (Table 1)."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 
 from segtrans.atomic import atomic_path, write_json, write_text
 from segtrans.config.catalogue import row_name, row_title
-from segtrans.config.run_record import FIGURES, Metrics
+from segtrans.config.run_record import FIGURES, OF_PATHOLOGY, Metrics
 from segtrans.config.runs import Run, read_metrics, read_runs
 from segtrans.report.caption import are_of_the_paper, caption, have_patients, only_scale
 from segtrans.score.reconstruction import MARK, is_no_better_than_constant
@@ -81,7 +81,7 @@ def shown_table(runs: Sequence[Run]) -> pd.DataFrame:
     shown = pd.DataFrame([_shown(row, titles[row["task"]]) for row in score_rows(runs)])
     unused = [] if have_patients(runs) else list(_PATIENT_COLUMNS)
     unused += [] if are_of_the_paper(runs) else [_PAPER_COLUMN]
-    return shown.drop(columns=unused)
+    return shown.drop(columns=unused).fillna(_MISSING)
 
 
 def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -109,7 +109,7 @@ def _row(scored: Sequence[tuple[Run, Metrics]]) -> dict[str, Any]:
     }
     for which in ("best", "last"):
         for fold in ("test", "valid"):
-            for score in FIGURES:
+            for score in (*FIGURES, *_of_pathologies(getattr(scored[0][1], which)[fold])):
                 values = [getattr(metrics, which)[fold][score] for _, metrics in scored]
                 if None not in values:
                     mean, sd = mean_and_sd(values)
@@ -117,6 +117,11 @@ def _row(scored: Sequence[tuple[Run, Metrics]]) -> dict[str, Any]:
                     row[f"{score}_{fold}_{which}_sd"] = sd
     paper_mean, paper_sd = first.paper_dice or (math.nan, math.nan)
     return row | {"dice_paper_mean": paper_mean, "dice_paper_sd": paper_sd}
+
+
+def _of_pathologies(scores: Mapping[str, Any]) -> list[str]:
+    """Names of the scores of each pathology, if there are any."""
+    return [score for score in scores if score.startswith(OF_PATHOLOGY)]
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
@@ -145,6 +150,10 @@ def _shown(row: dict[str, Any], task_title: str) -> dict[str, str]:
         "False positives, pixels": score("false_positive_pixels_A_image_mean", digits=1),
         "Lesions found": score("lesions_found_fraction"),
         "False lesions, per image": score("lesions_false_image_mean"),
+    } | {
+        f"Dice, {name.removeprefix(OF_PATHOLOGY[0])}": score(name)
+        for name in _of_pathologies({key.removesuffix("_test_best_mean"): 0 for key in row})
+        if name.startswith(OF_PATHOLOGY[0]) and f"{name}_test_best_mean" in row
     }
 
 

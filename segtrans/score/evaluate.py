@@ -22,11 +22,17 @@ from segtrans.config.runs import Run, read_run
 from segtrans.data.feed.batches import iterate_fold
 from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
-from segtrans.methods.inference import lesion_probability, reconstruction_errors
+from segtrans.methods.inference import (
+    reconstruction_errors,
+    segmented_maps,
+    target_probability,
+    tells_apart,
+)
 from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.score import lesions
 from segtrans.score.lesions import LesionCounts
 from segtrans.score.metrics import NOT_DEFINED, ImageSums, image_sums, split_scores
+from segtrans.score.pathologies import joined, pathology_scores, sums_of_each
 from segtrans.score.patients import COLUMNS, score_patients
 from segtrans.score.reconstruction import reconstruction_scores
 from segtrans.score.run_data import check_data
@@ -51,6 +57,8 @@ class FoldSums:
         reconstruction: (n, 2), errors of `reconstruction_errors` of all images; None for methods
             that reconstruct nothing.
         translation: what translating its images does; None for methods that do not.
+        pathologies: its P images against the masks of each pathology, by name; none where there is
+            one target, or the method does not tell them apart.
     """
 
     present: ImageSums
@@ -60,6 +68,7 @@ class FoldSums:
     groups: pd.DataFrame | None
     reconstruction: NDArray[np.float64] | None
     translation: TranslationTally | None
+    pathologies: dict[str, ImageSums]
 
 
 def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
@@ -210,6 +219,7 @@ def _scores_of_folds(sums: Mapping[str, FoldSums]) -> dict[str, dict[str, float 
             **reconstruction_scores(of.reconstruction),
             **lesions.lesion_scores(of.lesions["present"], of.lesions["absent"], of.groups),
             **_translation_scores(sums, fold),
+            **pathology_scores(of.pathologies),
         }
         for fold, of in sums.items()
     }
@@ -237,11 +247,15 @@ def _score_fold(
     found: dict[str, LesionCounts] = {}
     errors: list[NDArray[np.float64]] = []
     translation = TranslationTally.of(method, store.image_shape[0])
+    of_each: list[list[ImageSums]] = []
     for domain in DOMAINS:
         blocks, counts, maps = [], [], []
         for x, mask in iterate_fold(store, fold, domain, neighbours=neighbours):
-            probability = lesion_probability(method, x).cpu().numpy()
+            y_seg = segmented_maps(method, x)
+            probability = target_probability(method, y_seg).cpu().numpy()
             truth = None if mask is None else mask.numpy()
+            if truth is not None and tells_apart(method):
+                of_each.append(sums_of_each(y_seg.cpu().numpy(), truth, threshold=threshold))
             blocks.append(image_sums(probability, truth, threshold=threshold))
             if (of_block := reconstruction_errors(method, x, domain)) is not None:
                 errors.append(of_block)
@@ -259,7 +273,14 @@ def _score_fold(
     reconstruction = np.concatenate(errors) if errors else None
     groups = _groups(store, fold, found) if patients is None else patients
     return FoldSums(
-        sums["present"], sums["absent"], patients, found, groups, reconstruction, translation
+        sums["present"],
+        sums["absent"],
+        patients,
+        found,
+        groups,
+        reconstruction,
+        translation,
+        dict(zip(store.header.pathologies, joined(of_each), strict=True)) if of_each else {},
     )
 
 

@@ -117,8 +117,10 @@ def split_scores(present: ImageSums, absent: ImageSums) -> dict[str, float | int
     is_mask_empty = present.lesion_pixels == 0
     is_segmentation_empty = present.predicted_pixels == 0
     return {
-        "dice_soft_pooled": _pooled(present.soft_overlap, present.soft_size, present.lesion_pixels),
-        "dice_hard_pooled": _pooled(
+        "dice_soft_pooled": pooled_dice(
+            present.soft_overlap, present.soft_size, present.lesion_pixels
+        ),
+        "dice_hard_pooled": pooled_dice(
             present.overlap, present.predicted_pixels, present.lesion_pixels
         ),
         "dice_hard_image_mean": float(present.dice_hard().mean()),
@@ -147,9 +149,10 @@ def dice(
     return np.where(is_empty, 1.0, 2.0 * overlap / np.where(is_empty, 1.0, total))
 
 
-def _pooled(
+def pooled_dice(
     overlap: NDArray[np.floating] | NDArray[np.integer],
     size: NDArray[np.floating] | NDArray[np.integer],
     reference_size: NDArray[np.integer],
 ) -> float:
+    """`dice` of the sums over all images."""
     return float(dice(overlap.sum(), size.sum(), reference_size.sum()))

@@ -29,7 +29,9 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 class Judges(Protocol):
     """A method with a discriminator for each domain, "A" and "P"."""
 
-    discriminators: nn.ModuleDict
+    def realness(self, domain: str, x: Tensor) -> Tensor:
+        """Scores (N,) that the discriminator of a domain gives to images (N, C, H, W)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ class TranslationTally:
         """Keep the scores that the discriminator of each domain gives to images by name."""
         if isinstance(self._method, Judges):
             for domain, named in images.items():
-                scores = self._method.discriminators[domain](torch.cat(list(named.values())))
+                scores = self._method.realness(domain, torch.cat(list(named.values())))
                 parts = scores.chunk(len(named))
                 for name, part in zip(named, parts, strict=True):
                     self._scores.setdefault(f"{domain} of {name}", []).append(part.double())

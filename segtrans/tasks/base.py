@@ -65,8 +65,19 @@ class Task(Block, ABC):
 
     @property
     def n_classes(self) -> int:
-        """1 for a sigmoid output; more for a softmax with the background first."""
-        return 1 if len(self.classes) == 1 else len(self.classes) + 1
+        """1 for a sigmoid output; more for a softmax with the background first.
+
+        Also 1 of pathologies: a sigmoid for each, or for all together.
+        """
+        return 1 if len(self.classes) == 1 or self.pathologies else len(self.classes) + 1
+
+    @property
+    def pathologies(self) -> tuple[str, ...]:
+        """Classes of which an image may show any number, known of each image; none: one target.
+
+        Bit k of a mask is that of pathology k. What asks for a single target gets all of them.
+        """
+        return ()
 
     @property
     def image_name(self) -> str:

@@ -1,8 +1,8 @@
 """Digits on clutter (section 4.1)."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from segtrans.block import Positive
 from segtrans.tasks.base import Task
@@ -16,11 +16,37 @@ class ClutteredMnist(Task):
     clutter_pieces: Positive = Field(
         description="10 x 10 crops of other digits drawn on each image"
     )
+    figures: bool = Field(
+        default=False,
+        description="a second target, figures of strokes: P images show a digit, a figure or both, "
+        "known of each; classes are then two, the digit first",
+    )
 
     needs_labels: ClassVar[dict[str, str]] = {"digits": "the classes to label"}
     is_augmented: ClassVar[bool] = False
     has_patients: ClassVar[bool] = False
     paper_figure: ClassVar[int] = 7
+
+    @model_validator(mode="after")
+    def _names_both(self) -> Self:
+        if self.figures and len(self.classes) != 2:
+            raise ValueError(
+                f"classes = {self.classes}: with figures there are two, {{digit: 1, figure: 2}}"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_figures(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Tasks from before there were figures stay what they are."""
+        content: dict[str, Any] = dump(self)
+        if not self.figures:
+            content.pop("figures", None)
+        return content
+
+    @property
+    def pathologies(self) -> tuple[str, ...]:
+        """As `Task.pathologies`: digit and figure."""
+        return tuple(sorted(self.classes, key=self.classes.__getitem__)) if self.figures else ()
 
     def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:
         """As `Task.check`: enough images for a batch, a label, and every digit on an image."""

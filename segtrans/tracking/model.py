@@ -25,7 +25,7 @@ class Segmenter(PythonModel):
         run = Path(context.artifacts["run"])
         _check_source(run.parents[1])
         from segtrans.config.runs import read_run
-        from segtrans.methods.inference import lesion_probability
+        from segtrans.methods.inference import served_probability
         from segtrans.methods.weights import load_method
 
         read = read_run(run)
@@ -34,7 +34,7 @@ class Segmenter(PythonModel):
 
             self._pictures = PictureSegmenter(read)
         else:
-            self._probability = lesion_probability
+            self._probability = served_probability
             self._method = load_method(read, which="best")
 
     # Without types: MLflow would take them for a declaration of the served format.
@@ -50,7 +50,7 @@ class Segmenter(PythonModel):
         Returns:
             Of pictures, a table: mask and probability as PNG in the picture's own size,
             max_probability and score. Else the probability that a pixel belongs to a lesion,
-            (N, H, W) float32 in [0, 1].
+            (N, H, W) float32 in [0, 1]; of several pathologies of each, (N, K, H, W).
         """
         if hasattr(self, "_pictures"):
             import pandas as pd

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -289,7 +289,7 @@ def _share_of(batch: Batch) -> Batch:
     if n == 1:
         return batch
     masks = batch.y.new_full((-len(batch.y) % n, *batch.y.shape[1:]), VOID)
-    return Batch(batch.images, torch.cat([batch.y, masks])).each(share)
+    return replace(batch, y=torch.cat([batch.y, masks])).each(share)
 
 
 def _seed(init_seed: int, iteration: int) -> int:

@@ -16,6 +16,7 @@ from segtrans.config.run_config import RunConfig
 from segtrans.config.run_record import LabelledIds, RunFile, RunOrigin, RunRecord
 from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
 from segtrans.data.feed.labels import Labelled, choose_labelled
+from segtrans.data.pathologies import check_pathologies
 from segtrans.data.patients import check_patients
 from segtrans.data.store import Store
 from segtrans.digests import file_sha256
@@ -146,6 +147,7 @@ def _open_store(config: RunConfig, data_file: Path) -> Store:
     if store.header.channels != task.channels:
         found, named = (", ".join(names) for names in (store.header.channels, task.channels))
         raise UserError(f"{data_file}: channels are {found}; those of {config.task} are {named}")
+    check_pathologies(store, task.pathologies)
     if task.has_patients:
         check_patients(store)
     return store

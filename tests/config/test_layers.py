@@ -30,6 +30,7 @@ SCALES = {
     "config/long.yaml": (6, "cb8ef5e7fcbf4fa8"),
     "config/paper.yaml": (19, "44eff8945186948d"),
     "config/paper_check.yaml": (8, "41212ebe6f07b323"),
+    "config/pathologies.yaml": (3, "8fde1f1a03ba02a2"),
     "config/pictures.yaml": (8, "4bf0b257d0e4324f"),
     "config/removal.yaml": (1, "1e01609cbc383dfd"),
     "config/smoke.yaml": (6, "8c436ef16fc63f26"),

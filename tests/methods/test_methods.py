@@ -34,6 +34,7 @@ TERMS = {
         *("lat_c_PA", "lat_c_AP", "lat_c_AA", "lat_c_PP", "lat_u_PP", "lat_u_AP"),
     },
 }
+TERMS["pathologies"] = TERMS["translation"]  # of one
 TERMS["translation_mean_teacher"] = {*TERMS["translation"], "cons"}
 
 
@@ -198,10 +199,12 @@ def test_translations_follow_equations_1_to_6_one_image_at_a_time(name):
             x_PA, x_AA = G.common(P), G.common(A)  # eq. 2
             x_PP = x_PA + G.residual(P)  # eq. 3
             x_AP = x_AA + G.residual(A._replace(u=u_prior[i : i + 1]))  # eq. 6
-            pairs = zip((x_PA, x_PP, x_AA, x_AP), images, strict=True)
+            pairs = zip((x_PA, x_PP, x_AA, x_AP), images[:4], strict=True)
             for single, together in pairs:
                 torch.testing.assert_close(single, together[i : i + 1], rtol=1e-4, atol=1e-5)
-        again = {key: G.encode(x) for key, x in zip(("PA", "PP", "AA", "AP"), images, strict=True)}
+        again = {
+            key: G.encode(x) for key, x in zip(("PA", "PP", "AA", "AP"), images[:4], strict=True)
+        }
         P, A = G.encode(x_P), G.encode(x_A)
         x_APA = G.common(again["AP"])
     expected = {

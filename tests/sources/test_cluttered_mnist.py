@@ -9,8 +9,9 @@ from scipy.stats import chisquare, norm
 from segtrans.config.versions import CLUTTER_VERSION
 from segtrans.data.store import Store
 from segtrans.errors import UserError
-from segtrans.sources.cluttered_mnist.clutter import PairMaker, write_cluttered_mnist
+from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import Digits
+from segtrans.sources.cluttered_mnist.pairs import PairMaker
 from segtrans.tasks.registry import PAPER_TASKS
 
 SIZES = {"train": 30, "valid": 6, "test": 4}

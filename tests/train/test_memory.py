@@ -53,6 +53,20 @@ def test_the_estimate_grows_with_the_tensors_of_wider_layers(min_channels, tenso
     assert 1 <= (wider - plain) / tensors_mb < 2
 
 
+@pytest.mark.parametrize("method", ["pathologies", "pathologies_separate"])
+def test_a_second_pathology_needs_as_much_more_as_its_tensors(method):
+    overlay = {"networks": {"width": 1 / 16}}
+    files = (ROOT / "params.yaml", ROOT / "config" / "pathologies.yaml")
+    params = load_params(*files, overlay=overlay)
+    one, two = (
+        resolve_config(params, task="mnist48_two", method=name, init_seed=0)
+        for name in ("translation", method)
+    )
+    more = (iteration_cost(two).peak_bytes - iteration_cost(one).peak_bytes) / 1e6
+    assert more > 0
+    assert training_memory_mb(two, params) - training_memory_mb(one, params) >= more
+
+
 def test_the_papers_scale_on_brats_fits_into_24_gib():
     params = load_params(ROOT / "params.yaml", ROOT / "config" / "paper.yaml")
     config = resolve_config(params, task="brats", method="translation", init_seed=0)

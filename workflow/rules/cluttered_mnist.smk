@@ -39,7 +39,11 @@ rule cluttered_mnist:
         overlap=PARAMS.cluttered_mnist.overlap,
         noise_sd=PARAMS.cluttered_mnist.noise_sd,
         data_seed=PARAMS.data_seed,
-        version=CLUTTER_VERSION,
+        version=lambda wildcards: (
+            [CLUTTER_VERSION, FIGURES_VERSION]
+            if PARAMS.known_tasks[wildcards.task].figures
+            else CLUTTER_VERSION
+        ),
         store_version=STORE_VERSION,
     shell:
         "segtrans cluttered-mnist --task {wildcards.task:q} --digits {input:q}"

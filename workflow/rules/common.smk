@@ -14,6 +14,7 @@ from segtrans.config.runs import is_run_of_another
 from segtrans.config.versions import (
     CLUTTER_VERSION,
     EVALUATION_VERSION,
+    FIGURES_VERSION,
     HALF_SLICES_VERSION,
     IMAGE_FOLDER_VERSION,
     PHANTOM_VERSION,

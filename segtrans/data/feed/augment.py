@@ -10,7 +10,7 @@ natural cubic spline is a polynomial in 1, r and a curve q(|r|); so is everythin
 the whole lookup is one 3 x 3 matrix of coefficients per image and axis.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -68,11 +68,12 @@ def augment_batch(
     n_channels = batch.x_P.shape[1] // (2 * neighbours + 1)
     for_P = draw_augmentation(len(batch.x_P), n_channels, ranges, generator=generator)
     for_A = draw_augmentation(len(batch.x_A), n_channels, ranges, generator=generator)
-    return Batch.of(
+    changed = Batch.of(
         augment_images(batch.x_P, for_P),
         augment_images(batch.x_A, for_A),
         augment_masks(batch.y, for_P),
     )
+    return replace(changed, t=batch.t, has_mask=batch.has_mask)
 
 
 def draw_augmentation(

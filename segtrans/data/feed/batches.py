@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from segtrans.batch import Batch
+from segtrans.data.pathologies import read_knowledge
 from segtrans.data.stacks import Stacks
 from segtrans.data.store import DOMAINS, Store
 from segtrans.tasks.base import VOID
@@ -161,8 +162,13 @@ class TrainingBatches(Dataset[Batch]):
         self._n_slots = plan.n_slots  # counted here once, not in every reading process
         self._scales = (store.scale("train", "present"), store.scale("train", "absent"))
         self._stacks = tuple(Stacks(store, "train", domain, neighbours) for domain in DOMAINS)
+        known = read_knowledge(store, "train")
+        # A few bytes an image: held wherever batches are made.
+        is_held = store.n_bytes("train") <= memory_limit_bytes
+        place = device if is_held else torch.device("cpu")
+        self._known = tuple(torch.from_numpy(of).to(place) for of in known or ())
         self._held: tuple[Tensor, Tensor, Tensor] | None = None
-        if store.n_bytes("train") <= memory_limit_bytes:
+        if is_held:
             # Stacks of P and of A share their slices.
             by_parts = {of.parts: of for of in self._stacks}
             pools = {
@@ -185,6 +191,7 @@ class TrainingBatches(Dataset[Batch]):
                 _read_pool(of, at.ravel()) for of, at in zip(self._stacks, slices, strict=True)
             )
             y = self._read_masks(p[:n_labelled])
+            known = [of[torch.from_numpy(p)] for of in self._known]
         else:
             at_P, at_A = torch.split(self._send(np.concatenate(slices)), [len(p), len(a)])
             x_P, x_A = (
@@ -193,15 +200,14 @@ class TrainingBatches(Dataset[Batch]):
             )
             # Slices of P stand first in either pool.
             y = self._held[2].index_select(0, at_P[:n_labelled, at_P.shape[1] // 2])
+            middle = at_P[:, at_P.shape[1] // 2]
+            known = [of.index_select(0, middle) for of in self._known]
         size, shape = len(p), x_P.shape[-2:]
         x_P, x_A = (x.view(size, -1, *shape) for x in (x_P, x_A))  # slices side by side
         # A fixed number of masks, or none: shapes that vary cost a GPU time.
         n_missing = self._n_slots - n_labelled if n_labelled else 0
-        return Batch.of(
-            x_P.float() * self._scales[0],
-            x_A.float() * self._scales[1],
-            F.pad(y, (0, 0, 0, 0, 0, n_missing), value=VOID),
-        )
+        images = {"present": x_P.float() * self._scales[0], "absent": x_A.float() * self._scales[1]}
+        return Batch(images, F.pad(y, (0, 0, 0, 0, 0, n_missing), value=VOID), *known)
 
     def _send(self, indices: Indices) -> Tensor:
         tensor = torch.from_numpy(indices)

@@ -19,6 +19,7 @@ _SHARE_OF_GENERATOR = 0.5
 _LATENT = 512  # channels of the widest layer at full width
 # The one module that takes more: its tensors over the translation's (iteration_cost).
 _MORE = {"translation_mean_teacher": 1.15}
+_MORE_OF_ANOTHER_PATHOLOGY = 0.25  # likewise, for each behind the first
 # Per pixel of the batch and channel of neighbouring slices, at any width: both stacks, and those of
 # what is encoded again (iteration_cost), and half as much again.
 _NEIGHBOURS_KB = 0.07
@@ -43,7 +44,9 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     activations = config.training.batch_size * pixels * per_pixel / 1000
     widest = max(width, min(1.0, config.networks.min_channels / _LATENT))
     tensors = _WEIGHTS_MB * widest**2 + activations
-    memory = _PROCESS_MB + _MORE.get(METHODS[config.method].module, 1) * tensors
+    more = _MORE.get(METHODS[config.method].module, 1)
+    more += _MORE_OF_ANOTHER_PATHOLOGY * max(0, len(config.maps) - 1)
+    memory = _PROCESS_MB + more * tensors
     # Of the scale, for a run's own task does not say where its data are.
     data_mb = params.known_tasks[config.task].data_mb(params)
     memory += _IN_MEMORY_MB if data_mb is None else min(data_mb, _IN_MEMORY_MB)
