@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-run: $(STAMP)  ## run the default scale (laptop) and print its table
+run: $(STAMP)  ## run the default preset (laptop) and print its table
 	@$(BIN)/snakemake --quiet rules host
 	@$(BIN)/segtrans summary results/laptop
 

@@ -14,7 +14,7 @@ rule all:
 # `snakemake data`: the data sets alone.
 rule data:
     input:
-        expand("data/{scale}/{task}.h5", scale=SCALE, task=PARAMS.tasks),
+        expand("data/{preset}/{task}.h5", preset=PRESET, task=PARAMS.tasks),
     localrule: True
 
 
@@ -28,18 +28,18 @@ include: "workflow/rules/evaluate.smk"
 
 # What other processes of this Snakemake or another living one work on is not looked at.
 if workflow.is_main_process:
-    if (reason := claim_scale(SCALE, FOLDERS)) is None:
+    if (reason := claim_preset(PRESET, FOLDERS)) is None:
         check_folders()
     else:
         print(
-            f"segtrans: warning: scale {SCALE}: {reason}; whether its files are those of the"
+            f"segtrans: warning: preset {PRESET}: {reason}; whether its files are those of the"
             " parameters was not checked",
             file=sys.stderr,
         )
 
 
 onstart:
-    sign_lock(SCALE)
+    sign_lock(PRESET)
 
 
 onsuccess:
@@ -51,7 +51,7 @@ onsuccess:
 
 onerror:
     # The one line that says what to do stands in the failed job's log.
-    for path in sorted(Path("logs", SCALE).rglob("*.log")):
+    for path in sorted(Path("logs", PRESET).rglob("*.log")):
         if path.stat().st_mtime < START:
             continue
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

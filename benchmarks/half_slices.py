@@ -24,7 +24,7 @@ READ = "nibabel unpacks the files and does nothing else"
 
 
 def lines() -> Iterator[Line]:
-    """Each step on made-up patients, then the whole chain."""
+    """Each step on synthetic phantoms, then the whole chain."""
     use_one_core()
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "patients"

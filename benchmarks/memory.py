@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.lines import Line
 
-# Task, width, images of each domain, updates. The last one is the paper's scale on BraTS.
+# Task, width, images of each domain, updates. The last one is the paper's size on BraTS.
 CASES = (
     ("mnist48_simple", 1 / 8, 8, 3),
     ("mnist48_simple", 1 / 8, 20, 3),

@@ -17,7 +17,7 @@ from segtrans.train.budget.cost import iteration_cost
 from segtrans.train.hardware.arena import keep_freed_memory
 
 N_THREADS, REPEATS = 2, 7
-# Width and images of each domain: the default scale of half-slices, and twice as wide.
+# Width and images of each domain: the default preset of half-slices, and twice as wide.
 CASES = ((1 / 16, 4), (1 / 8, 4))
 
 

@@ -1,4 +1,4 @@
-"""Seconds that a made-up patient takes on one core, in memory and to the finished files."""
+"""Seconds that a synthetic phantom takes on one core, in memory and to the finished files."""
 
 import gzip
 import tempfile

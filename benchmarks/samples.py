@@ -14,7 +14,7 @@ RULES = HalfSliceRules()
 
 
 def write_patients(folder: Path) -> None:
-    """Made-up patients, one for each fold."""
+    """Synthetic phantoms, one for each fold."""
     write_phantoms(folder, first=0, last=N_PATIENTS, n_patients=N_PATIENTS, data_seed=0)
 
 
@@ -39,7 +39,7 @@ def digit_store(path: Path, *, n_pairs: int) -> Store:
 
 
 def half_slice_store(path: Path) -> Store:
-    """Half-slices of a made-up patient to train on."""
+    """Half-slices of a synthetic phantom to train on."""
     source, split, part = (path.with_suffix(suffix) for suffix in (".cases", ".json", ".npz"))
     write_patients(source)
     split_patients(source, split)

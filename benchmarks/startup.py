@@ -24,7 +24,7 @@ SEGTRANS = ("-m", "segtrans")
 
 
 def lines() -> Iterator[Line]:
-    """Help of the whole and of every command, the dry run of the paper, the default scale again."""
+    """Help of the whole and of every command, the paper's dry run, the default preset again."""
     click = seconds_of("-c", "import click")
     group = typer.main.get_command(app)
     for command in ("", *sorted(group.commands)):  # type: ignore[attr-defined]
@@ -43,7 +43,7 @@ def lines() -> Iterator[Line]:
 
 
 def paper_plan(*, floor: float) -> Line:
-    """The dry run of every job of the paper's scale, in a folder where nothing was made."""
+    """The dry run of every job of the paper's size, in a folder where nothing was made."""
     paper = load_params(ROOT / "params.yaml", PAPER)
     n_rows = sum(len(paper.rows(task)) for task in paper.tasks)
     n_trainings = n_rows * len(paper.init_seeds)
@@ -52,7 +52,7 @@ def paper_plan(*, floor: float) -> Line:
         arguments = ("--dry-run", "--configfile", str(PAPER), "--directory", folder)
         return Line(
             part="startup",
-            case=f"dry run of the paper's scale, {n_trainings} trainings",
+            case=f"dry run of the paper's size, {n_trainings} trainings",
             value=seconds_of(*SNAKEMAKE, *arguments),
             unit="s",
             floor=floor,
@@ -62,16 +62,16 @@ def paper_plan(*, floor: float) -> Line:
 
 def nothing_to_do(*, floor: float) -> Iterator[Line]:
     """What `make run` does when all is made; no line where something is left to do."""
-    scale = load_params(ROOT / "params.yaml").scale
+    preset = load_params(ROOT / "params.yaml").preset
     plan = run([*SNAKEMAKE, "--dry-run"])
     if "Nothing to be done" not in plan.stdout + plan.stderr:
-        print(f"  left out: a run of scale {scale} that has nothing to do", file=sys.stderr)
+        print(f"  left out: a run of preset {preset} that has nothing to do", file=sys.stderr)
         return
     yield Line(
         part="startup",
-        case=f"make run, scale {scale}, nothing to do",
+        case=f"make run, preset {preset}, nothing to do",
         value=seconds_of(*SNAKEMAKE, "--quiet", "rules", "host")
-        + seconds_of(*SEGTRANS, "summary", f"results/{scale}"),
+        + seconds_of(*SEGTRANS, "summary", f"results/{preset}"),
         unit="s",
         floor=floor,
         floor_is="snakemake --version, and MLflow imported",

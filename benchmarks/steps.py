@@ -15,7 +15,7 @@ PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 def make_config(method: str, *, task: str, width: float, batch_size: int) -> RunConfig:
-    """The default scale's run configuration of a task, at another width and batch size."""
+    """The default preset's run configuration of a task, at another width and batch size."""
     config = resolve_config(load_params(PARAMS), task=task, method=method, init_seed=0)
     networks = config.networks.model_copy(update={"width": width})
     training = config.training.model_copy(update={"batch_size": batch_size})

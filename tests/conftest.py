@@ -47,7 +47,7 @@ def run_writer(results):
         variant=None,
         labels=None,
         task="mnist48_simple",
-        scale="laptop",
+        preset="laptop",
         dice=0.5,
         last=0.4,
         false_positives=0,
@@ -59,12 +59,12 @@ def run_writer(results):
         phantoms=False,
         root=results,
     ):
-        folder = root / scale / task / row_name(method, variant) / f"seed{seed}"
+        folder = root / preset / task / row_name(method, variant) / f"seed{seed}"
         folder.mkdir(parents=True)
         config = make_config(task=task, method=method, init_seed=seed, labels=labels or {})
         facts = run_facts(
             config,
-            scale=scale,
+            preset=preset,
             variant=variant,
             data={"sha256": sha256, "parameters": {"phantoms": phantoms}},
             labelled={"n_images": round(16000 * config.labels.fraction)},
@@ -86,7 +86,7 @@ def run_writer(results):
         }
         metrics = scores | {
             "threshold": 0.5,
-            "cell_identity": config.identity,
+            "config_identity": config.identity,
             "data_sha256": sha256,
         }
         history = history or [

@@ -74,9 +74,9 @@ def run_facts(config, **changes):
     """What stands in `run.json`: plain types, checked by the model; `changes` are laid over."""
     facts = {
         "schema_version": 1,
-        "cell": config.model_dump(mode="json"),
-        "cell_identity": config.identity,
-        "scale": "laptop",
+        "config": config.model_dump(mode="json"),
+        "config_identity": config.identity,
+        "preset": "laptop",
         "variant": None,
         "data": {
             "file": "data/mnist48_simple.h5",
@@ -114,11 +114,11 @@ def origin_of(facts):
 def with_config(facts, **changes):
     """The facts of a run of another run configuration; its blocks are changed key by key."""
     content = {
-        **facts["cell"],
-        **{k: facts["cell"][k] | v if isinstance(v, dict) else v for k, v in changes.items()},
+        **facts["config"],
+        **{k: facts["config"][k] | v if isinstance(v, dict) else v for k, v in changes.items()},
     }
     config = RunConfig.model_validate_json(json.dumps(content))
-    return facts | {"cell": content, "cell_identity": config.identity}
+    return facts | {"config": content, "config_identity": config.identity}
 
 
 def translation_scores(residual=0.45, intensity=0.56, target=0.85, rest=0.86):

@@ -17,7 +17,7 @@ from tests.forked import run_forked
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    *("digits", "cluttered-mnist", "cell", "train", "evaluate", "table", "figures", "track"),
+    *("digits", "cluttered-mnist", "run-config", "train", "evaluate", "table", "figures", "track"),
     *("summary", "phantom", "decathlon", "split", "half-slice-part", "merge-half-slices"),
     *("half-slices", "predict", "trace", "ui", "plan", "report", "check", "import", "example"),
     *("init", "demo"),
@@ -254,26 +254,32 @@ def test_bad_scans_are_one_line_and_leave_nothing(tmp_path, spoil, options, word
 def test_a_missing_option_is_a_usage_error():
     answer = segtrans("train")
     assert answer.returncode == 2
-    assert "--cell" in answer.stderr
+    assert "--run-config" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
 def test_configuration_reads_params_yaml_and_overlays(tmp_path):
-    by_default = segtrans("cell", "--task", "mnist48_simple", "--method", "translation", cwd=ROOT)
+    by_default = segtrans(
+        "run-config", "--task", "mnist48_simple", "--method", "translation", cwd=ROOT
+    )
     assert by_default.returncode == 0
     overlaid = segtrans(
-        *("cell", "--task", "mnist48_simple", "--method", "translation"),
+        *("run-config", "--task", "mnist48_simple", "--method", "translation"),
         *("--params", ROOT / "params.yaml", "--params", ROOT / "config" / "smoke.yaml"),
         cwd=tmp_path,
     )
     assert overlaid.returncode == 0
     assert overlaid.stdout != by_default.stdout
-    line = one_line_error(segtrans("cell", "--task", "x", "--method", "translation", cwd=tmp_path))
+    line = one_line_error(
+        segtrans("run-config", "--task", "x", "--method", "translation", cwd=tmp_path)
+    )
     assert "params.yaml" in line
-    line = one_line_error(segtrans("cell", "--task", "x", "--method", "translation", cwd=ROOT))
+    line = one_line_error(
+        segtrans("run-config", "--task", "x", "--method", "translation", cwd=ROOT)
+    )
     assert "task = x" in line
     terms = ("--params", "params.yaml", "--params", "config/ablations/terms.yaml", "--variant")
-    command = ("cell", "--task", "mnist48_hard", "--method", "translation", *terms)
+    command = ("run-config", "--task", "mnist48_hard", "--method", "translation", *terms)
     varied = segtrans(*command, "without_cycle", cwd=ROOT)
     assert '"lambda_cyc": 0.0' in varied.stdout
     assert "did you mean without_cycle" in one_line_error(segtrans(*command, "no_cycle", cwd=ROOT))
@@ -293,13 +299,13 @@ def test_a_folder_without_a_run_is_one_line(tmp_path):
 
 def test_training_on_a_damaged_store_is_one_line(tmp_path):
     config = segtrans(
-        "cell", "--task", "mnist48_simple", "--method", "autoencoder", cwd=ROOT
+        "run-config", "--task", "mnist48_simple", "--method", "autoencoder", cwd=ROOT
     ).stdout
     data = tmp_path / "data.h5"
     data.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
     line = one_line_error(
         segtrans(
-            *("train", "--cell", config, "--data", data, "--output", tmp_path / "run"),
+            *("train", "--run-config", config, "--data", data, "--output", tmp_path / "run"),
             *("--checkpoints", tmp_path / "checkpoints", "--gpus", 0),
         )
     )

@@ -102,7 +102,7 @@ def arguments_of(command, name, place):
 
 def test_the_table_has_every_command_that_writes():
     assert {command for command, _ in OUTPUTS} == set(COMMANDS) - {
-        *("cell", "plan", "evaluate", "ui", "trace", "summary")
+        *("run-config", "plan", "evaluate", "ui", "trace", "summary")
     }
 
 
@@ -141,7 +141,7 @@ def test_a_path_given_twice_is_refused_by_name(call, tmp_path):
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans" / "seg.nii").write_text("drawn by hand")
     part = ("half-slice-part", "--source", "s", "--split", "split.json", "--job", 0, "--n-jobs", 1)
-    train = ("train", "--cell", "c.json", "--data", "d.h5")
+    train = ("train", "--run-config", "c.json", "--data", "d.h5")
     table = ("table", "run", "--output-csv", "a", "--output-md")
     for arguments, words in {
         (*table, "a", "--output-json", "c"): "--output-csv and --output-md are both a: ",
@@ -191,7 +191,7 @@ def test_a_folder_that_takes_no_file_is_refused_first(call, run_folder, monkeypa
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """A run that was trained, in the layout of a scale."""
+    """A run that was trained, in the layout of a preset."""
     folder = tmp_path / "results/laptop/mnist48_simple/translation/seed0"
     folder.mkdir(parents=True)
     facts = run_facts(make_config(), data={"source": "Ziffern, 48 × 48"})

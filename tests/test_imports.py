@@ -51,10 +51,10 @@ COMMANDS = {
     "demo": ("--output /dev/null/x", set()),
     "init": ("/dev/null/x", set()),
     "export": ("nowhere --output x.onnx", {"torch"}),
-    "cell": ("--task mnist128 --method nowhere", set()),
+    "run-config": ("--task mnist128 --method nowhere", set()),
     "plan": ("--params nowhere", {"torch"}),
     "train": (
-        "--cell nowhere --data x --output y --checkpoints z",
+        "--run-config nowhere --data x --output y --checkpoints z",
         {"h5py", "torch", "lightning_fabric"},
     ),
     "evaluate": ("nowhere --data x", {"h5py", "torch", "pandas", "matplotlib"}),

@@ -15,7 +15,7 @@ from segtrans.places import check_file, check_folder
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OUTPUTS = "segtrans.outputs"  # in `meta` of a context
-_MAY_BE_PATHS = ("source", "digits", "cell")  # parameters that take a path or a text
+_MAY_BE_PATHS = ("source", "digits", "run_config")  # parameters that take a path or a text
 
 
 @dataclass(frozen=True)

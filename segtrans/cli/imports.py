@@ -114,7 +114,7 @@ def example(
     ] = Example.grey,
     seed: Annotated[int, typer.Option(min=0, help="Seed of crops and defects.")] = 0,
 ) -> None:
-    """Make a folder of pictures to try the product on: real surfaces, some with a made-up defect.
+    """Make a folder of pictures to try the product on: real surfaces, some with a synthetic defect.
 
     1 in 20 pictures with a defect has a mask. Needs no network.
     """

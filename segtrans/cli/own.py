@@ -141,14 +141,14 @@ def fit(
     The workflow of the project, run in a folder of its own; a second run makes nothing again that
     is up to date.
     """
-    from segtrans.pipeline.fit import SCALE, run_folders, run_workflow, write_project
+    from segtrans.pipeline.fit import PRESET, run_folders, run_workflow, write_project
     from segtrans.processors import n_processors
     from segtrans.report.summary import print_summary
 
     write_project(output, folder, methods=methods.split(","), iterations=iterations)
     run_workflow(output, n_cores=cores or n_processors(), say=print)
     with chdir(output):  # where its tracking store is
-        print_summary(Path.cwd() / "results" / SCALE)
+        print_summary(Path.cwd() / "results" / PRESET)
     for run in run_folders(output):
         print(f"Masks:   segtrans predict --weights {run} --input FOLDER --output MASKS")
 

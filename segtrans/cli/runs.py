@@ -14,14 +14,14 @@ commands = Commands()
 
 
 @commands.command()
-def cell(
+def run_config(
     task: Annotated[str, typer.Option(help="Data set, a column of the table.")],
     method: Annotated[str, typer.Option(help="Method, a row of the table.")],
     params: ParamFiles,
     seed: Annotated[int, typer.Option(min=0, help="Initial seed.")] = 0,
     variant: Variant = None,
 ) -> None:
-    """Print the resolved parameters of one training run, as `train --cell` takes them."""
+    """Print the resolved parameters of one training run, as `train --run-config` takes them."""
     from segtrans.config.run_config import resolve_config
     from segtrans.sources.parameters import read_params
 
@@ -43,7 +43,7 @@ def plan(
         ),
     ] = 10.0,
 ) -> None:
-    """Print what the trainings of a scale cost: operations, hours, memory."""
+    """Print what the trainings of a preset cost: operations, hours, memory."""
     from segtrans.sources.parameters import read_params
     from segtrans.train.budget.plan import plan_runs, plan_table
 
@@ -59,7 +59,9 @@ def plan(
 
 @commands.command()
 def train(
-    cell: Annotated[str, typer.Option(help="JSON of `segtrans cell`, or a file with it.")],
+    run_config: Annotated[
+        str, typer.Option(help="JSON of `segtrans run-config`, or a file with it.")
+    ],
     data: Data,
     output: Annotated[Path, typer.Option(help="Run folder to write.", callback=folder_to_write)],
     checkpoints: Annotated[
@@ -68,7 +70,7 @@ def train(
             help="Folder that a stopped training is resumed from.", callback=folder_to_write
         ),
     ],
-    scale: Annotated[str, typer.Option(help="Name of the scale, for tracking.")] = "by-hand",
+    preset: Annotated[str, typer.Option(help="Name of the preset, for tracking.")] = "by-hand",
     variant: Variant = None,
     gpus: Annotated[
         int, typer.Option(min=0, help="Free GPUs to share the training, if there are any; 0: CPU.")
@@ -92,11 +94,11 @@ def train(
     from segtrans.train.run import train_run
 
     train_run(
-        read_config(cell),
+        read_config(run_config),
         data_file=data,
         output=output,
         checkpoints=checkpoints,
-        scale=scale,
+        preset=preset,
         variant=variant,
         n_gpus=max(gpus, devices or 0) if gpus else 0,
         n_devices=devices,
@@ -227,7 +229,7 @@ def report(
     ],
     output: Output,
 ) -> None:
-    """Write one page on a scale for a reviewer: HTML that holds all it shows."""
+    """Write one page on a preset for a reviewer: HTML that holds all it shows."""
     from segtrans.report.page import write_report
 
     write_report(runs, data, figures, output)
@@ -279,9 +281,9 @@ def trace(
 
 @commands.command()
 def summary(
-    results: Annotated[Path, typer.Argument(help="Results of a scale, e.g. results/laptop.")],
+    results: Annotated[Path, typer.Argument(help="Results of a preset, e.g. results/laptop.")],
 ) -> None:
-    """Print the table of a finished scale, where its pictures are, and how to compare its runs."""
+    """Print the table of a finished preset, where its pictures are, and how to compare its runs."""
     from segtrans.report.summary import print_summary
 
     print_summary(results)

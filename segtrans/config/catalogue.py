@@ -155,11 +155,11 @@ def lineage(method: str) -> tuple[str, ...]:
 
 
 def row_name(method: str, variant: str | None) -> str:
-    """A row of a scale's table, as paths and tools name it."""
+    """A row of a preset's table, as paths and tools name it."""
     return method if variant is None else f"{method}-{variant}"
 
 
 def row_title(method: str, variant: str | None) -> str:
-    """A row of a scale's table, as tables and figures name it."""
+    """A row of a preset's table, as tables and figures name it."""
     title = METHODS[method].title
     return title if variant is None else f"{title}, {variant.replace('_', ' ')}"

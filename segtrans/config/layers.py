@@ -36,6 +36,7 @@ def merge(layers: Iterable[tuple[str, Content]]) -> Content:
     """
     merged: Content = {}
     for name, content in layers:
+        _refuse_scale(name, content)
         upper = _by_method(name, content)
         general = {key: value for key, value in upper.items() if key not in PARTICULAR}
         for _, own in _blocks(merged, "overrides"):
@@ -44,6 +45,12 @@ def merge(layers: Iterable[tuple[str, Content]]) -> Content:
         lay_over(merged, upper)
         _check_patients(name, upper, merged)
     return merged
+
+
+def _refuse_scale(name: str, content: Content) -> None:
+    if "scale" in content:
+        value = content["scale"]
+        raise UserError(f"{name}: scale = {value}: the key is called preset; write preset: {value}")
 
 
 def lay_over(base: Content, upper: Content) -> None:

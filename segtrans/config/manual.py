@@ -13,10 +13,10 @@ HEAD = """\
 
 Written from `segtrans/config/params.py` by `make docs`; do not edit by hand.
 
-`params.yaml` holds the default scale. A file of this folder holds only what differs, and is laid
+`params.yaml` holds the default preset. A file of this folder holds only what differs, and is laid
 over it: `snakemake --configfile config/smoke.yaml`. One key can be changed without a file:
-`snakemake --config scale=mine 'training={iterations: 500}'`. Give every scale of your own its own
-`scale:`, since results stand in `results/<scale>`.
+`snakemake --config preset=mine 'training={iterations: 500}'`. Give every preset of your own its own
+`preset:`, since results stand in `results/<preset>`.
 
 **The last one that names a value wins**, for every task: `params.yaml`, each file of `--configfile`
 in its order, `--config`. Within one file what is particular wins: `overrides` of a task over the

@@ -42,8 +42,8 @@ _LABELS_TO_CHOOSE = ("fraction", "per_seed")
 class Params(Block):
     """Everything that decides a result, and nothing else."""
 
-    scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)] = Field(
-        description="name of the scale and of its output folder, results/<scale>"
+    preset: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)] = Field(
+        description="name of the preset and of its output folder, results/<preset>"
     )
     tasks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="data sets to run")
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="rows to run")
@@ -80,8 +80,8 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.scale == "downloads":
-            raise ValueError("scale = downloads: data/downloads keeps what is downloaded")
+        if self.preset == "downloads":
+            raise ValueError("preset = downloads: data/downloads keeps what is downloaded")
         self._check_own_names()
         _check_names("tasks", self.tasks, self.known_tasks)
         _check_names("methods", self.methods, METHODS)

@@ -182,13 +182,13 @@ def read_config(text_or_file: str) -> RunConfig:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{text_or_file}: cannot read the run configuration ({error}); expected what "
-                "`segtrans cell` prints, or a file with it"
+                "`segtrans run-config` prints, or a file with it"
             ) from error
     config = validate(RunConfig, parse_object(text, origin=origin), origin=origin)
     if config.training_version != TRAINING_VERSION:
         raise UserError(
             f"{origin}: training_version = {config.training_version}: this version of segtrans "
             f"trains version {TRAINING_VERSION}, with other results; print it anew with "
-            "`segtrans cell`"
+            "`segtrans run-config`"
         )
     return config

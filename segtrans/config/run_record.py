@@ -7,7 +7,7 @@ of `history.jsonl` a `HistoryRecord`. Imports no torch.
 import math
 from typing import Annotated, Any, Final, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from segtrans.config.run_config import RunConfig
 
@@ -141,8 +141,8 @@ class RunOrigin(Record):
 
     Attributes:
         config: what is trained.
-        cell_identity: `RunConfig.identity`.
-        scale: name of the scale.
+        config_identity: `RunConfig.identity`.
+        preset: name of the preset.
         variant: of the parameters, by name; null without one.
         data: the data set.
         labelled: what of it is labelled.
@@ -151,9 +151,12 @@ class RunOrigin(Record):
     """
 
     schema_version: Literal[1] = _VERSION
-    cell: RunConfig
-    cell_identity: str
-    scale: str
+    # What an older version wrote has the second names.
+    config: Annotated[RunConfig, Field(validation_alias=AliasChoices("config", "cell"))]
+    config_identity: Annotated[
+        str, Field(validation_alias=AliasChoices("config_identity", "cell_identity"))
+    ]
+    preset: Annotated[str, Field(validation_alias=AliasChoices("preset", "scale"))]
     variant: str | None = None
     data: DataRecord
     labelled: LabelledRecord
@@ -164,10 +167,11 @@ class RunOrigin(Record):
 
     @model_validator(mode="after")
     def _is_of_one_config(self) -> Self:
-        if self.cell_identity != self.cell.identity:
+        if self.config_identity != self.config.identity:
             raise ValueError(
-                f"cell_identity = {self.cell_identity}: that of the run configuration beside it is "
-                f"{self.cell.identity}; changed by hand or by another version; train the run again"
+                f"config_identity = {self.config_identity}: that of the run configuration beside "
+                f"it is {self.config.identity}; changed by hand or by another version; train the "
+                "run again"
             )
         return self
 
@@ -207,7 +211,9 @@ class Metrics(Record):
     best: dict[Fold, Scores]
     last: dict[Fold, Scores]
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
-    cell_identity: str
+    config_identity: Annotated[
+        str, Field(validation_alias=AliasChoices("config_identity", "cell_identity"))
+    ]
     data_sha256: Sha256
     weights_sha256: WeightsSha256 | None = None
     notes: dict[str, str] = {}

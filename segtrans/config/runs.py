@@ -33,7 +33,7 @@ class Run:
     @property
     def config(self) -> RunConfig:
         """What was trained."""
-        return self.record.cell
+        return self.record.config
 
     @property
     def variant(self) -> str | None:
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def has_phantoms(self) -> bool:
-        """Whether its data have made-up patients."""
+        """Whether its data have synthetic phantoms."""
         return bool(self.record.data.parameters.get("phantoms"))
 
     @property
@@ -94,10 +94,10 @@ def read_run(folder: Path) -> Run:
     if folder.is_dir() and not file.exists() and (below := _run_below(folder)):
         raise UserError(f"{file}: not found; name the run folder itself, such as {below}")
     record = _read(RunRecord, file, missing="train the run first", again="train the run again")
-    if record.cell.training_version > TRAINING_VERSION:
+    if record.config.training_version > TRAINING_VERSION:
         raise UserError(
-            f"{file}: training_version = {record.cell.training_version}: this version of segtrans "
-            f"knows up to {TRAINING_VERSION}; use the version that wrote it, or a later one"
+            f"{file}: training_version = {record.config.training_version}: this version of "
+            f"segtrans knows up to {TRAINING_VERSION}; use the version that wrote it or a later one"
         )
     return Run(folder=folder, record=record)
 
@@ -111,7 +111,7 @@ def is_run_of_another(folder: Path, config: RunConfig) -> bool:
 
 
 def _run_below(folder: Path) -> Path | None:
-    """A run folder below this one, which may be that of a row, a task or a scale."""
+    """A run folder below this one, which may be that of a row, a task or a preset."""
     patterns = ("*/run.json", "*/*/run.json", "*/*/*/run.json")
     return next((min(found).parent for p in patterns if (found := list(folder.glob(p)))), None)
 
@@ -119,7 +119,7 @@ def _run_below(folder: Path) -> Path | None:
 def read_runs(folders: Iterable[Path]) -> list[Run]:
     """Read several runs, ordered as tasks and methods are listed, then by variant and seed.
 
-    Variants stand in the order in which they are met first: a scale's runs come in its own order.
+    Variants stand in the order in which they are met first: a preset's runs come in its own order.
 
     Raises:
         UserError: there is no folder, one cannot be read, two hold the same task, row and initial
@@ -170,14 +170,14 @@ def _check_rows(runs: Iterable[Run]) -> None:
     of_row: dict[tuple[str, str, str], Run] = {}
     of_task: dict[tuple[str, str], Run] = {}
     for run in runs:
-        scale, task = run.record.scale, run.config.task
-        first = of_task.setdefault((scale, task), run)
+        preset, task = run.record.preset, run.config.task
+        first = of_task.setdefault((preset, task), run)
         if run.record.data.sha256 != first.record.data.sha256:
             raise UserError(
                 f"{run.folder}: its data are not those of {first.folder}; compare runs that were "
                 "trained and evaluated on the same data: train one of them again"
             )
-        first = of_row.setdefault((scale, task, run.row), run)
+        first = of_row.setdefault((preset, task, run.row), run)
         if found := difference(run, first):
             raise UserError(
                 f"{run.folder}: {found} as in {first.folder}, of the same row; runs of a row "
@@ -226,7 +226,7 @@ def read_metrics(run: Run) -> Metrics:
     """
     file, again = run.folder / "metrics.json", "evaluate the run again"
     metrics = _read(Metrics, file, missing="evaluate the run first", again=again)
-    expected = {"cell_identity": run.config.identity, "data_sha256": run.record.data.sha256}
+    expected = {"config_identity": run.config.identity, "data_sha256": run.record.data.sha256}
     for key, value in expected.items():
         if getattr(metrics, key) != value:
             raise UserError(

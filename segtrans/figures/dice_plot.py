@@ -1,4 +1,4 @@
-"""Test Dice of each row of a scale, with every seed visible."""
+"""Test Dice of each row of a preset, with every seed visible."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,8 +44,8 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
         axes.set_ylim(len(scores) - 0.5, -0.5)
         axes.set_xlim(0, 1)
         axes.set_xlabel("test Dice (soft, pooled over all pixels)")
-        scale = runs[0].record.scale
-        axes.set_title(f"{runs[0].task_title}, scale {scale}", loc="left", weight="bold")
+        preset = runs[0].record.preset
+        axes.set_title(f"{runs[0].task_title}, preset {preset}", loc="left", weight="bold")
         axes.tick_params(axis="y", length=0, labelsize=7.5)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")

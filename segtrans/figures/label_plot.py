@@ -45,7 +45,7 @@ def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
     """
     runs = read_runs(run_folders)
     only_task(runs)
-    scale = runs[0].record.scale
+    preset = runs[0].record.preset
     lines = [line for method in METHODS for line in _lines_of(runs, method)]
     with saved_figure(output, width_in=_WIDTH_IN, height_in=_HEIGHT_IN) as figure:
         axes = figure.add_subplot()
@@ -54,7 +54,7 @@ def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
         _label_fractions(axes, runs)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("test Dice (soft, pooled over all pixels)")
-        axes.set_title(f"{runs[0].task_title}, {scale} scale", loc="left", weight="bold")
+        axes.set_title(f"{runs[0].task_title}, {preset} preset", loc="left", weight="bold")
         axes.grid(axis="y")
         _add_legend(axes, lines)
 

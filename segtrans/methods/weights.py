@@ -41,7 +41,7 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], config: RunConfig) 
     try:
         with atomic_path(path) as temporary:
             # `save_file` would leave a file that nobody but its owner can read, whatever the umask.
-            temporary.write_bytes(save(tensors, metadata={"cell": config.to_json()}))
+            temporary.write_bytes(save(tensors, metadata={"config": config.to_json()}))
             return file_sha256(temporary)
     except OSError as error:
         raise UserError(

@@ -25,7 +25,7 @@ from segtrans.places import check_folder
 from segtrans.sources.own_folder.kind import kind_of_folder
 from segtrans.sources.parameters import complete_data_sets
 
-SCALE = "fit"
+PRESET = "fit"
 _LAYERS = {"image_folder": ("config/pictures.yaml",)}  # over params.yaml, by kind of folder
 _WARP_SHARE = 5 / 120  # the paper's, of the shorter side of its half-slices
 _FIRST_LINE = "# Written by `segtrans fit`, which writes it anew each time; change its options.\n"
@@ -160,7 +160,7 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
 
 def run_folders(run: Path) -> Iterator[Path]:
     """The run folders of what was trained, such as results/fit/photos/translation/seed0."""
-    for file in sorted((run / "results" / SCALE).glob("*/*/seed*/run.json")):
+    for file in sorted((run / "results" / PRESET).glob("*/*/seed*/run.json")):
         yield file.parent
 
 
@@ -170,7 +170,7 @@ def _content(
     kind = kind_of_folder(folder)
     names = ("params.yaml", *_LAYERS.get(kind, ()))
     content = merge((name, read_yaml(project_folder() / name)) for name in names)
-    content |= {"scale": SCALE, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
+    content |= {"preset": PRESET, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
     entry = {"kind": kind, "directory": str(folder.resolve())}
     content |= {"data_sets": {task: entry}, "overrides": {}, "variants": {}}
     if iterations is not None:

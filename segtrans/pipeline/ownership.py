@@ -1,4 +1,4 @@
-"""Which scales living Snakemakes work on in this directory, and which locks killed ones left.
+"""Which presets living Snakemakes work on in this directory, and which locks killed ones left.
 
 Snakemake's own locks are files that outlive a kill; `snakemake --unlock` removes them by hand. A
 kernel lock ends with its process, whatever ended it.
@@ -15,21 +15,21 @@ FOLDER = Path(".snakemake")
 _held: list[int] = []  # until this process ends
 
 
-def claim_scale(scale: str, folders: Sequence[Path]) -> str | None:
-    """Say that a Snakemake of this scale lives here; remove what a killed one left locked of it.
+def claim_preset(preset: str, folders: Sequence[Path]) -> str | None:
+    """Say that a Snakemake of this preset lives here; remove what a killed one left locked of it.
 
-    Held until the process ends; jobs do not inherit it. Other scales are not looked at: each has
+    Held until the process ends; jobs do not inherit it. Other presets are not looked at: each has
     folders of its own. Where there are no kernel locks, or where the lock that Snakemake itself
-    holds on files of this scale is another machine's, that one stays as it is.
+    holds on files of this preset is another machine's, that one stays as it is.
 
     Args:
-        scale: the name.
-        folders: where its files stand; no other scale has a file there.
+        preset: the name.
+        folders: where its files stand; no other preset has a file there.
 
     Returns:
         Why another one may be at work on these folders; None when none is.
     """
-    file = _owner(scale)
+    file = _owner(preset)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
@@ -53,19 +53,19 @@ def claim_scale(scale: str, folders: Sequence[Path]) -> str | None:
     return None
 
 
-def sign_lock(scale: str) -> None:
+def sign_lock(preset: str) -> None:
     """Note whose the lock is that Snakemake has just taken."""
-    _owner(scale).write_text(socket.gethostname(), encoding="utf-8")
+    _owner(preset).write_text(socket.gethostname(), encoding="utf-8")
 
 
-def _owner(scale: str) -> Path:
-    return FOLDER / "owners" / scale
+def _owner(preset: str) -> Path:
+    return FOLDER / "owners" / preset
 
 
 def _locks(folders: Sequence[Path]) -> Iterator[Path]:
     """Snakemake's locks on files of these folders: each lists the paths that it is on."""
     for lock in sorted((FOLDER / "locks").glob("*.lock")):
-        with suppress(FileNotFoundError):  # a living one of another scale has just ended
+        with suppress(FileNotFoundError):  # a living one of another preset has just ended
             paths = map(Path, lock.read_text(encoding="utf-8").splitlines())
             if any(path.is_relative_to(folder) for path in paths for folder in folders):
                 yield lock

@@ -22,7 +22,7 @@ _DRY_RUN = re.compile(r"--dry-?run|-[a-zA-Z]*n[a-zA-Z]*")
 _ONCE = {"--config": ("--config", "-C"), "--configfile": ("--configfile", "--configfiles")}
 
 
-def read_scale(
+def read_preset(
     default: Path, files: Iterable[Path], options: Iterable[str], *, argv: Sequence[str]
 ) -> Params:
     """Read the parameters of a call of Snakemake, each layer by ourselves.

@@ -1,4 +1,4 @@
-"""What stands in a scale's folders is believed only with a record of how it was made.
+"""What stands in a preset's folders is believed only with a record of how it was made.
 
 Snakemake compares the record of a file, `.snakemake/metadata`, with what would make it now; a file
 without a record it believes. So copied or pulled files, or a lost folder `.snakemake`, would pass
@@ -191,7 +191,7 @@ def _recorded() -> Iterator[tuple[str, Path]]:
 def _remove_damaged(folders: list[Path], is_output: Callable[[str], bool]) -> None:
     """Remove what a kill or a full disk left of a record: Snakemake cannot read all of that.
 
-    Of other scales' files none: a living Snakemake may be writing there.
+    Of other presets' files none: a living Snakemake may be writing there.
     """
     for name, path in _recorded():
         if is_output(name) or any(_is_below(name, folder) for folder in folders):

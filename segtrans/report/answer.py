@@ -31,7 +31,7 @@ class Answer:
 
 
 def question(runs: Sequence[Run]) -> str:
-    """The question that a scale asks, with the labelled share of the data of its tasks."""
+    """The question that a preset asks, with the labelled share of the data of its tasks."""
     shares = {
         run.task_title: _shares(r for r in runs if r.config.task == run.config.task) for run in runs
     }

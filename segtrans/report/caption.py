@@ -1,4 +1,4 @@
-"""What stands below a table: what its numbers are, and on which data, scale and seeds."""
+"""What stands below a table: what its numbers are, and on which data, preset and seeds."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,15 +9,15 @@ from segtrans.report.task_values import differing_values
 from segtrans.score.reconstruction import flat_point
 from segtrans.score.translates import translation_points
 
-PAPER_SCALE = "paper"
+PAPER_PRESET = "paper"
 
 
 def caption(runs: Sequence[Run]) -> list[str]:
-    """What the numbers are: scores, scale, seeds, labels, data; points of a Markdown list."""
-    scale = only_scale(runs)
+    """What the numbers are: scores, preset, seeds, labels, data; points of a Markdown list."""
+    preset = only_preset(runs)
     thresholds = sorted({read_metrics(run).threshold for run in runs})
     return [
-        f"Scale `{scale}`, test fold: mean (standard deviation) over initial seeds.",
+        f"Preset `{preset}`, test fold: mean (standard deviation) over initial seeds.",
         "Dice: soft, pooled over all pixels of the P images, with the weights of the best "
         "validation Dice. Last iteration: the same with the last weights. Thresholded at "
         f"{_joined(thresholds)}: pooled over all pixels, and the mean over images. False "
@@ -38,10 +38,10 @@ def caption(runs: Sequence[Run]) -> list[str]:
 
 
 def paper_point(runs: Sequence[Run]) -> str | None:
-    """What the paper's numbers are to those of a scale; None where no task is the paper's."""
+    """What the paper's numbers are to those of a preset; None where no task is the paper's."""
     if not are_of_the_paper(runs):
         return None
-    if only_scale(runs) == PAPER_SCALE:
+    if only_preset(runs) == PAPER_PRESET:
         return "Paper: its Table 1."
     return (
         "Paper: its Table 1, at full scale. This is a reduced scale: the numbers here are no "
@@ -55,23 +55,23 @@ def are_of_the_paper(runs: Sequence[Run]) -> bool:
 
 
 def _task_point(runs: Sequence[Run]) -> str:
-    """Scale and labels of the runs of one task; values that differ between runs are listed."""
+    """Preset and labels of the runs of one task; values that differ between runs are listed."""
     title = runs[0].task_title
 
     def each(values: Iterable[object]) -> str:
         return _joined(_unique(values))
 
-    cells = [run.config for run in runs]
+    configs = [run.config for run in runs]
     counts = [run.record.data.n_train_images for run in runs]
     n_present, n_absent = (
         each(f"{getattr(n, domain):,}" for n in counts) for domain in ("present", "absent")
     )
     labelled = [run.record.labelled for run in runs]
     return (
-        f"{title}: seeds {each(config.init_seed for config in cells)}; "
-        f"{each(f'{config.training.iterations:,}' for config in cells)} iterations, batches of "
-        f"{each(config.training.batch_size for config in cells)} P and as many A images; "
-        f"{each(_width(config.networks) for config in cells)}; "
+        f"{title}: seeds {each(config.init_seed for config in configs)}; "
+        f"{each(f'{config.training.iterations:,}' for config in configs)} iterations, batches of "
+        f"{each(config.training.batch_size for config in configs)} P and as many A images; "
+        f"{each(_width(config.networks) for config in configs)}; "
         f"{n_present} P and {n_absent} A images to train on, of which "
         f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}."
     )
@@ -100,8 +100,8 @@ def _phantoms_point(runs: Sequence[Run]) -> list[str]:
     if not any(run.has_phantoms for run in runs):
         return []
     return [
-        "Phantoms are made-up patients: no result on tumours, and nothing that the paper's numbers "
-        "could be compared with."
+        "Phantoms are synthetic: no result on tumours, and nothing that the paper's numbers could "
+        "be compared with."
     ]
 
 
@@ -137,16 +137,16 @@ def _labelled(runs: Sequence[Run]) -> str:
     return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}{drawn}"
 
 
-def only_scale(runs: Sequence[Run]) -> str:
-    """The scale that all runs share.
+def only_preset(runs: Sequence[Run]) -> str:
+    """The preset that all runs share.
 
     Raises:
-        UserError: they are of different scales.
+        UserError: they are of different presets.
     """
-    scales = _unique(run.record.scale for run in runs)
-    if len(scales) > 1:
-        raise UserError(f"runs of different scales, {_joined(scales)}: make a table of each")
-    return str(scales[0])
+    presets = _unique(run.record.preset for run in runs)
+    if len(presets) > 1:
+        raise UserError(f"runs of different presets, {_joined(presets)}: make a table of each")
+    return str(presets[0])
 
 
 def _tasks(runs: Sequence[Run]) -> list[object]:

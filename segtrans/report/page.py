@@ -1,4 +1,4 @@
-"""One page on a scale, for a reviewer: HTML that holds its pictures and needs nothing else."""
+"""One page on a preset, for a reviewer: HTML that holds its pictures and needs nothing else."""
 
 import base64
 import re
@@ -27,7 +27,7 @@ from segtrans.report.answer import (
     question,
     signed,
 )
-from segtrans.report.caption import PAPER_SCALE, caption, only_scale, paper_point
+from segtrans.report.caption import PAPER_PRESET, caption, only_preset, paper_point
 from segtrans.report.forest_plot import forest_figure
 from segtrans.report.provenance import (
     cost_table,
@@ -81,20 +81,20 @@ class Picture:
 def write_report(
     run_folders: Sequence[Path], data_files: Sequence[Path], figures: Path, output: Path
 ) -> None:
-    """Write the page of a scale; the same runs, data and figures give the same bytes.
+    """Write the page of a preset; the same runs, data and figures give the same bytes.
 
     Args:
-        run_folders: evaluated runs of one scale.
+        run_folders: evaluated runs of one preset.
         data_files: the data sets that they were trained on, one for each task.
         figures: folder with a folder for each task, as `segtrans figures` writes them.
         output: file to write.
 
     Raises:
         UserError: a run is not evaluated, a file is missing or damaged, runs stand there twice or
-            are of different scales, or a data set is missing or not that of the runs.
+            are of different presets, or a data set is missing or not that of the runs.
     """
     runs = read_runs(run_folders)
-    scale = only_scale(runs)
+    preset = only_preset(runs)
     stores = _stores_of(runs, data_files)
     differences = paired_differences(runs)
     with TemporaryDirectory() as scratch:
@@ -109,8 +109,8 @@ def write_report(
             for task, of_task in _by_task(runs)
         ]
     page = _template().render(
-        scale=scale,
-        paper_point=None if scale == PAPER_SCALE else paper_point(runs),
+        preset=preset,
+        paper_point=None if preset == PAPER_PRESET else paper_point(runs),
         question=question(runs),
         does_it_translate=QUESTION,
         fewest_seeds=FEWEST_SEEDS,

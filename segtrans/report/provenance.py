@@ -107,7 +107,7 @@ def _origin(runs: Sequence[Run]) -> dict[str, str]:
         "Labelled": _joined(_labelled(run) for run in runs),
         "Commit": _joined(commit_of(session) for session in _sessions(runs)),
         "Device": devices(runs),
-        "Cells": _joined(run.config.identity for run in runs),
+        "Configurations": _joined(run.config.identity for run in runs),
         "Parameters": json.dumps(parameters, indent=2, sort_keys=True),
     }
 

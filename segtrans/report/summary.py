@@ -1,4 +1,4 @@
-"""What a finished scale leaves behind: its table, its pictures, and how to compare its runs."""
+"""What a finished preset leaves behind: its table, its pictures, and how to compare its runs."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from segtrans.tracking import comparison_links, untracked_line
 
 
 def print_summary(results: Path) -> None:
-    """Print the table of a scale, the paths of its page and pictures, and how to open MLflow.
+    """Print the table of a preset, the paths of its page and pictures, and how to open MLflow.
 
     Args:
-        results: output folder of a scale, such as results/laptop.
+        results: output folder of a preset, such as results/laptop.
 
     Raises:
         UserError: the folder holds no table, or a damaged one; the error says what the path is
@@ -44,18 +44,18 @@ def print_summary(results: Path) -> None:
 
 
 def _what_is_there(results: Path) -> str:
-    """What a path is that is no finished scale, and what to give instead."""
+    """What a path is that is no finished preset, and what to give instead."""
     above = (*results.parents, *results.absolute().parents)
-    if scale := next(filter(_is_finished, above), None):
-        return f"{results} lies in the finished scale {scale}: give {scale}"
+    if preset := next(filter(_is_finished, above), None):
+        return f"{results} lies in the finished preset {preset}: give {preset}"
     is_folder = results.is_dir()
     folder = results if is_folder else results.parent
-    if scales := sorted(filter(_is_finished, (*folder.glob("*"), *folder.glob("*/*")))):
-        one = "give it" if len(scales) == 1 else "give one of them"
-        return f"{'it' if is_folder else folder} holds {', '.join(map(str, scales))}: {one}"
+    if presets := sorted(filter(_is_finished, (*folder.glob("*"), *folder.glob("*/*")))):
+        one = "give it" if len(presets) == 1 else "give one of them"
+        return f"{'it' if is_folder else folder} holds {', '.join(map(str, presets))}: {one}"
     if n_runs := len(list(results.glob("*/*/seed*/run.json"))):
-        return f"it holds {n_runs} trained runs of a scale that is not finished; run it to its end"
-    return "nor is one below or above; run a scale first, and give its results"
+        return f"it holds {n_runs} trained runs of a preset that is not finished; run it to its end"
+    return "nor is one below or above; run a preset first, and give its results"
 
 
 def _is_finished(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from segtrans.atomic import atomic_path, write_json, write_text
 from segtrans.config.catalogue import row_name, row_title
 from segtrans.config.run_record import FIGURES, OF_PATHOLOGY, Metrics
 from segtrans.config.runs import Run, read_metrics, read_runs
-from segtrans.report.caption import are_of_the_paper, caption, have_patients, only_scale
+from segtrans.report.caption import are_of_the_paper, caption, have_patients, only_preset
 from segtrans.score.reconstruction import MARK, is_no_better_than_constant
 from segtrans.score.translates import does_translate
 
@@ -35,20 +35,20 @@ def write_table(
     for tools that compare versions.
 
     Args:
-        run_folders: evaluated runs of one scale.
+        run_folders: evaluated runs of one preset.
         output_csv: file to write.
         output_md: file to write.
         output_json: file to write.
 
     Raises:
         UserError: a run is not evaluated, a file is damaged, runs stand there twice or are of
-            different scales.
+            different presets.
     """
     runs = read_runs(run_folders)
-    scale = only_scale(runs)
+    preset = only_preset(runs)
     rows = score_rows(runs)
     with atomic_path(output_csv) as temporary:
-        pd.DataFrame([{"scale": scale, **row} for row in rows]).to_csv(
+        pd.DataFrame([{"preset": preset, **row} for row in rows]).to_csv(
             temporary, index=False, lineterminator="\n"
         )
     shown = shown_table(runs)

@@ -1,4 +1,4 @@
-"""What the tasks of a scale were trained with otherwise than each other."""
+"""What the tasks of a preset were trained with otherwise than each other."""
 
 from collections.abc import Sequence
 from typing import Any

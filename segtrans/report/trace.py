@@ -33,10 +33,10 @@ def trace_lines(run: Run) -> Iterator[str]:
     """Yield one fact a line, "name: value"; values of several parts are indented below."""
     record, config = run.record, run.config
     yield f"run: {run.folder}"
-    yield f"scale: {record.scale}"
+    yield f"preset: {record.preset}"
     yield f"row: {run.row}"
     yield f"commit: {commit_of(record.sessions[-1])}"
-    yield f"cell: {config.identity}"
+    yield f"run configuration: {config.identity}"
     yield f"init_seed: {config.init_seed}"
     yield f"data_seed: {config.data_seed}"
     yield "parameters:"

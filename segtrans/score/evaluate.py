@@ -111,7 +111,7 @@ def score_run(run_folder: Path, data_file: Path, *, threshold: float) -> None:
     content: dict[str, Any] = {
         **{which: _scores_of_folds(sums[which]) for which in _WHICH},
         "threshold": threshold,
-        "cell_identity": run.config.identity,
+        "config_identity": run.config.identity,
         "data_sha256": run.record.data.sha256,
         "weights_sha256": run.record.weights_sha256,
         "notes": _notes(run, sums["best"]),

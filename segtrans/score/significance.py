@@ -91,7 +91,7 @@ def t_interval(values: Sequence[float]) -> Interval | None:
     n = len(values)
     if n < FEWEST_SEEDS:
         return None
-    # The import takes a moment, and small scales need none.
+    # The import takes a moment, and small presets need none.
     from scipy.special import stdtr, stdtrit
 
     mean = float(np.mean(values))

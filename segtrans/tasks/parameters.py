@@ -109,7 +109,7 @@ class BratsParams(HalfSliceRules):
     """Brain tumours (section 4.2): where the cases come from, and how half-slices are made."""
 
     source: Literal["phantom", "msd", "directory"] = Field(
-        description="phantom: made-up patients, offline; msd: Task01_BrainTumour of the Medical "
+        description="phantom: synthetic phantoms, offline; msd: Task01_BrainTumour of the Medical "
         "Segmentation Decathlon, 7.6 GB, from its mirrors; directory: BraTS as downloaded"
     )
     directory: str | None = Field(

@@ -42,7 +42,7 @@ def comparison_links(experiments: Iterable[str]) -> list[str]:
 
 
 def open_pages(port: int) -> None:
-    """Print the links to the comparison of every tracked scale and task, and serve the pages.
+    """Print the links to the comparison of every tracked preset and task, and serve the pages.
 
     Serves on loopback until it is interrupted. When runs are tracked to a server, that server has
     the pages: only the links are printed.

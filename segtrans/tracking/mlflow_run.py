@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-CELL_TAG = "segtrans.cell"
+CONFIG_TAG = "segtrans.run_config"
 DATA_TAG = "segtrans.data_sha256"
 FOLDER_TAG = "segtrans.run_folder"
 VARIANT_TAG = "segtrans.variant"
@@ -31,7 +31,7 @@ class RunDescription(TypedDict):
     """How a run is filed; the keyword arguments of `RunTracker` but for `run_id`.
 
     Attributes:
-        experiment: "segtrans/<scale>/<task>".
+        experiment: "segtrans/<preset>/<task>".
         name: "<row>/seed<k>".
         params: the run configuration, flattened ("training.batch_size").
         tags: identities of run configuration and data, run folder, variant, source, commit.
@@ -199,7 +199,7 @@ def _runs_of_folder(
 
 def _same_identity(run: "Run", description: RunDescription) -> bool:
     tags = description["tags"]
-    return all(run.data.tags.get(key) == tags[key] for key in (CELL_TAG, DATA_TAG))
+    return all(run.data.tags.get(key) == tags[key] for key in (CONFIG_TAG, DATA_TAG))
 
 
 def _points(record: Mapping[str, Any]) -> Iterable[tuple[str, float]]:

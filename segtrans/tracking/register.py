@@ -15,7 +15,7 @@ from segtrans.config.runs import Run, difference, read_run, read_runs
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS
 from segtrans.tracking.calls import attempt_all
-from segtrans.tracking.mlflow_run import CELL_TAG, DATA_TAG
+from segtrans.tracking.mlflow_run import CONFIG_TAG, DATA_TAG
 from segtrans.tracking.store import connect, failures_warn, patient_requests, tracking_uri
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
 
 def model_name(run: Run) -> str:
     """The name under which the best run of this run's row is registered."""
-    return f"segtrans-{run.record.scale}-{run.config.task}-{run.row}"
+    return f"segtrans-{run.record.preset}-{run.config.task}-{run.row}"
 
 
 def register_best(
@@ -102,7 +102,7 @@ def _best(runs: Sequence[Run]) -> Run:
 
 def _register(client: "MlflowClient", name: str, run: Run, run_id: str, held: Any) -> None:
     tags = {
-        CELL_TAG: run.config.identity,
+        CONFIG_TAG: run.config.identity,
         DATA_TAG: run.record.data.sha256,
         _DICE_TAG: _dice_of(run),
     }

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from segtrans.config.catalogue import row_name
 from segtrans.config.run_record import RunOrigin
 from segtrans.tracking.mlflow_run import (
-    CELL_TAG,
+    CONFIG_TAG,
     DATA_TAG,
     FOLDER_TAG,
     VARIANT_TAG,
@@ -28,9 +28,9 @@ def describe_run(run_folder: Path, origin: RunOrigin) -> RunDescription:
             take each other's runs.
         origin: of `run.json`, or what will stand there.
     """
-    config, data, variant = origin.cell, origin.data, origin.variant
+    config, data, variant = origin.config, origin.data, origin.variant
     tags = {
-        CELL_TAG: origin.cell_identity,
+        CONFIG_TAG: origin.config_identity,
         DATA_TAG: data.sha256,
         FOLDER_TAG: str(run_folder.resolve()),
         VARIANT_TAG: variant,
@@ -38,9 +38,9 @@ def describe_run(run_folder: Path, origin: RunOrigin) -> RunDescription:
         "segtrans.commit": origin.commit,
     }
     return {
-        "experiment": f"segtrans/{origin.scale}/{config.task}",
+        "experiment": f"segtrans/{origin.preset}/{config.task}",
         "name": f"{row_name(config.method, variant)}/seed{config.init_seed}",
-        "params": {"scale": origin.scale, **_flatten(config.model_dump(mode="json"))},
+        "params": {"preset": origin.preset, **_flatten(config.model_dump(mode="json"))},
         "tags": {key: str(value) for key, value in tags.items() if value is not None},
     }
 

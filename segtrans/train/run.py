@@ -40,7 +40,7 @@ def train_run(
     data_file: Path,
     output: Path,
     checkpoints: Path,
-    scale: str,
+    preset: str,
     n_gpus: int,
     n_devices: int | None,
     n_threads: int,
@@ -55,7 +55,7 @@ def train_run(
         data_file: the data set.
         output: run folder.
         checkpoints: folder to resume from.
-        scale: name, for tracking.
+        preset: name, for tracking.
         n_gpus: GPUs that share the training, when any can be seen; 0 for the CPU.
         n_devices: processes that share it, a device each; None for as many as GPUs, else one.
         n_threads: of each process.
@@ -90,7 +90,7 @@ def train_run(
         if not fabric.is_global_zero:
             trainer.run(batches, Validation(), n_workers=n_workers, on_record=lambda _: None)
             return
-        origin = _origin(trainer, store, scale=scale, variant=variant, labelled=labelled)
+        origin = _origin(trainer, store, preset=preset, variant=variant, labelled=labelled)
         tracker = _track(trainer, describe_run(output, origin), records)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
         _write_outputs(trainer, output, labelled=labelled, origin=origin)
@@ -204,13 +204,13 @@ def _train_tracked(
 
 
 def _origin(
-    trainer: Trainer, store: Store, *, scale: str, variant: str | None, labelled: Labelled
+    trainer: Trainer, store: Store, *, preset: str, variant: str | None, labelled: Labelled
 ) -> RunOrigin:
     sessions = trainer.sessions
     content = {
-        "cell": trainer.config.model_dump(mode="json"),
-        "cell_identity": trainer.config.identity,
-        "scale": scale,
+        "config": trainer.config.model_dump(mode="json"),
+        "config_identity": trainer.config.identity,
+        "preset": preset,
         "variant": variant,
         "data": {
             "file": str(store.path),

@@ -15,9 +15,9 @@ from segtrans.errors import UserError
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "params.yaml"
 
-# What the rows of each scale we ship come to, in values that decide a training: none of them may
+# What the rows of each preset we ship come to, in values that decide a training: none of them may
 # change when the way of reading them does. Rows, and the hash of their values as JSON.
-SCALES = {
+PRESETS = {
     "params.yaml": (8, "e5c1db1cddedee5b"),
     "config/ablations/classes.yaml": (12, "d5701658ee743333"),
     "config/ablations/clutters.yaml": (3, "4ea72ec17e2051ef"),
@@ -49,7 +49,7 @@ KEYS = {
 
 @pytest.fixture
 def load(tmp_path):
-    """A function that lays mappings over the default scale, each as a file of its own."""
+    """A function that lays mappings over the default preset, each as a file of its own."""
 
     def load(*layers):
         files = []
@@ -65,9 +65,9 @@ def weights(params, task, method, variant=None):
     return resolve_config(params, task=task, method=method, init_seed=0, variant=variant).weights
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_a_shipped_scale_comes_to_the_values_it_always_had(scale):
-    files = [] if scale == "params.yaml" else [ROOT / name for name in scale.split("+")]
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_shipped_preset_comes_to_the_values_it_always_had(preset):
+    files = [] if preset == "params.yaml" else [ROOT / name for name in preset.split("+")]
     params = load_params(DEFAULT, *files)
     lines = []
     for task in params.tasks:
@@ -82,12 +82,12 @@ def test_a_shipped_scale_comes_to_the_values_it_always_had(scale):
             values |= {"seeds": list(params.init_seeds), "row": [task, method, variant]}
             lines.append(json.dumps(values, sort_keys=True))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-    assert (len(lines), digest) == SCALES[scale]
+    assert (len(lines), digest) == PRESETS[preset]
 
 
-def test_every_shipped_scale_is_in_the_table():
+def test_every_shipped_preset_is_in_the_table():
     shipped = {str(file.relative_to(ROOT)) for file in (ROOT / "config").rglob("*.yaml")}
-    assert {name for scale in SCALES for name in scale.split("+")} == shipped | {"params.yaml"}
+    assert {name for preset in PRESETS for name in preset.split("+")} == shipped | {"params.yaml"}
 
 
 def test_a_value_of_a_later_layer_wins_over_what_a_task_had_of_its_own(load):
@@ -219,7 +219,7 @@ def test_what_remains_of_a_task_s_own_is_said(load):
     assert line.startswith("brats has values of its own (overrides): ")
     assert "training.learning_rate = 0.02, not 0.01" in line
     assert "objective.translation_separate.lambda_seg = 5.0, not 0.1" in line
-    assert "translation_sum" not in line  # no row of this scale
+    assert "translation_sum" not in line  # no row of this preset
     (line,) = own_values(load({"training": {"learning_rate": 0.002}}))
     assert "training.learning_rate" not in line
     assert own_values(load({"tasks": ["mnist48_simple"]})) == []

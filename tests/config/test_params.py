@@ -32,12 +32,12 @@ def changed(key, value):
 
 def test_default_and_every_overlay_are_valid_and_have_their_own_output_root():
     default, overlays = ROOT / "params.yaml", sorted((ROOT / "config").rglob("*.yaml"))
-    scales = [load_params(default).scale]
-    scales += [load_params(default, overlay).scale for overlay in overlays]
-    assert len(set(scales)) == len(scales) >= 3
+    presets = [load_params(default).preset]
+    presets += [load_params(default, overlay).preset for overlay in overlays]
+    assert len(set(presets)) == len(presets) >= 3
 
 
-def test_paper_scale_is_the_papers():
+def test_paper_preset_is_the_papers():
     params = load_params(ROOT / "params.yaml", ROOT / "config" / "paper.yaml")
     assert params.training.batch_size == 20
     assert params.cluttered_mnist.n_train_images == 59_500
@@ -85,9 +85,10 @@ def test_paper_scale_is_the_papers():
         ),
         ("objective.autoencoder.lambda_rec", -1.0, ["objective.autoencoder.lambda_rec = -1.0"]),
         ("init_seeds", [2**32], ["init_seeds", "4294967296"]),
-        ("scale", "../up", ["scale", "../up"]),
-        ("scale", "a" * 65, ["scale", "64"]),
-        ("scale", "downloads", ["scale = downloads", "data/downloads"]),
+        ("preset", "../up", ["preset", "../up"]),
+        ("scale", "mine", ["scale = mine", "the key is called preset"]),
+        ("preset", "a" * 65, ["preset", "64"]),
+        ("preset", "downloads", ["preset = downloads", "data/downloads"]),
         ("training.learning_rate", float("nan"), ["training.learning_rate"]),
     ],
 )
@@ -125,8 +126,8 @@ def test_a_configuration_survives_its_json_and_its_file(tmp_path):
     params = load_params(ROOT / "params.yaml")
     config = resolve_config(params, task="mnist48_simple", method="translation", init_seed=1)
     assert read_config(config.to_json()) == config
-    (tmp_path / "cell.json").write_text(config.to_json())
-    assert read_config(str(tmp_path / "cell.json")) == config
+    (tmp_path / "run-config.json").write_text(config.to_json())
+    assert read_config(str(tmp_path / "run-config.json")) == config
 
 
 def test_identity_follows_the_science_of_its_own_configuration_only():

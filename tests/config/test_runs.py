@@ -31,7 +31,7 @@ def test_runs_are_ordered_as_the_catalogue_then_by_seed(write_run):
     ]
 
 
-def test_variants_stand_within_their_method_in_the_order_of_the_scale(write_run):
+def test_variants_stand_within_their_method_in_the_order_of_the_preset(write_run):
     folders = [
         write_run(method, seed, variant=variant)
         for method in ("translation", "autoencoder")
@@ -130,9 +130,9 @@ def test_damaged_facts_are_one_clear_line(write_run, text):
 def test_facts_without_a_configuration_or_with_a_wrong_one_are_errors(write_run):
     folder = write_run()
     (folder / "run.json").write_text("{}")
-    with pytest.raises(UserError, match=r"run\.json: .*cell: missing"):
+    with pytest.raises(UserError, match=r"run\.json: .*config: missing"):
         read_run(folder)
-    (folder / "run.json").write_text(json.dumps({"cell": {"task": "mnist48"}}))
+    (folder / "run.json").write_text(json.dumps({"config": {"task": "mnist48"}}))
     with pytest.raises(UserError, match=r"run\.json"):
         read_run(folder)
 
@@ -149,7 +149,7 @@ def test_history_comes_in_order_and_names_a_damaged_line(write_run):
         read_history(read_run(folder))
 
 
-@pytest.mark.parametrize("key", ["cell_identity", "data_sha256"])
+@pytest.mark.parametrize("key", ["config_identity", "data_sha256"])
 def test_scores_of_an_earlier_training_are_refused(write_run, key):
     folder = write_run()
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -256,6 +256,24 @@ def test_a_run_of_a_later_version_is_not_believed(write_run):
         read_run(folder)
 
 
+def test_a_run_with_the_names_of_an_earlier_version_is_read(write_run):
+    run = write_run()
+    expected = read_run(run)
+    scores = read_metrics(expected)
+    facts, metrics = (json.loads((run / name).read_text()) for name in ("run.json", "metrics.json"))
+    for now, before in {
+        "preset": "scale",
+        "config": "cell",
+        "config_identity": "cell_identity",
+    }.items():
+        facts[before] = facts.pop(now)
+    metrics["cell_identity"] = metrics.pop("config_identity")
+    (run / "run.json").write_text(json.dumps(facts))
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert read_run(run) == expected
+    assert read_metrics(read_run(run)) == scores
+
+
 def test_one_checksum_of_two_is_not_enough(write_run):
     folder = write_run()
     facts = json.loads((folder / "run.json").read_text())
@@ -284,7 +302,7 @@ def test_an_unknown_key_in_a_list_is_told_its_neighbours(write_run):
 
 @pytest.mark.parametrize("text", ['{"a": ' * 100_000, '{"task": ' + "9" * 5000 + "}", "", "[1]"])
 def test_a_file_that_holds_no_configuration_is_one_line_with_its_name(tmp_path, text):
-    file = tmp_path / "cell.json"
+    file = tmp_path / "run-config.json"
     file.write_text(text)
     with pytest.raises(UserError) as error:
         read_config(str(file))

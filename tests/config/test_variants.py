@@ -138,9 +138,9 @@ def test_an_ablation_compares_different_trainings_at_most_forty_minutes_long(fil
             assert config.networks.width <= 0.125
     assert len(set(identities)) == len(identities) > 1
     assert seconds / 2 <= 40 * 60
-    assert params.scale == f"ablation-{file.stem}"
+    assert params.preset == f"ablation-{file.stem}"
 
 
-def test_every_ablation_of_the_paper_and_beyond_has_a_scale():
+def test_every_ablation_of_the_paper_and_beyond_has_a_preset():
     names = {"skips", "terms", "labels", "classes", "nines", "clutters"}
     assert {file.stem for file in ABLATIONS} == names

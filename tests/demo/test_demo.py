@@ -61,7 +61,7 @@ def test_the_shipped_weights_are_small_and_of_the_named_preset(example):
     for task in TASKS:
         expected = resolve_config(params, task=task, method="translation", init_seed=0)
         assert read_run(RUNS / task).config == expected
-        assert read_run(RUNS / task).record.scale == params.scale == "demo"
+        assert read_run(RUNS / task).record.preset == params.preset == "demo"
 
 
 def test_what_is_shown_was_held_out(example):

@@ -58,7 +58,7 @@ def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
 
 def test_the_title_says_that_patients_are_made_up(write_run, axes_of):
     axes = axes_of([write_run(task="brats", phantoms=True)])
-    assert axes.get_title(loc="left") == "BraTS on phantoms, scale laptop"
+    assert axes.get_title(loc="left") == "BraTS on phantoms, preset laptop"
 
 
 def test_runs_of_two_tasks_are_refused(write_run, tmp_path):

@@ -48,9 +48,9 @@ from segtrans.methods.weights import build_method
 from segtrans.config.params import load_params
 weights = {"objective": {"with_absence": {"lambda_seg": 1.0}}}
 params = load_params(Path(sys.argv[2]), overlay=weights | {"methods": ["with_absence"]})
-cell = resolve_config(params, task="mnist48_simple", method="with_absence", init_seed=0)
-method = build_method(cell)
-method.prepare(cell.training)
+config = resolve_config(params, task="mnist48_simple", method="with_absence", init_seed=0)
+method = build_method(config)
+method.prepare(config.training)
 x = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 y = (x[:1, 0] > 0.5).to(torch.uint8)
 terms = method.update(Batch.of(x, x, y), plain_step(torch.Generator()))

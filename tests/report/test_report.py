@@ -1,4 +1,4 @@
-"""The page of a scale: what it says, that it is whole, and that a browser shows it."""
+"""The page of a preset: what it says, that it is whole, and that a browser shows it."""
 
 import base64
 import itertools
@@ -30,8 +30,8 @@ SOURCE = 'made up <script>alert("here")</script> & nothing else'
 
 
 @dataclass(frozen=True)
-class Scale:
-    """A scale on disk: its runs, its data set and its page."""
+class Preset:
+    """A preset on disk: its runs, its data set and its page."""
 
     folders: list[Path]
     data: Path
@@ -61,8 +61,8 @@ def make_run(write_run, store, method, seed, *, usage):
 
 
 @pytest.fixture(scope="module")
-def scale(tmp_path_factory, write_run_in, make_store_in):
-    root = tmp_path_factory.mktemp("scale")
+def preset(tmp_path_factory, write_run_in, make_store_in):
+    root = tmp_path_factory.mktemp("preset")
     store = make_store_in(root)()
     usage = {"usage": {"peak_memory_mb": 1234.0, "gpu_peak_memory_mb": None, "energy_wh": None}}
     folders = [
@@ -72,11 +72,11 @@ def scale(tmp_path_factory, write_run_in, make_store_in):
         for method in METHODS
         for seed in (0, 1)
     ]
-    return make_scale(root, folders, store)
+    return make_preset(root, folders, store)
 
 
-def make_scale(root, folders, store):
-    made = Scale(folders, store.path, root / "figures", root / "report.html")
+def make_preset(root, folders, store):
+    made = Preset(folders, store.path, root / "figures", root / "report.html")
     write_figures(folders, store.path, made.figures / store.header.task)
     made.write()
     return made
@@ -128,8 +128,8 @@ def parse(file):
 
 
 @pytest.fixture(scope="module")
-def page(scale):
-    return parse(scale.page)
+def page(preset):
+    return parse(preset.page)
 
 
 def test_it_is_well_formed_and_can_be_read_without_seeing_it(page):
@@ -161,10 +161,10 @@ def test_it_holds_all_that_it_shows(page):
     assert not page.all("script", "iframe", "object")
 
 
-def test_what_others_wrote_is_text(page, scale):
+def test_what_others_wrote_is_text(page, preset):
     assert SOURCE in page.section("provenance")
-    assert "&lt;script&gt;" in scale.page.read_text()
-    assert "alert" not in re.sub(r"&lt;script&gt;.*?&lt;/script&gt;", "", scale.page.read_text())
+    assert "&lt;script&gt;" in preset.page.read_text()
+    assert "alert" not in re.sub(r"&lt;script&gt;.*?&lt;/script&gt;", "", preset.page.read_text())
 
 
 def test_it_asks_and_answers(page):
@@ -187,16 +187,16 @@ def test_the_papers_numbers_are_named_beside_its_own_tasks_alone(
     assert "Paper" in [th.text for th in page.all("th")]
     store = make_store_in(tmp_path)(has_digits=False, task="photos")
     folders = [make_run(write_run, store, "segmentation_only", 0, usage={})]
-    own = parse(make_scale(tmp_path, folders, store).page)
+    own = parse(make_preset(tmp_path, folders, store).page)
     (dice,) = [f.text for f in own.all("figcaption") if "bar at their mean" in f.text]
     assert "diamonds" not in dice
     assert "Paper" not in [th.text for th in own.all("th")]
     assert "reproduction" not in own.section("answer") + own.section("table")
 
 
-def test_the_table_is_that_of_the_scale(page, scale, tmp_path):
+def test_the_table_is_that_of_the_preset(page, preset, tmp_path):
     names = {f"output_{suffix}": tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "json")}
-    write_table(scale.folders, **names)
+    write_table(preset.folders, **names)
     header, _, *lines = names["output_md"].read_text().split("\n\n")[0].splitlines()
     shown = page.section("table")
     for line in (header, *lines):
@@ -214,10 +214,10 @@ def test_every_pair_of_rows_has_a_difference(page):
         assert f"{pair[0]}{pair[1]}" in shown
 
 
-def test_figures_and_panels_of_each_row_are_there(page, scale):
+def test_figures_and_panels_of_each_row_are_there(page, preset):
     sources = {image.attributes["src"].split(",")[1] for image in page.all("img")}
-    drawn = [scale.figures / "mnist48_simple" / f"{name}.png" for name in ("samples", "dice")]
-    drawn += [folder / "panel.png" for folder in scale.folders if folder.name == "seed0"]
+    drawn = [preset.figures / "mnist48_simple" / f"{name}.png" for name in ("samples", "dice")]
+    drawn += [folder / "panel.png" for folder in preset.folders if folder.name == "seed0"]
     for file in drawn:
         assert base64.b64encode(file.read_bytes()).decode() in sources
     # And the learning curves, the forest plot, the failures.
@@ -234,9 +234,9 @@ def test_cost_says_what_was_measured_and_what_was_not(page):
     assert "one after the other: 11.0 min" in text
 
 
-def test_provenance_leads_back_to_commit_data_and_parameters(page, scale):
+def test_provenance_leads_back_to_commit_data_and_parameters(page, preset):
     text = page.section("provenance")
-    for folder in scale.folders:
+    for folder in preset.folders:
         run = read_run(folder)
         for fact in (run.config.identity, run.record.data.sha256, "c0ffee", "cpu (x86_64)"):
             assert fact in text
@@ -245,15 +245,15 @@ def test_provenance_leads_back_to_commit_data_and_parameters(page, scale):
     assert "torch2.13.0" in text
 
 
-def test_the_same_results_give_the_same_bytes(scale):
-    before = scale.page.read_bytes()
-    scale.write(folders=scale.folders[::-1])
-    assert scale.page.read_bytes() == before
+def test_the_same_results_give_the_same_bytes(preset):
+    before = preset.page.read_bytes()
+    preset.write(folders=preset.folders[::-1])
+    assert preset.page.read_bytes() == before
 
 
-def test_failures_are_the_worst_by_the_mean_of_all_runs(scale):
-    runs = read_runs(scale.folders)
-    failures = find_failures(runs, Store(scale.data))
+def test_failures_are_the_worst_by_the_mean_of_all_runs(preset):
+    runs = read_runs(preset.folders)
+    failures = find_failures(runs, Store(preset.data))
     tables = [pd.read_csv(run.folder / "per_image.csv") for run in runs]
     tests = [table[table["fold"] == "test"] for table in tables]
     present = [t[t["domain"] == "present"].set_index("index")["dice_soft"] for t in tests]
@@ -337,23 +337,23 @@ _LESIONS = ",[^,]*,[^,]*,[^,]*"  # the columns behind predicted_pixels
         (r"\A[\s\S]*", "", "cannot read it"),
     ],
 )
-def test_damaged_scores_of_images_are_one_line(scale, tmp_path, old, new, problem):
-    folder = shutil.copytree(scale.folders[0], tmp_path / "run")
+def test_damaged_scores_of_images_are_one_line(preset, tmp_path, old, new, problem):
+    folder = shutil.copytree(preset.folders[0], tmp_path / "run")
     file = folder / "per_image.csv"
     text = re.sub(old, new, file.read_text(), flags=re.MULTILINE)
     assert text != file.read_text()
     file.write_text(text)
     with pytest.raises(UserError, match=rf"per_image\.csv: {problem}.*evaluate the run again"):
-        find_failures([read_run(folder)], Store(scale.data))
+        find_failures([read_run(folder)], Store(preset.data))
 
 
-def test_scores_that_do_not_follow_from_those_of_the_images_are_refused(scale, tmp_path):
-    folder = shutil.copytree(scale.folders[0], tmp_path / "run")
+def test_scores_that_do_not_follow_from_those_of_the_images_are_refused(preset, tmp_path):
+    folder = shutil.copytree(preset.folders[0], tmp_path / "run")
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["best"]["test"]["dice_soft_pooled"] += 1e-4
     (folder / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(UserError, match=r"its dice_soft_pooled of test is .*metrics\.json"):
-        find_failures([read_run(folder)], Store(scale.data))
+        find_failures([read_run(folder)], Store(preset.data))
 
 
 def test_a_reconstruction_no_better_than_a_constant_is_said(page):
@@ -373,23 +373,23 @@ def test_it_says_whether_each_method_that_is_made_to_translates(page):
     assert "AE baseline: no" not in text
 
 
-def test_the_worst_images_are_named_with_their_digits(page, scale):
-    store = Store(scale.data)
+def test_the_worst_images_are_named_with_their_digits(page, preset):
+    store = Store(preset.data)
     digit = store.provenance("test", "present")["digit"]
-    worst = find_failures(read_runs(scale.folders), store).present.tolist()
+    worst = find_failures(read_runs(preset.folders), store).present.tolist()
     shown = page.section("failures")
     assert "; ".join(f"{index} (digit {digit[index]})" for index in worst) in shown
 
 
-def test_what_is_missing_is_one_line_that_says_what_to_do(scale, tmp_path, make_store):
-    before = scale.page.read_bytes()
+def test_what_is_missing_is_one_line_that_says_what_to_do(preset, tmp_path, make_store):
+    before = preset.page.read_bytes()
     with pytest.raises(UserError, match=r"samples\.png: cannot read .*segtrans figures"):
-        scale.write(figures=tmp_path)
+        preset.write(figures=tmp_path)
     with pytest.raises(UserError, match=r"no data set of its task mnist48_simple .*--data"):
-        scale.write(data=[])
+        preset.write(data=[])
     with pytest.raises(UserError, match="not the data of"):
-        scale.write(data=[make_store(side=52, name="other.h5").path])
-    assert scale.page.read_bytes() == before
+        preset.write(data=[make_store(side=52, name="other.h5").path])
+    assert preset.page.read_bytes() == before
 
 
 @pytest.mark.slow
@@ -397,7 +397,7 @@ def test_what_is_missing_is_one_line_that_says_what_to_do(scale, tmp_path, make_
     not (shutil.which("chromium") and shutil.which("chromedriver")),
     reason="no browser: apt-get install chromium chromium-driver",
 )
-def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(scale):
+def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(preset):
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -413,7 +413,7 @@ def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(scale):
         for width in (360, 1280):
             size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
             browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            browser.get(scale.page.as_uri())
+            browser.get(preset.page.as_uri())
             assert browser.execute_script("return innerWidth") == width
             assert browser.execute_script("return document.documentElement.scrollWidth") <= width
             shown = browser.execute_script(
@@ -438,9 +438,9 @@ def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(scale):
         browser.quit()
 
 
-def test_a_figure_that_other_runs_left_is_not_shown_and_goes(scale):
-    page, folder = scale.write().read_bytes(), scale.figures / "mnist48_simple"
+def test_a_figure_that_other_runs_left_is_not_shown_and_goes(preset):
+    page, folder = preset.write().read_bytes(), preset.figures / "mnist48_simple"
     shutil.copy(folder / "dice.png", folder / "labels.png")  # these runs do not differ in labels
-    assert scale.write().read_bytes() == page
-    write_figures(scale.folders, scale.data, folder)
+    assert preset.write().read_bytes() == page
+    write_figures(preset.folders, preset.data, folder)
     assert not (folder / "labels.png").exists()

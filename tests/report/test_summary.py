@@ -25,19 +25,19 @@ def test_it_prints_table_pictures_and_links(tmp_path, capsys, monkeypatch):
 
 
 def test_without_a_table_it_says_what_to_do(tmp_path):
-    with pytest.raises(UserError, match=r"table\.md: no finished table here .*run a scale first"):
+    with pytest.raises(UserError, match=r"table\.md: no finished table here .*run a preset first"):
         summary.print_summary(tmp_path)
 
 
 def test_a_folder_one_level_off_is_said_with_the_one_to_give(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for scale in ("laptop", "paper"):
-        run = Path("results", scale, "brats/translation/seed0")
+    for preset in ("laptop", "paper"):
+        run = Path("results", preset, "brats/translation/seed0")
         run.mkdir(parents=True)
         (run / "run.json").write_text("{}")
     for name in ("table.md", "dice.json"):
         Path("results/laptop", name).write_text("")
-    laptop = "lies in the finished scale results/laptop: give results/laptop$"
+    laptop = "lies in the finished preset results/laptop: give results/laptop$"
     for given, words in {
         "results": "it holds results/laptop: give it$",
         ".": "it holds results/laptop: give it$",
@@ -45,11 +45,11 @@ def test_a_folder_one_level_off_is_said_with_the_one_to_give(tmp_path, monkeypat
         "results/laptop/brats/translation/seed0/run.json": laptop,
         "results/laptop/table.md": laptop,
         "results/laptpo": "results holds results/laptop: give it$",
-        "results/paper": "it holds 1 trained runs of a scale that is not finished; run it to its",
+        "results/paper": "it holds 1 trained runs of a preset that is not finished; run it to its",
     }.items():
         with pytest.raises(UserError, match=words):
             summary.print_summary(Path(given))
     monkeypatch.chdir("results/laptop/brats")
-    here = f"lies in the finished scale {tmp_path}/results/laptop: give {tmp_path}/results/laptop$"
+    here = f"lies in the finished preset {tmp_path}/results/laptop: give {tmp_path}/results/laptop$"
     with pytest.raises(UserError, match=here):
         summary.print_summary(Path())

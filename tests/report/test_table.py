@@ -159,7 +159,7 @@ def test_rows_stand_in_the_order_of_the_paper(write_run, write):
 def test_the_caption_says_what_the_numbers_are(write_run, write):
     _, text = write([write_run(seed=0), write_run(seed=3)])
     for fact in (
-        "Scale `laptop`",
+        "Preset `laptop`",
         "Dice: soft, pooled over all pixels",
         "Thresholded at 0.5",
         "seeds 0, 3;",
@@ -192,15 +192,15 @@ def test_the_caption_says_whether_seeds_label_the_same(write_run, write, per_see
     assert ("of class 9, another draw for each seed." in text) == per_seed
 
 
-def test_at_the_scale_of_the_paper_nothing_is_said_of_a_reduction(write_run, write):
-    _, text = write([write_run(scale="paper")])
-    assert "Scale `paper`" in text
+def test_at_the_preset_of_the_paper_nothing_is_said_of_a_reduction(write_run, write):
+    _, text = write([write_run(preset="paper")])
+    assert "Preset `paper`" in text
     assert "reproduction" not in text
 
 
-def test_runs_of_different_scales_do_not_mix(write_run, write, tmp_path):
-    with pytest.raises(UserError, match="different scales, laptop, smoke"):
-        write([write_run(), write_run(seed=1, scale="smoke")])
+def test_runs_of_different_presets_do_not_mix(write_run, write, tmp_path):
+    with pytest.raises(UserError, match="different presets, laptop, smoke"):
+        write([write_run(), write_run(seed=1, preset="smoke")])
     assert not list(tmp_path.glob("table.*"))
 
 

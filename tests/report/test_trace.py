@@ -28,7 +28,7 @@ def test_a_number_leads_to_all_that_made_it(run_folder, capsys):
     run = read_run(run_folder)
     for fact in (
         "commit: c0ffee",
-        f"cell: {run.config.identity}",
+        f"run configuration: {run.config.identity}",
         "init_seed: 3",
         f"  training.learning_rate: {run.config.training.learning_rate}",
         "here, unchanged",
@@ -52,8 +52,8 @@ def test_data_that_changed_or_went_since_are_said(run_folder):
 
 def test_scores_of_another_training_are_refused(run_folder):
     metrics = json.loads((run_folder / "metrics.json").read_text())
-    (run_folder / "metrics.json").write_text(json.dumps(metrics | {"cell_identity": "other"}))
-    with pytest.raises(UserError, match=r"metrics\.json: cell_identity is other"):
+    (run_folder / "metrics.json").write_text(json.dumps(metrics | {"config_identity": "other"}))
+    with pytest.raises(UserError, match=r"metrics\.json: config_identity is other"):
         print_trace(run_folder)
 
 

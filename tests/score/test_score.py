@@ -93,7 +93,7 @@ def test_the_last_weights_are_scored_apart_unless_they_are_the_best(trained, mon
     apart = json.loads((folder / "metrics.json").read_text())
     assert loaded == ["best", "last"]
     facts = json.loads((folder / "run.json").read_text())
-    facts["best_iteration"] = facts["cell"]["training"]["iterations"]
+    facts["best_iteration"] = facts["config"]["training"]["iterations"]
     (folder / "run.json").write_text(json.dumps(facts))
     score_run(folder, store.path, threshold=0.5)
     assert loaded == ["best", "last", "best"]

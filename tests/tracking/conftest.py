@@ -45,7 +45,7 @@ def client(store: str) -> Any:
 def facts() -> dict[str, Any]:
     """The content of `run.json`."""
     source = "5,000 digits of MNIST"
-    return run_facts(make_config(init_seed=3), scale="smoke", data={"source": source})
+    return run_facts(make_config(init_seed=3), preset="smoke", data={"source": source})
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def _write_scores(folder: Path) -> None:
         "best": {"valid": figures, "test": figures},
         "last": {"valid": figures, "test": figures},
         "threshold": 0.5,
-        "cell_identity": facts["cell_identity"],
+        "config_identity": facts["config_identity"],
         "data_sha256": facts["data"]["sha256"],
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))

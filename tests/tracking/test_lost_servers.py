@@ -57,7 +57,7 @@ def three_runs(run_folder: Path) -> list[Path]:
         facts = with_config(facts, init_seed=int(other.name[-1]))
         (other / "run.json").write_text(json.dumps(facts))
         metrics = json.loads((other / "metrics.json").read_text())
-        metrics["cell_identity"] = facts["cell_identity"]
+        metrics["config_identity"] = facts["config_identity"]
         (other / "metrics.json").write_text(json.dumps(metrics))
     return [run_folder, *others]
 

@@ -169,7 +169,7 @@ def test_an_unreachable_server_warns_and_names_the_folder(
     [
         ("run.json", None, r"run\.json: not found; train the run first"),
         ("run.json", "{", r"run\.json: not JSON"),
-        ("run.json", "{}", r"run\.json: cell: missing"),
+        ("run.json", "{}", r"run\.json: config: missing"),
         ("history.jsonl", None, r"history\.jsonl: not found"),
         ("history.jsonl", '{"iteration": 0', r"history\.jsonl, line 1: not JSON"),
         ("history.jsonl", "[]", r"history\.jsonl, line 1: expected a JSON object"),

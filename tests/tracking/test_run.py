@@ -48,7 +48,7 @@ def test_a_run_is_described_by_its_configuration_and_its_data(
     assert description["experiment"] == "segtrans/smoke/mnist48_simple"
     assert description["name"] == "translation/seed3"
     assert {
-        "scale": "smoke",
+        "preset": "smoke",
         "task": "mnist48_simple",
         "method": "translation",
         "init_seed": "3",
@@ -62,7 +62,7 @@ def test_a_run_is_described_by_its_configuration_and_its_data(
         "training.precision": "fp32",
     }.items() <= description["params"].items()
     assert description["tags"] == {
-        "segtrans.cell": facts["cell_identity"],
+        "segtrans.run_config": facts["config_identity"],
         "segtrans.data_sha256": "ab" * 32,
         "segtrans.run_folder": str(tmp_path / "results/x"),
         "segtrans.source": "5,000 digits of MNIST",

@@ -25,7 +25,8 @@ import sys
 from pathlib import Path
 from segtrans.tracking import RunTracker
 seed = sys.argv[1]
-tags = {"segtrans.cell": seed, "segtrans.data_sha256": "d", "segtrans.run_folder": f"/r/{seed}"}
+tags = {"segtrans.run_config": seed, "segtrans.data_sha256": "d"}
+tags["segtrans.run_folder"] = f"/r/{seed}"
 tracker = RunTracker(experiment="segtrans/s/t", name=f"m/seed{seed}", params={}, tags=tags)
 for i in range(20):
     tracker.log({"iteration": i, "train": {"seg": 0.5, "total": 1.0}, "valid": {"dice": i / 20}})

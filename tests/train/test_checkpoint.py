@@ -16,7 +16,7 @@ from segtrans.train.checkpoint import Checkpoint, CheckpointFolder
 
 def checkpoint(iteration, **changes):
     values = {
-        "identity": "cell",
+        "identity": "run",
         "data_sha256": "data",
         "iteration": iteration,
         "method": {"weight": torch.full((2, 2), float(iteration))},
@@ -34,7 +34,7 @@ def checkpoint(iteration, **changes):
     return Checkpoint(**(values | changes))
 
 
-def of(root, identity="cell", data_sha256="data"):
+def of(root, identity="run", data_sha256="data"):
     return CheckpointFolder(root, identity=identity, data_sha256=data_sha256)
 
 

@@ -13,7 +13,7 @@ from tests.limits import WAIT_S
 def train(config, data, folder, *options):
     return subprocess.run(
         [
-            *(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json()),
+            *(sys.executable, "-m", "segtrans", "train", "--run-config", config.to_json()),
             *("--data", str(data), "--output", folder, "--checkpoints", f"checkpoints-{folder}"),
             *("--gpus", "0", *options),
         ],
@@ -93,7 +93,7 @@ def test_shared_trainings_resume_together(tiny_data, make_config):
     Path("stopping.py").write_text(code)
     broken = subprocess.run(
         [
-            *(sys.executable, "stopping.py", "train", "--cell", config.to_json()),
+            *(sys.executable, "stopping.py", "train", "--run-config", config.to_json()),
             *("--data", str(tiny_data), "--output", "broken", "--checkpoints"),
             *("checkpoints-broken", "--gpus", "0", "--devices", "2"),
         ],

@@ -133,9 +133,9 @@ def test_augmentation_never_waits_for_the_gpu():
 
 
 def train(config, data, folder):
-    command = [sys.executable, "-m", "segtrans", "train", "--cell", config.to_json()]
+    command = [sys.executable, "-m", "segtrans", "train", "--run-config", config.to_json()]
     command += ["--data", str(data), "--output", folder, "--checkpoints", f"{folder}-checkpoints"]
-    command += ["--scale", "test", "--gpus", "1"]
+    command += ["--preset", "test", "--gpus", "1"]
     python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "0", "PYTHONPATH": python_path}
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("task", "measured_mb"),
-    # Largest resident memory of the whole process at the laptop scale.
+    # Largest resident memory of the whole process at the laptop preset.
     [("mnist48_simple", 758), ("brats", 1303)],
 )
 def test_the_estimate_is_above_the_peak_and_not_far(task, measured_mb):
@@ -68,7 +68,7 @@ def test_a_second_pathology_needs_as_much_more_as_its_tensors(method):
     assert training_memory_mb(two, params) - training_memory_mb(one, params) >= more
 
 
-def test_the_papers_scale_on_brats_fits_into_24_gib():
+def test_the_papers_preset_on_brats_fits_into_24_gib():
     params = load_params(ROOT / "params.yaml", ROOT / "config" / "paper.yaml")
     config = resolve_config(params, task="brats", method="translation", init_seed=0)
     assert (config.training.batch_size, config.networks.width) == (20, 1.0)

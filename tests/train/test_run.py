@@ -50,7 +50,7 @@ def test_a_run_folder_holds_what_the_docs_promise(tiny_data, make_config):
     assert {path.name for path in Path("run").iterdir()} == RUN_FILES
     assert len({path.stat().st_mode for path in Path("run").iterdir()}) == 1  # all may read it
     facts = json.loads(Path("run/run.json").read_text())
-    assert facts["cell_identity"] == config.identity
+    assert facts["config_identity"] == config.identity
     assert facts["data"]["sha256"] == Store(tiny_data).sha256()
     assert facts["labelled"] == {"unit": "digit", "n_units": 3, "n_images": 3}
     assert facts["mlflow_run_id"]
@@ -233,7 +233,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_training(tiny_data, make
 def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(tiny_data, make_config):
     """The system's limit on the size of a file stands for the disk."""
     config = make_config("translation")
-    command = [*(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json())]
+    command = [*(sys.executable, "-m", "segtrans", "train", "--run-config", config.to_json())]
     command += ["--data", str(tiny_data), "--output", "run", "--checkpoints", "checkpoints-run"]
     limited = "import os, resource, signal, sys;"
     limited += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
@@ -312,7 +312,7 @@ def start(config, data, folder):
     """The real command in a process of its own, a checkpoint after every iteration."""
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json()),
+            *(sys.executable, "-m", "segtrans", "train", "--run-config", config.to_json()),
             *("--data", str(data), "--output", folder, "--checkpoints", f"checkpoints-{folder}"),
             *("--gpus", "0", "--checkpoint-every", "0"),
         ],

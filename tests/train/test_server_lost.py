@@ -56,7 +56,7 @@ def test_training_ends_well_and_the_missing_history_is_replayed(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", serve.uri)
     server = serve()
     config = make_config("autoencoder", iterations=600, validate_every=20)
-    command = [*(sys.executable, "-m", "segtrans", "train", "--cell", config.to_json())]
+    command = [*(sys.executable, "-m", "segtrans", "train", "--run-config", config.to_json())]
     command += ["--data", str(tiny_data), "--output", "run", "--checkpoints", "checkpoints"]
     training = subprocess.Popen(
         [*command, "--gpus", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

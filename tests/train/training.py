@@ -13,7 +13,7 @@ def train(config, data, folder="run", checkpoints=None, *, variant=None, n_gpus=
         data_file=data,
         output=Path(folder),
         checkpoints=Path(checkpoints or f"checkpoints-{folder}"),
-        scale="test",
+        preset="test",
         variant=variant,
         n_gpus=n_gpus,
         n_devices=None,

@@ -1,4 +1,4 @@
-"""What stands in a scale's folders is believed only when it belongs to the parameters.
+"""What stands in a preset's folders is believed only when it belongs to the parameters.
 
 The rules, profile and parameters are the real ones; a stand-in does the jobs.
 """
@@ -13,7 +13,7 @@ import pytest
 from tests.run_files import make_config, run_facts
 from tests.workflow.plans import planned, replace, snakemake
 
-MINE = ("--config", "scale=mine", "tasks=[mnist48_simple]", "init_seeds=[0]")
+MINE = ("--config", "preset=mine", "tasks=[mnist48_simple]", "init_seeds=[0]")
 EVERYTHING = {"digits", "cluttered_mnist", "train", "evaluate", "table", "figures"}
 EVERYTHING |= {"report_page", "track"}
 
@@ -23,7 +23,7 @@ def records(project):
 
 
 @pytest.mark.slow
-def test_folders_of_another_scale_are_not_taken_for_this_ones(interpreter, project):
+def test_folders_of_another_preset_are_not_taken_for_this_ones(interpreter, project):
     for name in ("data", "results"):
         shutil.copytree(project / name / "laptop", project / name / "mine")
     answer = snakemake(interpreter, project, *MINE, "--dry-run", "--quiet")
@@ -166,7 +166,7 @@ def test_records_reach_no_file_outside_of_their_folder(interpreter, project):
 def test_long_names_keep_their_records(interpreter, project):
     """Snakemake shares names of more than about 190 letters out to folders, "@..."."""
     name = hashlib.sha256(b"a").hexdigest()
-    long = ("--config", f"scale={name}", "tasks=[mnist48_simple]", "init_seeds=[0]")
+    long = ("--config", f"preset={name}", "tasks=[mnist48_simple]", "init_seeds=[0]")
     long += ("methods=[translation_separate]", f"variants={{{name}: {{}}}}")
     assert snakemake(interpreter, project, *long).returncode == 0
     assert list(project.glob(".snakemake/metadata/@*/*"))

@@ -73,7 +73,7 @@ def empty(tmp_path, copy_project, run):
 
 @pytest.fixture(scope="module")
 def versioned(tmp_path_factory, copy_project, run):
-    """A repository whose default scale `dvc repro` made, pushed to a folder."""
+    """A repository whose default preset `dvc repro` made, pushed to a folder."""
     folder = make_repository(copy_project(tmp_path_factory.mktemp("versioned")), run)
     run(folder, "dvc", "repro")
     run(folder, "git", "add", ".")

@@ -98,7 +98,7 @@ def test_the_page_of_pictures(project):
     write_folder(project / "NEW")
     (entry,) = [
         text for text in re.findall(r"```yaml\n(.*?)```", page("your-own-pictures"), re.DOTALL)
-        if text.startswith("scale: ")
+        if text.startswith("preset: ")
     ]  # fmt: skip
     short = entry.replace("iterations: 3000", "iterations: 2, validate_every: 2")
     assert short != entry

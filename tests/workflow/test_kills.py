@@ -87,8 +87,8 @@ def test_a_second_snakemake_is_refused_and_disturbs_nothing(start, tmp_path):
     assert (tmp_path / "results/laptop/table.md").exists()
 
 
-def test_beside_a_living_one_of_another_scale_files_are_checked_and_dead_locks_go(start, tmp_path):
-    mine = ("--config", "scale=mine", "tasks=[mnist48_simple]", "init_seeds=[0]")
+def test_beside_a_living_one_of_another_preset_files_are_checked_and_dead_locks_go(start, tmp_path):
+    mine = ("--config", "preset=mine", "tasks=[mnist48_simple]", "init_seeds=[0]")
     (tmp_path / "hold").touch()
     living = start()
     wait_for_trainings(tmp_path, living, 1)
@@ -104,7 +104,7 @@ def test_beside_a_living_one_of_another_scale_files_are_checked_and_dead_locks_g
     assert again.returncode == 0, text
     assert living.poll() is None
     text, _ = start("--dry-run").communicate(timeout=WAIT_S)
-    assert "scale laptop: another Snakemake is at work on it; whether its files are" in text
+    assert "preset laptop: another Snakemake is at work on it; whether its files are" in text
     (tmp_path / "hold").unlink()
     text, _ = living.communicate(timeout=WAIT_S)
     assert living.returncode == 0, text

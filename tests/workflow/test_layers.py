@@ -9,7 +9,7 @@ import pytest
 from tests.workflow import plans
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["scale=mine", "methods=[autoencoder]", "init_seeds=[0]"]
+SMALL = ["preset=mine", "methods=[autoencoder]", "init_seeds=[0]"]
 
 
 @pytest.fixture
@@ -27,9 +27,11 @@ def snakemake(tmp_path, copy_project, interpreter):
 def rates(answer):
     """Learning rate by task, as the trainings' commands have it."""
     assert answer.returncode == 0, answer.stderr
-    cells = re.findall(r"segtrans train --cell '(.*?)' --data", answer.stdout + answer.stderr)
+    configs = re.findall(
+        r"segtrans train --run-config '(.*?)' --data", answer.stdout + answer.stderr
+    )
     return {
-        config["task"]: config["training"]["learning_rate"] for config in map(json.loads, cells)
+        config["task"]: config["training"]["learning_rate"] for config in map(json.loads, configs)
     }
 
 
@@ -53,7 +55,7 @@ def test_what_is_typed_last_is_trained_with(snakemake):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("scale: mine\nscale: yours\n", "mine.yaml, line 2: the key scale stands there twice"),
+        ("preset: mine\npreset: yours\n", "mine.yaml, line 2: the key preset stands there twice"),
         ("labels:\n  per_batch: 010\n", "mine.yaml, line 2: 010 is an octal number"),
     ],
 )

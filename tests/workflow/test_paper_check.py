@@ -1,4 +1,4 @@
-"""Every run of the paper's scale at full width, from data to table, two iterations long."""
+"""Every run of the paper's size at full width, from data to table, two iterations long."""
 
 import os
 import shutil

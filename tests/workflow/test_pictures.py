@@ -17,7 +17,7 @@ from tests.workflow.plans import planned, snakemake
 
 SEGTRANS = Path(sysconfig.get_path("scripts")) / "segtrans"
 OWN = """\
-scale: own
+preset: own
 tasks: [discs]
 methods: [translation]
 init_seeds: [0]

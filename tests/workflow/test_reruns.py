@@ -30,7 +30,7 @@ def test_a_second_run_has_nothing_to_do(interpreter, project):
 
 def test_a_comment_reruns_nothing(interpreter, project):
     replace(project, "workflow/rules/train.smk", "rule train:", "# a thought\nrule train:")
-    replace(project, "params.yaml", "scale: laptop", "# a thought\nscale: laptop")
+    replace(project, "params.yaml", "preset: laptop", "# a thought\npreset: laptop")
     assert planned(interpreter, project) == {}
 
 
@@ -149,7 +149,7 @@ def test_a_patient_behind_a_linked_folder_is_seen(interpreter, project, tmp_path
     assert planned(interpreter, project, *own) == expected
 
 
-def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, project):
+def test_a_preset_of_its_own_does_not_touch_the_others_output(interpreter, project):
     jobs = planned(interpreter, project, "--configfile", "config/smoke.yaml")
     assert jobs == {
         "digits": 1,
@@ -168,7 +168,7 @@ def test_a_scale_of_its_own_does_not_touch_the_others_output(interpreter, projec
     assert planned(interpreter, project) == {}
 
 
-def test_the_paper_scale_plans_every_configuration(interpreter, project):
+def test_the_paper_preset_plans_every_configuration(interpreter, project):
     jobs = planned(interpreter, project, "--configfile", "config/paper.yaml")
     assert jobs["train"] == (4 * 4 + 3) * 3  # tasks times methods and Table 1b, seeds
     assert (jobs["decathlon"], jobs["half_slice_part"]) == (1, 32)

@@ -1,4 +1,4 @@
-"""Scales with variants: every row is planned, in a path of its own, by the real rules."""
+"""Presets with variants: every row is planned, in a path of its own, by the real rules."""
 
 import re
 import sys
@@ -48,7 +48,7 @@ def test_every_term_left_out_is_a_row(project):
         assert ('"segment_absent": true' in first) == (name == "segment_absent")
 
 
-def test_scales_with_several_labelled_fractions_get_their_picture(project):
+def test_presets_with_several_labelled_fractions_get_their_picture(project):
     text = plan(project, "--configfile", "config/ablations/labels.yaml")
     found = outputs(text)
     assert "results/ablation-labels/figures/mnist48_hard/labels.png" in found
@@ -68,7 +68,7 @@ def test_without_variants_paths_and_commands_have_none(project):
 
 def test_variants_on_the_command_line(project):
     variants = "variants={few: {labels: {fraction: 0.005}}, many: {labels: {fraction: 0.05}}}"
-    chosen = ("scale=mine", "tasks=[mnist48_simple]", "methods=[autoencoder]", "init_seeds=[0]")
+    chosen = ("preset=mine", "tasks=[mnist48_simple]", "methods=[autoencoder]", "init_seeds=[0]")
     found = outputs(plan(project, "--config", *chosen, variants))
     assert "results/mine/mnist48_simple/autoencoder-few/seed0/run.json" in found
     assert "results/mine/figures/mnist48_simple/labels.png" in found

@@ -1,12 +1,12 @@
 rule phantom:
     output:
-        folder=directory("data/{scale}/phantom/{patients}/{job}"),
+        folder=directory("data/{preset}/phantom/{patients}/{job}"),
         # What other rules read: only a file, and no folder, is compared by its checksum.
-        checksums="data/{scale}/phantom/{patients}/{job}.sha256",
+        checksums="data/{preset}/phantom/{patients}/{job}.sha256",
     log:
-        "logs/{scale}/phantom/{patients}/{job}.log",
+        "logs/{preset}/phantom/{patients}/{job}.log",
     benchmark:
-        "logs/{scale}/phantom/{patients}/{job}.benchmark.tsv"
+        "logs/{preset}/phantom/{patients}/{job}.benchmark.tsv"
     params:
         n_patients=PARAMS.brats.n_patients,
         n_jobs=PARAMS.brats.n_jobs,
@@ -37,11 +37,11 @@ rule split:
     input:
         get_cases,
     output:
-        "data/{scale}/brats_split.json",
+        "data/{preset}/brats_split.json",
     log:
-        "logs/{scale}/brats_split.log",
+        "logs/{preset}/brats_split.log",
     benchmark:
-        "logs/{scale}/brats_split.benchmark.tsv"
+        "logs/{preset}/brats_split.benchmark.tsv"
     params:
         sources=get_sources,
         files=get_own_files,
@@ -59,13 +59,13 @@ rule split:
 rule half_slice_part:
     input:
         get_cases,
-        split="data/{scale}/brats_split.json",
+        split="data/{preset}/brats_split.json",
     output:
-        temp("data/{scale}/half_slices/{job}.npz"),
+        temp("data/{preset}/half_slices/{job}.npz"),
     log:
-        "logs/{scale}/half_slices/{job}.log",
+        "logs/{preset}/half_slices/{job}.log",
     benchmark:
-        "logs/{scale}/half_slices/{job}.benchmark.tsv"
+        "logs/{preset}/half_slices/{job}.benchmark.tsv"
     resources:
         # of one patient, of four sequences in 64 bits at most
         mem_mb=lambda wildcards, attempt: get_grown(1500, attempt),
@@ -83,19 +83,19 @@ rule half_slice_part:
 
 rule brats:
     input:
-        split="data/{scale}/brats_split.json",
-        parts=expand("data/{{scale}}/half_slices/{job}.npz", job=JOBS),
+        split="data/{preset}/brats_split.json",
+        parts=expand("data/{{preset}}/half_slices/{job}.npz", job=JOBS),
     output:
-        data="data/{scale}/brats.h5",
+        data="data/{preset}/brats.h5",
         report=report(
-            expand("data/{{scale}}/brats_report/{file}", file=HALF_SLICE_REPORT),
+            expand("data/{{preset}}/brats_report/{file}", file=HALF_SLICE_REPORT),
             category="Half-slices",
             caption="../report/half_slices.rst",
         ),
     log:
-        "logs/{scale}/brats.log",
+        "logs/{preset}/brats.log",
     benchmark:
-        "logs/{scale}/brats.benchmark.tsv"
+        "logs/{preset}/brats.benchmark.tsv"
     params:
         store_version=STORE_VERSION,
         # Of its parts, which are gone when it is done: what made them is to be known from it.
@@ -105,4 +105,4 @@ rule brats:
         version=HALF_SLICES_VERSION,
     shell:
         "segtrans merge-half-slices --split {input.split:q} --output {output.data:q}"
-        " --report data/{wildcards.scale:q}/brats_report {input.parts:q} 2> {log:q}"
+        " --report data/{wildcards.preset:q}/brats_report {input.parts:q} 2> {log:q}"

@@ -2,11 +2,11 @@ rule digits:
     input:
         get_idx_files,
     output:
-        "data/{scale}/digits.npz",
+        "data/{preset}/digits.npz",
     log:
-        "logs/{scale}/digits.log",
+        "logs/{preset}/digits.log",
     benchmark:
-        "logs/{scale}/digits.benchmark.tsv"
+        "logs/{preset}/digits.benchmark.tsv"
     # Compute nodes have no internet, and the source can be a download.
     localrule: True
     params:
@@ -19,13 +19,13 @@ rule digits:
 
 rule cluttered_mnist:
     input:
-        "data/{scale}/digits.npz",
+        "data/{preset}/digits.npz",
     output:
-        "data/{scale}/{task}.h5",
+        "data/{preset}/{task}.h5",
     log:
-        "logs/{scale}/{task}.log",
+        "logs/{preset}/{task}.log",
     benchmark:
-        "logs/{scale}/{task}.benchmark.tsv"
+        "logs/{preset}/{task}.benchmark.tsv"
     wildcard_constraints:
         task=tasks_of("cluttered_mnist"),
     params:

@@ -24,8 +24,8 @@ from segtrans.config.versions import (
 )
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserError, UserErrors
-from segtrans.pipeline.ownership import claim_scale, sign_lock
-from segtrans.pipeline.preflight import read_scale
+from segtrans.pipeline.ownership import claim_preset, sign_lock
+from segtrans.pipeline.preflight import read_preset
 from segtrans.pipeline.records import RECORDS, check_records, save_records
 from segtrans.sources.cluttered_mnist.idx import idx_files
 from segtrans.sources.cluttered_mnist.preflight import MNIST_FOLDER
@@ -42,7 +42,7 @@ os.environ["PATH"] = os.pathsep.join(
 START = time.time()
 
 try:
-    PARAMS = read_scale(
+    PARAMS = read_preset(
         Path("params.yaml"),
         workflow.config_settings.configfiles,
         workflow.config_settings.config_args,
@@ -53,13 +53,13 @@ except UserError as error:
         print(f"segtrans: error: {line}", file=sys.stderr)
     raise SystemExit(1) from None
 
-SCALE = PARAMS.scale
+PRESET = PARAMS.preset
 # Methods, each with each variant if there are any, by the name that stands in paths.
 ROWS_OF = {
     task: {row_name(*row): row for row in PARAMS.rows(task)} for task in PARAMS.tasks
 }
 ROWS = {name: row for rows in ROWS_OF.values() for name, row in rows.items()}
-RUN = "results/{scale}/{task}/{row}/seed{seed}"
+RUN = "results/{preset}/{task}/{row}/seed{seed}"
 RUN_FILES = ["run.json", "history.jsonl", "weights.safetensors"]
 RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
 SCORE_FILES = ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"]
@@ -71,22 +71,22 @@ if all(
     for task, rows in ROWS_OF.items()
 ):
     TASK_FIGURES += ["labels.png"]
-TASK_CURVES = "results/{scale}/figures/{task}/learning_curves.csv"
+TASK_CURVES = "results/{preset}/figures/{task}/learning_curves.csv"
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
 PICTURE_REPORT = ["samples.png", "report.md", "pictures.csv"]
 SCAN_REPORT = ["samples.png", "report.md", "cases.csv"]
 CUDA_MB = 4000  # of the machine's memory, for its libraries
 JOBS = range(PARAMS.brats.n_jobs)
-# Where this scale's files stand, each with its records.json.
-FOLDERS = [Path("data", SCALE), Path("results", SCALE)]
+# Where this preset's files stand, each with its records.json.
+FOLDERS = [Path("data", PRESET), Path("results", PRESET)]
 # A folder for each number of patients and jobs: what an earlier run left is in another one.
 PATIENTS = f"{PARAMS.brats.n_patients}_in_{PARAMS.brats.n_jobs}"
 DECATHLON = "data/downloads/decathlon/Task01_BrainTumour"
-PHANTOMS = f"data/{SCALE}/phantom/{PATIENTS}"
+PHANTOMS = f"data/{PRESET}/phantom/{PATIENTS}"
 
 
 wildcard_constraints:
-    scale=SCALE,
+    preset=PRESET,
     task="|".join(PARAMS.tasks),
     row="|".join(ROWS),
     seed=r"\d+",
@@ -113,12 +113,12 @@ def is_output(path):
 
 
 def get_other_runs():
-    """By run.json, the cell that is asked for there, where the run is that of another one."""
+    """By run.json, the run configuration asked for there, where the run is of another."""
     others = {}
     for task in PARAMS.tasks:
         for row, (method, variant) in ROWS_OF[task].items():
             for seed in PARAMS.init_seeds:
-                folder = Path(RUN.format(scale=SCALE, task=task, row=row, seed=seed))
+                folder = Path(RUN.format(preset=PRESET, task=task, row=row, seed=seed))
                 if (folder / "run.json").is_file():
                     resolved = resolve_config(
                         PARAMS,
@@ -133,7 +133,7 @@ def get_other_runs():
 
 
 def check_folders():
-    """Believe what stands in the scale's folders only with a record of its content."""
+    """Believe what stands in the preset's folders only with a record of its content."""
     others = get_other_runs()
     checked = check_records(FOLDERS, is_output, others)
     for folder, (paths, problem) in zip(FOLDERS, checked):
@@ -276,32 +276,32 @@ def get_folder_files(wildcards):
         return str(error)  # the job says it in one line
 
 
-def get_run_folders(scale, tasks):
+def get_run_folders(preset, tasks):
     """The folders of every run of these tasks, rows within tasks and seeds within rows."""
     return [
         folder
         for task in tasks
         for folder in expand(
-            RUN, scale=scale, task=task, row=ROWS_OF[task], seed=PARAMS.init_seeds
+            RUN, preset=preset, task=task, row=ROWS_OF[task], seed=PARAMS.init_seeds
         )
     ]
 
 
-def get_run_files(scale, tasks, names):
+def get_run_files(preset, tasks, names):
     """These files of every run of these tasks."""
-    return expand("{folder}/{name}", folder=get_run_folders(scale, tasks), name=names)
+    return expand("{folder}/{name}", folder=get_run_folders(preset, tasks), name=names)
 
 
 def get_task_runs(wildcards):
     """What the figures of one task are drawn from."""
     return get_run_files(
-        SCALE, [wildcards.task], ["run.json", "history.jsonl", "metrics.json"]
+        PRESET, [wildcards.task], ["run.json", "history.jsonl", "metrics.json"]
     )
 
 
 def get_task_results(wildcards):
     """Everything of one task that goes to the tracking store."""
-    return get_run_files(SCALE, [wildcards.task], RUN_FILES + SCORE_FILES)
+    return get_run_files(PRESET, [wildcards.task], RUN_FILES + SCORE_FILES)
 
 
 def get_data_options(wildcards, input):
@@ -313,13 +313,13 @@ def get_final_output():
     """The table, the page, the figures of every task, and the tracked runs."""
     return (
         expand(
-            "results/{scale}/{name}",
-            scale=SCALE,
+            "results/{preset}/{name}",
+            preset=PRESET,
             name=["table.md", "table.csv", "report.html"],
         )
         + expand(
-            "results/{scale}/figures/{task}/{figure}",
-            scale=SCALE,
+            "results/{preset}/figures/{task}/{figure}",
+            preset=PRESET,
             task=PARAMS.tasks,
             figure=TASK_FIGURES,
         )
@@ -330,7 +330,9 @@ def get_final_output():
 
 def get_tracked_files():
     """Where the rule `track` notes what it tracked."""
-    return expand("results/{scale}/{task}/tracked.json", scale=SCALE, task=PARAMS.tasks)
+    return expand(
+        "results/{preset}/{task}/tracked.json", preset=PRESET, task=PARAMS.tasks
+    )
 
 
 def get_tracking_to_retry():
@@ -344,6 +346,6 @@ def get_tracking_to_retry():
         if path.exists() and not is_whole(path)
     ]
     return [
-        f"logs/{SCALE}/{path.parent.name}/track_again.{path.stat().st_mtime_ns}"
+        f"logs/{PRESET}/{path.parent.name}/track_again.{path.stat().st_mtime_ns}"
         for path in missed
     ]

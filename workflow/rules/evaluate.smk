@@ -1,7 +1,7 @@
 rule evaluate:
     input:
         runs=expand("{run}/{name}", run=RUN, name=RUN_FILES),
-        data="data/{scale}/{task}.h5",
+        data="data/{preset}/{task}.h5",
     output:
         expand("{run}/{name}", run=RUN, name=SCORE_FILES[:-1]),
         report(
@@ -12,34 +12,36 @@ rule evaluate:
             caption="../report/panel.rst",
         ),
     log:
-        "logs/{scale}/{task}/{row}/seed{seed}.evaluate.log",
+        "logs/{preset}/{task}/{row}/seed{seed}.evaluate.log",
     benchmark:
-        "logs/{scale}/{task}/{row}/seed{seed}.evaluate.benchmark.tsv"
+        "logs/{preset}/{task}/{row}/seed{seed}.evaluate.benchmark.tsv"
     threads: 1
     params:
         threshold=PARAMS.evaluation.threshold,
         version=EVALUATION_VERSION,
     shell:
         "segtrans evaluate --data {input.data:q} --threshold {params.threshold}"
-        " results/{wildcards.scale:q}/{wildcards.task:q}/{wildcards.row:q}/seed{wildcards.seed:q}"
+        " results/{wildcards.preset:q}/{wildcards.task:q}/{wildcards.row:q}/seed{wildcards.seed:q}"
         " > {log:q} 2>&1"
 
 
 rule table:
     input:
-        get_run_files("{scale}", PARAMS.tasks, ["run.json", "metrics.json"]),
+        get_run_files("{preset}", PARAMS.tasks, ["run.json", "metrics.json"]),
     output:
-        csv="results/{scale}/table.csv",
-        json="results/{scale}/dice.json",
+        csv="results/{preset}/table.csv",
+        json="results/{preset}/dice.json",
         md=report(
-            "results/{scale}/table.md", category="Table", caption="../report/table.rst"
+            "results/{preset}/table.md",
+            category="Table",
+            caption="../report/table.rst",
         ),
     log:
-        "logs/{scale}/table.log",
+        "logs/{preset}/table.log",
     benchmark:
-        "logs/{scale}/table.benchmark.tsv"
+        "logs/{preset}/table.benchmark.tsv"
     params:
-        runs=get_run_folders("{scale}", PARAMS.tasks),
+        runs=get_run_folders("{preset}", PARAMS.tasks),
         version=EVALUATION_VERSION,
     shell:
         "segtrans table --output-csv {output.csv:q} --output-md {output.md:q}"
@@ -50,12 +52,12 @@ rule table:
 rule figures:
     input:
         get_task_runs,
-        data="data/{scale}/{task}.h5",
+        data="data/{preset}/{task}.h5",
     output:
         TASK_CURVES,
         report(
             expand(
-                "results/{{scale}}/figures/{{task}}/{figure}",
+                "results/{{preset}}/figures/{{task}}/{figure}",
                 figure=TASK_FIGURES,
             ),
             category="Figures",
@@ -63,40 +65,40 @@ rule figures:
             caption="../report/figures.rst",
         ),
     log:
-        "logs/{scale}/{task}/figures.log",
+        "logs/{preset}/{task}/figures.log",
     benchmark:
-        "logs/{scale}/{task}/figures.benchmark.tsv"
+        "logs/{preset}/{task}/figures.benchmark.tsv"
     params:
-        runs=lambda wildcards: get_run_folders(SCALE, [wildcards.task]),
+        runs=lambda wildcards: get_run_folders(PRESET, [wildcards.task]),
         version=EVALUATION_VERSION,
     shell:
         "segtrans figures --data {input.data:q}"
-        " --output results/{wildcards.scale:q}/figures/{wildcards.task:q} {params.runs:q}"
+        " --output results/{wildcards.preset:q}/figures/{wildcards.task:q} {params.runs:q}"
         " > {log:q} 2>&1"
 
 
 rule report_page:
     input:
-        get_run_files("{scale}", PARAMS.tasks, RUN_FILES + SCORE_FILES),
+        get_run_files("{preset}", PARAMS.tasks, RUN_FILES + SCORE_FILES),
         expand(
-            "results/{{scale}}/figures/{task}/{figure}",
+            "results/{{preset}}/figures/{task}/{figure}",
             task=PARAMS.tasks,
             figure=TASK_FIGURES,
         ),
-        data=expand("data/{{scale}}/{task}.h5", task=PARAMS.tasks),
+        data=expand("data/{{preset}}/{task}.h5", task=PARAMS.tasks),
     output:
-        "results/{scale}/report.html",
+        "results/{preset}/report.html",
     log:
-        "logs/{scale}/report_page.log",
+        "logs/{preset}/report_page.log",
     benchmark:
-        "logs/{scale}/report_page.benchmark.tsv"
+        "logs/{preset}/report_page.benchmark.tsv"
     threads: 1
     params:
-        runs=get_run_folders("{scale}", PARAMS.tasks),
+        runs=get_run_folders("{preset}", PARAMS.tasks),
         data=get_data_options,
         version=EVALUATION_VERSION,
     shell:
-        "segtrans report {params.data:q} --figures results/{wildcards.scale:q}/figures"
+        "segtrans report {params.data:q} --figures results/{wildcards.preset:q}/figures"
         " --output {output:q} {params.runs:q}"
         " > {log:q} 2>&1"
 
@@ -105,15 +107,15 @@ rule track:
     input:
         get_task_results,
     output:
-        "results/{scale}/{task}/tracked.json",
+        "results/{preset}/{task}/tracked.json",
     log:
-        "logs/{scale}/{task}/track.log",
+        "logs/{preset}/{task}/track.log",
     benchmark:
-        "logs/{scale}/{task}/track.benchmark.tsv"
+        "logs/{preset}/{task}/track.benchmark.tsv"
     params:
-        runs=lambda wildcards: get_run_folders(SCALE, [wildcards.task]),
+        runs=lambda wildcards: get_run_folders(PRESET, [wildcards.task]),
     shell:
-        "segtrans track --output results/{wildcards.scale:q}/{wildcards.task:q}/tracked.json"
+        "segtrans track --output results/{wildcards.preset:q}/{wildcards.task:q}/tracked.json"
         " {params.runs:q} > {log:q} 2>&1"
 
 
@@ -121,10 +123,10 @@ rule track:
 use rule track as track_again with:
     input:
         get_task_results,
-        "results/{scale}/{task}/tracked.json",
+        "results/{preset}/{task}/tracked.json",
     output:
-        touch("logs/{scale}/{task}/track_again.{state}"),
+        touch("logs/{preset}/{task}/track_again.{state}"),
     log:
-        "logs/{scale}/{task}/track_again.{state}.log",
+        "logs/{preset}/{task}/track_again.{state}.log",
     benchmark:
-        "logs/{scale}/{task}/track_again.{state}.benchmark.tsv"
+        "logs/{preset}/{task}/track_again.{state}.benchmark.tsv"

@@ -1,16 +1,16 @@
 rule image_folder:
     output:
-        data="data/{scale}/{task}.h5",
+        data="data/{preset}/{task}.h5",
         report=report(
-            expand("data/{{scale}}/{{task}}_report/{file}", file=PICTURE_REPORT),
+            expand("data/{{preset}}/{{task}}_report/{file}", file=PICTURE_REPORT),
             category="Pictures",
             subcategory="{task}",
             caption="../report/pictures.rst",
         ),
     log:
-        "logs/{scale}/{task}.log",
+        "logs/{preset}/{task}.log",
     benchmark:
-        "logs/{scale}/{task}.benchmark.tsv"
+        "logs/{preset}/{task}.benchmark.tsv"
     wildcard_constraints:
         task=tasks_of("image_folder"),
     # Processes that read; no result depends on it.
@@ -27,4 +27,4 @@ rule image_folder:
     shell:
         "segtrans image-folder {params.folder:q} --task {wildcards.task:q} {params.definition:q}"
         " --data-seed {params.data_seed} --processes {threads} --output {output.data:q}"
-        " --report data/{wildcards.scale:q}/{wildcards.task:q}_report 2> {log:q}"
+        " --report data/{wildcards.preset:q}/{wildcards.task:q}_report 2> {log:q}"

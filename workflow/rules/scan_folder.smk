@@ -1,16 +1,16 @@
 rule scan_folder:
     output:
-        data="data/{scale}/{task}.h5",
+        data="data/{preset}/{task}.h5",
         report=report(
-            expand("data/{{scale}}/{{task}}_report/{file}", file=SCAN_REPORT),
+            expand("data/{{preset}}/{{task}}_report/{file}", file=SCAN_REPORT),
             category="Scans",
             subcategory="{task}",
             caption="../report/scans.rst",
         ),
     log:
-        "logs/{scale}/{task}.log",
+        "logs/{preset}/{task}.log",
     benchmark:
-        "logs/{scale}/{task}.benchmark.tsv"
+        "logs/{preset}/{task}.benchmark.tsv"
     wildcard_constraints:
         task=tasks_of("scan_folder"),
     # Processes that read, each a scan at a time; no result depends on it.
@@ -27,4 +27,4 @@ rule scan_folder:
     shell:
         "segtrans scan-folder {params.folder:q} --task {wildcards.task:q} {params.definition:q}"
         " --data-seed {params.data_seed} --processes {threads} --output {output.data:q}"
-        " --report data/{wildcards.scale:q}/{wildcards.task:q}_report 2> {log:q}"
+        " --report data/{wildcards.preset:q}/{wildcards.task:q}_report 2> {log:q}"

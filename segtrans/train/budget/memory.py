@@ -31,7 +31,7 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
 
     Args:
         config: what is trained.
-        params: of the scale; they say how much data there is.
+        params: of the preset; they say how much data there is.
     """
     task, width = config.definition, config.networks.width
     pixels = task.height * task.width
@@ -47,7 +47,7 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     more = _MORE.get(METHODS[config.method].module, 1)
     more += _MORE_OF_ANOTHER_PATHOLOGY * max(0, len(config.maps) - 1)
     memory = _PROCESS_MB + more * tensors
-    # Of the scale, for a run's own task does not say where its data are.
+    # Of the preset, for a run's own task does not say where its data are.
     data_mb = params.known_tasks[config.task].data_mb(params)
     memory += _IN_MEMORY_MB if data_mb is None else min(data_mb, _IN_MEMORY_MB)
     return round(memory)

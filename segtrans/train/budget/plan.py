@@ -1,4 +1,4 @@
-"""What the trainings of a scale will cost, before any of them is started."""
+"""What the trainings of a preset will cost, before any of them is started."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class PlannedRuns:
 
 
 def plan_runs(params: Params) -> list[PlannedRuns]:
-    """One entry for each task and row of a scale; shows its progress."""
+    """One entry for each task and row of a preset; shows its progress."""
     pairs = [(task, row) for task in params.tasks for row in params.rows(task)]
     costs: dict[str, IterationCost] = {}
     return [_planned(params, *pair, costs) for pair in tqdm(pairs, "plan", disable=None)]

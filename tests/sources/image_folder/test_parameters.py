@@ -89,6 +89,6 @@ def test_fit_writes_parameters_only_where_all_is_well(tmp_path):
     assert params.tasks == ("my_photos_2",)
     assert (params.training.iterations, params.training.validate_every) == (3, 3)
     write_project(run, folder, methods=["autoencoder"], iterations=None)
-    (run / "params.yaml").write_text("scale: laptop\n")
+    (run / "params.yaml").write_text("preset: laptop\n")
     with pytest.raises(UserError, match="not of `segtrans fit`"):
         write_project(run, folder, methods=["translation"], iterations=None)
