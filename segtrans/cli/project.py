@@ -1,5 +1,6 @@
 """Commands to begin with: a demonstration, and a project of one's own."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +15,15 @@ commands = Commands()
 def init(
     folder: Annotated[
         Path,
-        typer.Argument(help="Folder to make; it must not be there yet.", callback=folder_to_write),
+        typer.Argument(help="Folder to make, or an empty one.", callback=folder_to_write),
     ],
 ) -> None:
     """Write a project of your own: Snakefile, parameters, profiles, dvc.yaml."""
     from segtrans.pipeline.project import write_new_project
 
     write_new_project(folder)
-    print(f"Run it:  cd {folder} && snakemake --configfile config/smoke.yaml")
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    print(f"Run it:  {enter}snakemake --configfile config/smoke.yaml")
 
 
 @commands.command()

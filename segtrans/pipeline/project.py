@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from segtrans.atomic import atomic_path
 from segtrans.errors import UserError
@@ -28,17 +29,28 @@ def write_new_project(folder: Path) -> None:
     Raises:
         UserError: the folder is not empty.
     """
-    if folder.is_dir() and any(folder.iterdir()):
+    if not folder.is_dir():
+        with atomic_path(folder) as temporary:
+            _write(temporary)
+        return
+    if any(folder.iterdir()):
         raise UserError(f"{folder}: not empty; nothing is written over, give a new folder")
-    with atomic_path(folder) as temporary:
-        for name in _FILES:
-            source, target = project_folder() / name, temporary / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target)
-            else:
-                shutil.copyfile(source, target)
-        stages = temporary / "dvc.yaml"
-        # The package's sources are no part of such a project.
-        text = stages.read_text(encoding="utf-8").replace("      - segtrans\n", "")
-        stages.write_text(text, encoding="utf-8")
+    # Filled, not replaced: a shell may stand in it, as in `segtrans init .`.
+    with TemporaryDirectory(dir=folder) as temporary:
+        _write(Path(temporary))
+        for path in Path(temporary).iterdir():
+            path.rename(folder / path.name)
+
+
+def _write(folder: Path) -> None:
+    for name in _FILES:
+        source, target = project_folder() / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copyfile(source, target)
+    stages = folder / "dvc.yaml"
+    # The package's sources are no part of such a project.
+    text = stages.read_text(encoding="utf-8").replace("      - segtrans\n", "")
+    stages.write_text(text, encoding="utf-8")

@@ -8,7 +8,9 @@ import venv
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from segtrans.cli import app
 from segtrans.errors import UserError
 from segtrans.pipeline.project import write_new_project
 
@@ -22,6 +24,26 @@ def test_a_new_project_has_the_files_of_the_repository(tmp_path):
     assert "- segtrans\n" not in (tmp_path / "mine" / "dvc.yaml").read_text(encoding="utf-8")
     with pytest.raises(UserError, match="not empty"):
         write_new_project(tmp_path / "mine")
+
+
+def test_an_empty_folder_in_which_one_stands_is_filled(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    before = here.stat().st_ino
+    write_new_project(tmp_path / "mine")
+    answer = CliRunner().invoke(app, ["init", "."])
+    assert "Run it:  snakemake" in answer.output
+    assert here.stat().st_ino == before
+    assert files(here) == files(tmp_path / "mine")
+    with pytest.raises(UserError, match="not empty"):
+        write_new_project(here)
+
+
+def files(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 @pytest.mark.slow
