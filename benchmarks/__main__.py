@@ -17,6 +17,7 @@ PARTS = (
     "startup",
     "step",
     "gpu",
+    "methods",
     "neighbours",
     "pathologies",
     "memory",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from benchmarks.augment import PAPER
-from benchmarks.lines import Line, best_seconds
+from benchmarks.lines import Line, best_by_turns
 from benchmarks.steps import made_up_batch, make_config, make_method, step
 from segtrans.config.run_config import RunConfig
 from segtrans.data.feed.augment import augment_batch
@@ -31,14 +31,9 @@ def lines() -> Iterator[Line]:
         with_one = without.model_copy(update={"networks": networks})
         case = f"translation, width {width:g}, {batch_size} + {batch_size} half-slices, r = 1"
         steps = [_training_step(config) for config in (without, with_one)]
-        seconds = [float("inf")] * 2
-        for _ in range(REPEATS):
-            seconds = [
-                min(best, best_seconds(one, repeats=1))
-                for best, one in zip(seconds, steps, strict=True)
-            ]
+        floor, seconds = best_by_turns(steps, repeats=REPEATS)
         yield Line(
-            part="neighbours", case=case, value=seconds[1], unit="s", floor=seconds[0],
+            part="neighbours", case=case, value=seconds, unit="CPU s", floor=floor,
             floor_is="the same step with r = 0",
         )  # fmt: skip
         peaks = [iteration_cost(config).peak_bytes / 1e6 for config in (without, with_one)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.lines import Line, best_seconds
+from benchmarks.lines import Line, best_by_turns
 from benchmarks.steps import PARAMS, made_up_batch, make_method, step
 from segtrans.config.params import load_params
 from segtrans.config.run_config import RunConfig, resolve_config
@@ -32,15 +32,10 @@ def lines() -> Iterator[Line]:
         for name in ("pathologies", "pathologies_separate"):
             one, two = _config("translation", width), _config(name, width)
             steps = [_training_step(config) for config in (one, two)]
-            seconds = [float("inf")] * 2
-            for _ in range(repeats):
-                seconds = [
-                    min(best, best_seconds(of, repeats=1))
-                    for best, of in zip(seconds, steps, strict=True)
-                ]
+            floor, seconds = best_by_turns(steps, repeats=repeats)
             case = f"{name}, K = 2, width {width:g}, {BATCH_SIZE} + {BATCH_SIZE} of 48 x 48"
             yield Line(
-                part="pathologies", case=case, value=seconds[1], unit="s", floor=seconds[0],
+                part="pathologies", case=case, value=seconds, unit="CPU s", floor=floor,
                 floor_is="the same step of translation, K = 1",
             )  # fmt: skip
             peaks = [iteration_cost(config).peak_bytes / 1e6 for config in (one, two)]
