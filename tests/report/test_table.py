@@ -179,7 +179,7 @@ def test_the_caption_says_what_no_layer_is_narrower_than(write_run, write):
     facts = json.loads((folder / "run.json").read_text())
     facts = with_config(facts, networks={"min_channels": 16})
     metrics = json.loads((folder / "metrics.json").read_text())
-    metrics["cell_identity"] = facts["cell_identity"]
+    metrics["config_identity"] = facts["config_identity"]
     (folder / "run.json").write_text(json.dumps(facts))
     (folder / "metrics.json").write_text(json.dumps(metrics))
     _, text = write([folder])

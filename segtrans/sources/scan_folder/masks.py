@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
+from segtrans.sources.scans.masks import rounding_error
 from segtrans.tasks.base import VOID
 from segtrans.tasks.scan_folder import ScanFolder
 
-_ROUNDING = 1e-3  # of values, where a file scales them
 _WHITE, _MANY = 255, 16  # values between 0 and white, which no set of labels has
 _NAMED = 5
 
@@ -33,7 +33,8 @@ def classes_of(values: NDArray[Any], path: Path, task: ScanFolder) -> NDArray[np
     is_set = values != 0
     labels, inverse = np.unique(values[is_set], return_inverse=True)
     whole = np.rint(labels.astype(np.float64))
-    if (is_wrong := (np.abs(labels - whole) > _ROUNDING) | (whole < 0)).any():
+    error = rounding_error(labels.max(initial=0))
+    if (is_wrong := (np.abs(labels - whole) > error) | (whole < 0)).any():
         raise UserError(
             f"{path}: holds {labels[is_wrong][0]:g}; expected whole numbers, a value for each class"
         )

@@ -14,7 +14,7 @@ from segtrans.errors import UserError
 from segtrans.sources.scans.case_names import BRATS_2023, MSD, MSD_LABELS
 
 _BRATS_LABELS = {1: 1, 2: 2, 3: 3, 4: 3}
-_ROUNDING = 1e-3
+_ROUNDING, _MOST_ROUNDING = 1e-3, 0.05
 _N_LABELS = 256
 # What 3 and 4 are where both stand in one mask; files do not tell which it is.
 _WITH_3_AND_4 = (
@@ -42,7 +42,8 @@ def classes_of(
     known = MSD_LABELS if layout == MSD else _BRATS_LABELS
     if label_classes is not None:
         known = dict(enumerate(label_classes, start=1))
-    labels = sorted({round(value) for value in found if abs(value - round(value)) <= _ROUNDING})
+    error = rounding_error(found[-1])
+    labels = sorted({round(value) for value in found if abs(value - round(value)) <= error})
     _check_known(found, known, path, layout if label_classes is None else "label_classes")
     if label_classes is None and layout != MSD:
         _check_clear(labels, path, layout)
@@ -56,6 +57,15 @@ def classes_of(
     if label_classes is not None:
         return mask, f"1 to {len(known)} as classes {','.join(map(str, label_classes))}"
     return mask, _convention(layout, labels)
+
+
+def rounding_error(largest: float) -> float:
+    """How far from whole a label may lie in a file, by the largest label of its mask.
+
+    Labels saved as floats under a header of 8 bits are stored with a slope that makes the largest
+    255: nibabel gives 1, 2 and 4 back as 1.0039, 1.9922 and 4.
+    """
+    return min(max(_ROUNDING, largest / 500), _MOST_ROUNDING)
 
 
 def describe_labels(of_case: Mapping[str, str | None]) -> str:
@@ -88,10 +98,11 @@ def _labels(stored: NDArray[Any]) -> list[float]:
 
 
 def _check_known(found: Sequence[float], known: dict[int, int], path: Path, by: str) -> None:
+    error = rounding_error(found[-1])
     unknown = [
         value
         for value in found
-        if abs(value - round(value)) > _ROUNDING or round(value) not in (0, *known)
+        if abs(value - round(value)) > error or round(value) not in (0, *known)
     ]
     if unknown:
         named = ", ".join(f"{value:.9g}" for value in unknown[:5])
