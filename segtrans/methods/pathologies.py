@@ -18,12 +18,10 @@ from segtrans.config.run_config import RunConfig
 from segtrans.errors import UserError
 from segtrans.methods.base import Step, Terms, known, with_empty
 from segtrans.methods.generator import Codes
-from segtrans.methods.translation import Images, Judged, Translation
+from segtrans.methods.translation import Images, Judged, Translated, Translation
 from segtrans.methods.views import normal_like
-from segtrans.objective.losses import l1
 from segtrans.objective.pathologies import PresenceHinges, dice_loss_of_each, l1_of_some
 from segtrans.processes import joint_places, n_processes
-from segtrans.stacks import middle, with_middle
 
 
 class Residuals(NamedTuple):
@@ -115,46 +113,32 @@ class Pathologies(Translation):
         has_mask = known(has_mask, len(y), n_absent)
         return {"seg": dice_loss_of_each(y_seg, with_empty(y, n_absent), has_mask)}
 
-    def _translate(self, batch: Batch, step: Step) -> tuple[Terms, Images]:
+    def _translate(self, batch: Batch, step: Step) -> Translated:
         """As `Translation._translate`, for each pathology."""
-        G, seen_P, seen_A = self.generator, batch.x_P, batch.x_A
-        codes = G.encode(torch.cat([seen_P, seen_A]))
-        x_P, x_A = (middle(seen, self.n_channels) for seen in (seen_P, seen_A))
-        sizes = [len(x_P), len(x_A)]
-        (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
+        G = self.generator
+        codes = G.encode(torch.cat([batch.x_P, batch.x_A]))
+        sizes = [len(batch.x_P), len(batch.x_A)]
+        u_P, u_A = torch.split(codes.u, sizes)
         u_prior = normal_like(u_A[:, : G.n_unique], step.generator)
         x_PA, x_AA = torch.split(G.common(codes), sizes)
         residuals, shown = self._residuals(codes, u_P, u_prior), self._shown(batch)
-        x_PP = _with(x_PA, residuals.of_P, None if shown is None else 1 - shown.lacks)
-        x_AP = x_AA + residuals.of_A
+        shares, x_without = None, None
+        if shown is not None:
+            shares = 1 - shown.lacks
+            chosen = self._removed(len(x_PA), x_PA.device)
+            x_without = _with(x_PA, residuals.of_P, shares * (1 - chosen))
+        x_PP = _with(x_PA, residuals.of_P, shares)
+        images = Images(x_PA, x_PP, x_AA, x_AA + residuals.of_A, x_without)
+        return Translated(codes, u_prior, images, residuals.of_P)
 
-        made = ((seen_A, x_AP), (seen_P, x_PA), (seen_P, x_PP), (seen_A, x_AA))
-        again = G.encode(torch.cat([with_middle(*pair) for pair in made]))
-        sizes = [len(x_A), len(x_P), len(x_P), len(x_A)]
-        c_AP, c_PA, c_PP, c_AA = torch.split(again.c, sizes)
-        u_AP, _, u_PP, _ = torch.split(again.u, sizes)
-        terms = {
-            "rec_PP": l1(x_P, x_PP),
-            "rec_AA": l1(x_A, x_AA),
-            "lat_c_PA": l1(c_P, c_PA),
-            "lat_c_AP": l1(c_A, c_AP),
-            "lat_c_AA": l1(c_A, c_AA),
-            "lat_c_PP": l1(c_P, c_PP),
-            "lat_u_PP": self._of_shown(u_P, u_PP, shown),
-            "lat_u_AP": l1(u_prior, self._of_inserted(u_AP)),
-        }
-        if shown is not None:
-            of_each = torch.stack(residuals.of_P, dim=1)
+    def _terms(self, batch: Batch, step: Step, translated: Translated) -> Terms:
+        """As `Translation._terms`, and that nothing is added of what is known to be absent."""
+        terms = super()._terms(batch, step, translated)
+        shown, of_P = self._shown(batch), translated.residuals
+        if shown is not None and of_P is not None:
+            of_each = torch.stack(of_P, dim=1)
             terms["rec_lacking"] = l1_of_some(of_each, torch.zeros_like(of_each), shown.lacks)
-        if self.weights["lambda_cyc"]:
-            x_APA = G.common(again.first(len(x_A)))
-            terms["cyc_APA"] = l1(x_A, x_APA)
-        terms |= self.segmentation_terms(codes, batch, step)
-        x_without = None
-        if shown is not None:
-            chosen = self._removed(len(x_P), x_P.device)
-            x_without = _with(x_PA, residuals.of_P, (1 - shown.lacks) * (1 - chosen))
-        return terms, Images(x_PA, x_PP, x_AA, x_AP, x_without)
+        return terms
 
     def _judged(self, batch: Batch, images: Images) -> dict[str, Judged]:
         """D_A as in `translation`; the heads of D_P see what was inserted, and what removed."""
@@ -224,19 +208,20 @@ class Pathologies(Translation):
             return Shown(shows, torch.zeros_like(shows))
         return Shown((t == 1).float(), (t == 0).float())
 
-    def _of_shown(self, u: Tensor, again: Tensor, shown: Shown | None) -> Tensor:
+    def _unique_of_P(self, u_P: Tensor, u_PP: Tensor, batch: Batch) -> Tensor:
         """Distance of the unique codes of what is known to be shown."""
+        shown = self._shown(batch)
         if shown is None:
-            return l1(u, again)
-        shape = (len(u), self.n_pathologies, -1, *u.shape[2:])
-        return l1_of_some(u.reshape(shape), again.reshape(shape), shown.shows)
+            return super()._unique_of_P(u_P, u_PP, batch)
+        shape = (len(u_P), self.n_pathologies, -1, *u_P.shape[2:])
+        return l1_of_some(u_P.reshape(shape), u_PP.reshape(shape), shown.shows)
 
-    def _of_inserted(self, u_AP: Tensor) -> Tensor:
-        """Of codes of all pathologies that of the one which was inserted."""
-        if self.n_pathologies == 1:
-            return u_AP
-        groups = enumerate(self._bounds(len(u_AP)))
-        return torch.cat([self.generator.unique(u_AP[i:j], k) for k, (i, j) in groups])
+    def _unique_of_A(self, u_prior: Tensor, u_AP: Tensor) -> Tensor:
+        """Distance of the unique codes of those that were inserted."""
+        if self.n_pathologies > 1:
+            groups = enumerate(self._bounds(len(u_AP)))
+            u_AP = torch.cat([self.generator.unique(u_AP[i:j], k) for k, (i, j) in groups])
+        return super()._unique_of_A(u_prior, u_AP)
 
 
 def _with(x: Tensor, residuals: list[Tensor], weights: Tensor | None) -> Tensor:

@@ -45,6 +45,22 @@ class Images(NamedTuple):
     x_without: Tensor | None = None
 
 
+class Translated(NamedTuple):
+    """What equations 1 to 3 and 6 make of a batch.
+
+    Attributes:
+        codes: of x_P and then x_A.
+        u_prior: sampled for x_A, (N, unique, h, w).
+        images: the translations.
+        residuals: of several pathologies: of each for the images of P, K times (N, C, H, W).
+    """
+
+    codes: Codes
+    u_prior: Tensor
+    images: Images
+    residuals: list[Tensor] | None = None
+
+
 class Judged(NamedTuple):
     """What a discriminator sees: images of its domain, (M, C, H, W), and translations into it."""
 
@@ -82,19 +98,27 @@ class Translation(Method):
         )
 
     def update(self, batch: Batch, step: Step) -> Terms:
-        """One discriminator step, then one generator step, both as one pass judged the images."""
+        """One discriminator step, then one generator step, both as one pass judged the images.
+
+        The discriminators learn before the translations are encoded again: their maps and those of
+        the second encoding are the largest, and never live together.
+        """
+        optimiser = self.optimisers["generator"]
+        optimiser.zero_grad()
         with self.generator_weights.normalised(update=True):
             with step.engine.autocast():
-                terms, images = self._translate(batch, step)
+                translated = self._translate(batch, step)
             losses_D: Terms = {}
+            adversarial: Terms = {}
             if self.weights["lambda_adv"]:
-                losses_D, adversarial = self._train_discriminators(batch, images, step.engine)
-                terms |= adversarial
+                losses_D, adversarial = self._train_discriminators(
+                    batch, translated.images, step.engine
+                )
+            with step.engine.autocast():
+                terms = self._terms(batch, step, translated) | adversarial
             terms["total"] = weighted_total(terms, self.weights)  # eq. 7
-            optimiser = self.optimisers["generator"]
-            optimiser.zero_grad()
             step.engine.backward(terms["total"])
-            optimiser.step()
+        optimiser.step()
         return detached(terms | losses_D)
 
     def realness(self, domain: str, x: Tensor) -> Tensor:
@@ -125,7 +149,9 @@ class Translation(Method):
         """Make the optimisers and what shares weights, once the networks are on their device."""
         super().prepare(training)
         self.generator_weights = SharedWeights(self.generator)
-        self.discriminator_weights = SharedWeights(self.discriminators)
+        self.discriminator_weights = {
+            domain: SharedWeights(network) for domain, network in self.discriminators.items()
+        }
 
     def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
         """One for the generator, one for both discriminators with a rate of its own."""
@@ -152,41 +178,59 @@ class Translation(Method):
         y_seg = self.generator.segment(codes.with_masks(len(y), n_absent))  # eqs 4, 5
         return {"seg": dice_loss(y_seg, with_empty(y, n_absent))}
 
-    def _translate(self, batch: Batch, step: Step) -> tuple[Terms, Images]:
-        """Equations 1 to 6, and each term of 8 to 11. P and A pass each network together."""
-        G, seen_P, seen_A = self.generator, batch.x_P, batch.x_A
-        codes = G.encode(torch.cat([seen_P, seen_A]))  # eq. 1
-        x_P, x_A = (middle(seen, self.n_channels) for seen in (seen_P, seen_A))
-        sizes = [len(x_P), len(x_A)]
-        (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
+    def _translate(self, batch: Batch, step: Step) -> Translated:
+        """Equations 1 to 3 and 6, without the codes of translations. P and A pass together."""
+        G = self.generator
+        codes = G.encode(torch.cat([batch.x_P, batch.x_A]))  # eq. 1
+        sizes = [len(batch.x_P), len(batch.x_A)]
+        u_P, u_A = torch.split(codes.u, sizes)
         u_prior = normal_like(u_A, step.generator)
         x_PA, x_AA = torch.split(G.common(codes), sizes)  # eq. 2
         residuals = G.residual(codes._replace(u=torch.cat([u_P, u_prior])))
         delta_PA, delta_AP = torch.split(residuals, sizes)  # eqs 3, 6
-        x_PP = x_PA + delta_PA  # eq. 3; not clipped
-        x_AP = x_AA + delta_AP  # eq. 6
+        # x_PP of eq. 3 is not clipped, nor is x_AP of eq. 6.
+        images = Images(x_PA, x_PP=x_PA + delta_PA, x_AA=x_AA, x_AP=x_AA + delta_AP)
+        return Translated(codes, u_prior, images)
 
-        made = ((seen_A, x_AP), (seen_P, x_PA), (seen_P, x_PP), (seen_A, x_AA))
+    def _terms(self, batch: Batch, step: Step, translated: Translated) -> Terms:
+        """The codes of translations, and each term of equations 8 to 11."""
+        G, (codes, u_prior, images, _) = self.generator, translated
+        seen_P, seen_A = batch.x_P, batch.x_A
+        x_P, x_A = (middle(seen, self.n_channels) for seen in (seen_P, seen_A))
+        sizes = [len(x_P), len(x_A)]
+        (c_P, c_A), (u_P, _) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
+        made = (
+            (seen_A, images.x_AP),
+            (seen_P, images.x_PA),
+            (seen_P, images.x_PP),
+            (seen_A, images.x_AA),
+        )
         again = G.encode(torch.cat([with_middle(*pair) for pair in made]))  # eqs 6, 10
         sizes = [len(x_A), len(x_P), len(x_P), len(x_A)]
         c_AP, c_PA, c_PP, c_AA = torch.split(again.c, sizes)
         u_AP, _, u_PP, _ = torch.split(again.u, sizes)
-
         terms = {
-            "rec_PP": l1(x_P, x_PP),  # eq. 9
-            "rec_AA": l1(x_A, x_AA),
+            "rec_PP": l1(x_P, images.x_PP),  # eq. 9
+            "rec_AA": l1(x_A, images.x_AA),
             "lat_c_PA": l1(c_P, c_PA),  # eq. 10
             "lat_c_AP": l1(c_A, c_AP),
             "lat_c_AA": l1(c_A, c_AA),
             "lat_c_PP": l1(c_P, c_PP),
-            "lat_u_PP": l1(u_P, u_PP),
-            "lat_u_AP": l1(u_prior, u_AP),
+            "lat_u_PP": self._unique_of_P(u_P, u_PP, batch),
+            "lat_u_AP": self._unique_of_A(u_prior, u_AP),
         }
         if self.weights["lambda_cyc"]:
             x_APA = G.common(again.first(len(x_A)))  # eq. 6
             terms["cyc_APA"] = l1(x_A, x_APA)  # eq. 11
-        terms |= self.segmentation_terms(codes, batch, step)
-        return terms, Images(x_PA, x_PP, x_AA, x_AP)
+        return terms | self.segmentation_terms(codes, batch, step)
+
+    def _unique_of_P(self, u_P: Tensor, u_PP: Tensor, batch: Batch) -> Tensor:
+        """Of equation 10, how far unique codes are from those encoded again."""
+        return l1(u_P, u_PP)
+
+    def _unique_of_A(self, u_prior: Tensor, u_AP: Tensor) -> Tensor:
+        """The same for codes that were sampled."""
+        return l1(u_prior, u_AP)
 
     def _judged(self, batch: Batch, images: Images) -> dict[str, Judged]:
         """What D_A and D_P see: x_A and x_PA, x_P and x_AP."""
@@ -198,19 +242,18 @@ class Translation(Method):
         self, batch: Batch, images: Images, engine: Engine
     ) -> tuple[Terms, Terms]:
         """Train both discriminators; each side's terms of equation 12."""
-        D, judged = self.discriminators, self._judged(batch, images)
         optimiser = self.optimisers["discriminators"]
-        with self.discriminator_weights.normalised(update=True):
-            with engine.autocast():
-                verdicts = {domain: judge(D[domain], *seen) for domain, seen in judged.items()}
-            optimiser.zero_grad()
-            engine.backward(verdicts["A"].scored + verdicts["P"].scored)
+        optimiser.zero_grad()
+        losses, adversarial = {}, {}
+        for domain, seen in self._judged(batch, images).items():
+            # One after the other: what the first one kept is free for the second.
+            with self.discriminator_weights[domain].normalised(update=True):
+                with engine.autocast():
+                    verdict = judge(self.discriminators[domain], *seen)
+                engine.backward(verdict.scored)
+            losses[f"disc_{domain}"] = verdict.loss
+            adversarial[f"adv_{domain}"] = verdict.adversarial(seen.fake)
         optimiser.step()
-        losses = {f"disc_{domain}": verdict.loss for domain, verdict in verdicts.items()}
-        adversarial = {
-            f"adv_{domain}": verdicts[domain].adversarial(seen.fake)
-            for domain, seen in judged.items()
-        }
         return losses, adversarial
 
 

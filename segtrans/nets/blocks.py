@@ -27,14 +27,6 @@ def adaptive_instance_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     return F.group_norm(maps, n * c, gain.flatten(), bias.flatten()).view_as(x)
 
 
-def relu_once(x: Tensor) -> Tensor:
-    """ReLU of normalised maps that nobody else reads, (N, C, H, W): in place where that is cheaper.
-
-    Few channels come from layer norm as a view, and autograd would copy what lies beneath it.
-    """
-    return x.relu() if x.shape[1] < _FEW_CHANNELS else x.relu_()
-
-
 class LayerNorm(nn.Module):
     """Layer norm over C, H, W of each sample, then a gain (1) and a bias (0) per channel.
 
@@ -58,7 +50,7 @@ class LayerNorm(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """The conv block of figure 9 from its convolution on; its caller normalises and rectifies.
+    """The conv block of figure 9 from its ReLU on; its caller normalises.
 
     The short skip is the identity; where the shape changes it is a 1 x 1 convolution with the
     block's stride and no normalisation (our choice; the paper is silent). In decoders it comes
@@ -98,18 +90,18 @@ class ConvBlock(nn.Module):
         elif short_skip:
             self.short_skip = nn.Identity()
 
-    def forward(self, x: Tensor, rectified: Tensor, size: torch.Size | None = None) -> Tensor:
-        """Convolve, and add the short skip.
+    def forward(self, x: Tensor, normalised: Tensor, size: torch.Size | None = None) -> Tensor:
+        """Rectify, convolve, and add the short skip.
 
         Args:
             x: the block's input, (N, in_channels, h, w): what the short skip carries.
-            rectified: x after norm and ReLU, same shape.
+            normalised: x after its norm, same shape.
             size: upsample to it before the convolution (decoders), see `upsample`.
         """
         if size is None:
-            y: Tensor = self.convolution(rectified)
+            y: Tensor = self.convolution(normalised, slope=0.0)
         else:
-            y = upsampled_convolution(self.convolution, rectified, size)
+            y = upsampled_convolution(self.convolution, normalised, size, slope=0.0)
         if self.short_skip is None:
             return y
         if self.stride > 1:

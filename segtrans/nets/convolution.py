@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segtrans.nets.rectifier import rectified
 from segtrans.nets.spectral import Spectrum
 
 # Enough for u and v to point the right way before the first training step; torch's number too.
@@ -121,9 +122,16 @@ class Convolution(nn.Conv2d):
     def reset_parameters(self) -> None:
         """Left to __init__: torch's own would draw from the global generator."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve images (N, in_channels, H, W)."""
-        if any(self.reflected):
+    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
+        """Convolve images (N, in_channels, H, W).
+
+        Args:
+            x: images.
+            slope: of negative values in the (leaky) ReLU that comes first; None: there is none.
+        """
+        if slope is not None:
+            x = rectified(x, self.reflected, slope=slope)
+        elif any(self.reflected):
             x = F.pad(x, self.reflected, mode="reflect")
         # Padding cannot tell how images of one channel lie.
         return F.conv2d(self.as_read(x), self.current_weight(), self.bias, self.stride)

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from segtrans.nets.blocks import ConvBlock, LayerNorm, LongSkip, relu_once
+from segtrans.nets.blocks import ConvBlock, LayerNorm, LongSkip
 from segtrans.nets.convolution import Convolution, channels_last
 from segtrans.nets.tables import Architecture
 from segtrans.nets.upsampling import upsampled_convolution
@@ -97,12 +97,12 @@ class Decoder(nn.Module):
         Returns:
             (N, out_channels, H, W).
         """
-        output: Tensor = self.last(self.trunk(code, skips, list(self.norms)))
+        output: Tensor = self.last(self.trunk(code, skips, list(self.norms)), slope=0.0)
         return output
 
 
 class Trunk(nn.Module):
-    """All of a decoder but its norms and its last convolution.
+    """All of a decoder but its norms and its last ReLU and convolution.
 
     The first convolution is preceded by upsampling too, so there are as many upsamplings as the
     encoder has downsamplings; each is followed by a long skip of the same resolution.
@@ -153,7 +153,7 @@ class Trunk(nn.Module):
         self.long_skips = nn.ModuleList(long_skips)
 
     def forward(self, code: Tensor, skips: list[Tensor], norms: Sequence[Norm]) -> Tensor:
-        """Features before the last convolution, after Norm + ReLU: (N, norm_channels[-1], H, W).
+        """Features before the last ReLU and convolution: (N, norm_channels[-1], H, W).
 
         Args:
             code: (N, code_channels, h, w).
@@ -166,6 +166,6 @@ class Trunk(nn.Module):
         for block, long_skip, norm, skip in zip(
             self.blocks, self.long_skips[1:], norms[:-1], rest, strict=True
         ):
-            x = block(x, relu_once(norm(x)), skip.shape[-2:])
+            x = block(x, norm(x), skip.shape[-2:])
             x = long_skip(x, skip)
-        return relu_once(norms[-1](x))
+        return norms[-1](x)

@@ -119,7 +119,7 @@ class ScaleDiscriminator(nn.Module):
         """Scores (N,), or (N, heads), of images (N, C, H, W), without the last bias."""
         x = self.first(x)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            x = convolution(F.leaky_relu_(norm(x), _SLOPE))
+            x = convolution(norm(x), slope=_SLOPE)
         # The mean of a 1 x 1 convolution is that of the mean. Scores are float32, and on a GPU
         # autocast would round this product.
         with without_autocast(x.device):

@@ -88,7 +88,7 @@ class Encoder(nn.Module):
         for block in self.blocks:
             skip = instance_norm(x)
             skips.append(skip)
-            x = block(x, skip.relu())
+            x = block(x, skip)
         return instance_norm(x).relu_(), skips
 
     def _check_size(self, x: Tensor) -> None:

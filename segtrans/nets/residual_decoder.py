@@ -105,7 +105,7 @@ class ResidualDecoder(nn.Module):
             k: pathology, from 0.
         """
         norms = self.norms if k == 0 else self._other(k, "norms")
-        output: Tensor = self.last(self.trunk(code, skips, list(norms)))
+        output: Tensor = self.last(self.trunk(code, skips, list(norms)), slope=0.0)
         return output
 
     def mlp_parameters(self) -> list[nn.Parameter]:
@@ -133,7 +133,7 @@ class ResidualDecoder(nn.Module):
         if k > 0:
             make, head = self._other(k, "segmentation_norms"), self._other(k, "segmentation_head")
         norms: list[Norm] = make(code)
-        output: Tensor = head(self.trunk(code, skips, norms))
+        output: Tensor = head(self.trunk(code, skips, norms), slope=0.0)
         return output
 
     def _other(self, k: int, name: str) -> Any:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segtrans.nets.convolution import Convolution
+from segtrans.nets.rectifier import rectified
 
 # For fewer images, such as the labelled ones, mending the border takes longer than it saves.
 _MIN_IMAGES = 8
@@ -29,29 +30,36 @@ def upsample(x: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(x, size=size, mode="nearest")
 
 
-def upsampled_convolution(convolution: Convolution, x: Tensor, size: torch.Size) -> Tensor:
-    """`convolution(upsample(x, size))` with fewer operations; the same but for rounding.
+def upsampled_convolution(
+    convolution: Convolution, x: Tensor, size: torch.Size, slope: float | None = None
+) -> Tensor:
+    """`convolution(upsample(x, size), slope)` with fewer operations; the same but for rounding.
 
     Args:
         convolution: stride 1, kernel of 3 or 5 pixels.
         x: maps (N, in_channels, h, w).
         size: (H, W) as in `upsample`. Where it crops, the plain way is taken: the reflected pixels
             are others there.
+        slope: of the (leaky) ReLU that comes first; None: there is none.
     """
     n, _, height, width = x.shape
     if n < _MIN_IMAGES or size != (2 * height, 2 * width):
-        y: Tensor = convolution(upsample(x, size))
+        y: Tensor = convolution(upsample(x, size), slope)
         return y
     radius = convolution.kernel_size[0] // 2
     # Reflection repeats the border pixel next to the border, as replication at low resolution does.
+    if slope is None:
+        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    else:
+        padded = rectified(x, (1, 1, 1, 1), "replicate", slope=slope)
     y = F.conv_transpose2d(
-        F.pad(x, (1, 1, 1, 1), mode="replicate"),
+        padded,
         convolution.current_weight(_spread),
         convolution.bias,
         stride=2,
         padding=radius + 2,
     )
-    return _mend_border(y, x, convolution) if radius == 2 else y
+    return _mend_border(y, padded, convolution) if radius == 2 else y
 
 
 def _spread(weight: Tensor) -> Tensor:
@@ -73,15 +81,21 @@ def _spreading(k: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.kron(along, along)
 
 
-def _mend_border(y: Tensor, x: Tensor, convolution: Convolution) -> Tensor:
+def _mend_border(y: Tensor, padded: Tensor, convolution: Convolution) -> Tensor:
     """Add, in place, what reflection by a second pixel differs from replication.
 
     A 5 x 5 kernel at the border sees two pixels beyond it. The second one is the reflection of the
     image's third, so of the small image's second, where replication gave its first. Only the
     outermost rows and columns of y, (N, out, 2h, 2w), see it.
+
+    Args:
+        y: what was convolved.
+        padded: the small image and a pixel around it, (N, in, h + 2, w + 2).
+        convolution: 5 x 5.
     """
-    height, width = x.shape[-2:]
-    rows, beyond = _borders(x, 2)
+    height, width = (n - 2 for n in padded.shape[-2:])
+    rows, beyond = _borders(padded, 2)
+    beyond = beyond.narrow(3, 1, width)
     beyond = F.interpolate(beyond, size=(2, 2 * width), mode="nearest")
     beyond = F.pad(beyond, (2, 2, 0, 0), mode="reflect")
     # Padding and stride make the first kernel row meet the last image row only, and vice versa.
@@ -90,7 +104,8 @@ def _mend_border(y: Tensor, x: Tensor, convolution: Convolution) -> Tensor:
     )
     y.index_add_(2, rows, mended)
 
-    columns, beyond = _borders(x, 3)
+    columns, beyond = _borders(padded, 3)
+    beyond = beyond.narrow(2, 1, height)
     beyond = F.interpolate(beyond, size=(2 * height, 2), mode="nearest")
     beyond = F.pad(beyond, (0, 0, 2, 2), mode="replicate")
     mended = F.conv2d(
@@ -107,17 +122,17 @@ def _outer_columns(weight: Tensor) -> Tensor:
     return weight[:, :, :, ::4]
 
 
-def _borders(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+def _borders(padded: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Last and first place of y along an axis; x second to outermost less outermost there."""
-    n = x.shape[axis]
-    at_x, at_y = _places(n, x.device)
-    second, outermost = x.index_select(axis, at_x).chunk(2, dim=axis)
+    n = padded.shape[axis] - 2
+    at_x, at_y = _places(n, padded.device)
+    second, outermost = padded.index_select(axis, at_x).chunk(2, dim=axis)
     return at_y, second - outermost
 
 
 @cache
 def _places(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    at_x = torch.tensor([n - 2, 1, n - 1, 0], device=device)
+    at_x = torch.tensor([n - 1, 2, n, 1], device=device)  # behind the pixel of padding
     return at_x, torch.tensor([2 * n - 1, 0], device=device)
 
 

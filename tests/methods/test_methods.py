@@ -75,6 +75,12 @@ def changed(method, before):
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
+def translated(method, data, step):
+    """The terms that need no discriminator, and the translations."""
+    made = method._translate(data, step)
+    return method._terms(data, step, made), made.images
+
+
 def snapshot(method):
     return {name: tensor.clone() for name, tensor in method.state_dict().items()}
 
@@ -192,7 +198,7 @@ def test_translations_follow_equations_1_to_6_one_image_at_a_time(name):
     G = method.generator
     with torch.no_grad():
         step = plain_step(torch.Generator().manual_seed(5))
-        terms, images = method._translate(Batch.of(x_P, x_A, y), step)
+        terms, images = translated(method, Batch.of(x_P, x_A, y), step)
         u_prior = method.sample_u(x_A, torch.Generator().manual_seed(5))
         for i in range(2):
             P, A = G.encode(x_P[i : i + 1]), G.encode(x_A[i : i + 1])  # eq. 1

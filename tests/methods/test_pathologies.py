@@ -17,6 +17,7 @@ from segtrans.methods.base import plain_step
 from segtrans.methods.inference import lesion_probability
 from segtrans.methods.weights import build_method
 from segtrans.tasks.base import VOID
+from tests.methods.test_methods import translated
 
 ROOT = Path(__file__).parents[2]
 TWO = {
@@ -133,7 +134,7 @@ def test_every_term_of_two_pathologies_in_float64(name, segment_absent):
     t = np.array(T)
     shows, lacks = t == 1, t == 0
     with torch.no_grad():
-        terms, images = method._translate(data, plain_step(torch.Generator().manual_seed(5)))
+        terms, images = translated(method, data, plain_step(torch.Generator().manual_seed(5)))
         prior = torch.randn(
             (6, G.n_unique, 3, 3), generator=torch.Generator().manual_seed(5)
         ).double()
@@ -210,7 +211,7 @@ def test_both_sides_of_the_adversarial_loss_in_float64():
     data = known_batch(dtype=torch.float64)
     t = np.array(T)
     with torch.no_grad():
-        _, images = method._translate(data, plain_step(torch.Generator().manual_seed(5)))
+        images = method._translate(data, plain_step(torch.Generator().manual_seed(5))).images
         judged = method._judged(data, images)
         D = method.discriminators
         assert torch.equal(judged["A"].fake, images.x_PA)
@@ -244,7 +245,7 @@ def test_the_generator_learns_from_every_head_it_is_judged_by():
     method = in_double(make("pathologies"))
     data = known_batch(dtype=torch.float64)
     with torch.no_grad():
-        _, images = method._translate(data, plain_step(torch.Generator().manual_seed(5)))
+        images = method._translate(data, plain_step(torch.Generator().manual_seed(5))).images
     seen, D = method._judged(data, images)["P"], method.discriminators["P"]
     fake = seen.fake.clone().requires_grad_()
     loss, _ = seen.sides(D(seen.real), D(fake.detach()))

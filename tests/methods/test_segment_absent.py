@@ -7,7 +7,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segtrans.batch import Batch
 from segtrans.methods.base import plain_step
-from tests.methods.test_methods import TERMS, TRANSLATIONS, batch, changed, make, snapshot, update
+from tests.methods.test_methods import (
+    TERMS,
+    TRANSLATIONS,
+    batch,
+    changed,
+    make,
+    snapshot,
+    translated,
+    update,
+)
 
 BASELINES = ["segmentation_only", "autoencoder"]
 
@@ -17,7 +26,7 @@ def segmentation_term(method, data):
     if hasattr(method, "discriminators"):
         with torch.no_grad():
             step = plain_step(torch.Generator().manual_seed(0))
-            return method.eval()._translate(Batch.of(*data), step)[0]["seg"]
+            return translated(method.eval(), Batch.of(*data), step)[0]["seg"]
     return update(method, data)["seg"]
 
 

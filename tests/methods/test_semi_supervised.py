@@ -18,7 +18,7 @@ from segtrans.methods.semi_supervised import by_mask
 from segtrans.methods.views import block, cutmix_boxes, from_previous, noisy, strong_view
 from segtrans.methods.weights import build_method
 from segtrans.tasks.base import VOID
-from tests.methods.test_methods import batch, changed, make, snapshot
+from tests.methods.test_methods import batch, changed, make, snapshot, translated
 
 SUPERVISED_SHARE = ["mean_teacher", "uncertainty_mean_teacher", "cross_pseudo_supervision"]
 SUPERVISED_SHARE += ["fixmatch", "copy_paste", "self_training"]
@@ -245,7 +245,7 @@ def test_a_mean_teacher_on_the_proposed_methods_segmentation(t, segment_absent):
     before = copy.deepcopy(method)
     step = plain_step(torch.Generator().manual_seed(3), t)
     with torch.no_grad():
-        terms, _ = method._translate(Batch.of(x_P, x_A, y), step)
+        terms, _ = translated(method, Batch.of(x_P, x_A, y), step)
         generator = torch.Generator().manual_seed(3)
         before.sample_u(x_A, generator)  # drawn first
         x = x_P[2:] if segment_absent else torch.cat([x_P[2:], x_A])
@@ -258,7 +258,8 @@ def test_a_mean_teacher_on_the_proposed_methods_segmentation(t, segment_absent):
     plain = make("translation", segment_absent=segment_absent)
     plain.load_state_dict(before.state_dict(), strict=False)
     with torch.no_grad():
-        others, _ = plain._translate(Batch.of(x_P, x_A, y), plain_step(generator.manual_seed(3)))
+        step = plain_step(generator.manual_seed(3))
+        others, _ = translated(plain, Batch.of(x_P, x_A, y), step)
     assert {key: terms[key].item() for key in others} == pytest.approx(
         {key: value.item() for key, value in others.items()}, rel=1e-5
     )

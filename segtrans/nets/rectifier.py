@@ -1,0 +1,59 @@
+"""ReLU and padding as one: between a norm and a convolution only what convolves is kept."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Amounts = tuple[int, int, int, int]
+_PADDING_BACKWARD = {
+    "reflect": torch.ops.aten.reflection_pad2d_backward,
+    "replicate": torch.ops.aten.replication_pad2d_backward,
+}
+
+
+def rectified(x: Tensor, amounts: Amounts, mode: str = "reflect", *, slope: float = 0.0) -> Tensor:
+    """`F.pad(F.leaky_relu(x, slope), amounts, mode)`.
+
+    Autograd would keep what it pads beside what it made of it, and the ReLU's result beside both.
+    All that the way back asks of them is where the result is positive, which the padded maps tell;
+    and these are kept anyway, by the convolution that reads them.
+
+    Args:
+        x: normalised maps, (N, C, H, W).
+        amounts: pixels left, right, above and below; all may be 0.
+        mode: reflect or replicate.
+        slope: of negative values; 0 is ReLU.
+    """
+    y: Tensor = _Rectified.apply(x, amounts, mode, slope)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Rectified(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, amounts: Amounts, mode: str, slope: float) -> Tensor:
+        y = F.pad(x, amounts, mode=mode) if any(amounts) else x.clone()
+        y = F.leaky_relu_(y, slope) if slope else y.relu_()
+        ctx.save_for_backward(y)
+        ctx.options = amounts, mode, slope
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (y,), (amounts, mode, slope) = ctx.saved_tensors, ctx.options
+        (gradient,) = gradients
+        if any(amounts):
+            left, right, above, below = amounts
+            height, width = y.shape[-2:]
+            y = y[..., above : height - below, left : width - right]
+            gradient = _PADDING_BACKWARD[mode](gradient, y, amounts)
+        else:
+            gradient = gradient.clone()
+        # In place, for the gradient of the padded maps is kept until this returns.
+        aten = torch.ops.aten
+        if slope:
+            aten.leaky_relu_backward(gradient, y, slope, True, grad_input=gradient)
+        else:
+            aten.threshold_backward(gradient, y, 0, grad_input=gradient)
+        return gradient, None, None, None
