@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run example demo-weights ui test lint types unit test-slow docs lock bench clean
+.PHONY: help setup run example demo-weights ui test lint types unit test-slow docs lock bench \
+  bench-against clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +73,9 @@ lock: $(STAMP)  ## write containers/requirements.lock anew; needs uv
 
 bench: $(STAMP)  ## measure speed and memory; results/bench.json
 	$(BIN)/python -m benchmarks
+
+bench-against: $(STAMP)  ## an update beside that of another commit, by turns: REV=e025b92
+	$(BIN)/python -m benchmarks.against $(REV)
 
 clean:  ## remove the environment and caches; data and results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
