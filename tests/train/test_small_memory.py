@@ -1,4 +1,4 @@
-"""The peak of an update: counted, against that of a step that kept everything; and under a limit."""
+"""The peak of an update: counted, and in a process that is held to a limit."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ KEPT_EVERYTHING_GB = {"mnist48_simple": 1.713, "mnist128": 6.18, "brats": 7.417}
 LIMIT_GB = 6
 UPDATES_WITHIN_A_LIMIT = f"""
 import resource
-resource.setrlimit(resource.RLIMIT_AS, ({LIMIT_GB} * 10**9, {LIMIT_GB} * 10**9))
+resource.setrlimit(resource.RLIMIT_DATA, ({LIMIT_GB} * 10**9, {LIMIT_GB} * 10**9))
 
 import torch
 from benchmarks.steps import made_up_batch, make_config, make_method, step
@@ -34,26 +34,28 @@ print("peak of the process, MB:", peak_kb // 1000)
 """
 
 
-def config_of(task, method="translation", **networks):
+def config_of(task, method="translation", *, n=8, **networks):
     params = load_params(ROOT / "params.yaml", overlay={"networks": networks})
     config = resolve_config(params, task=task, method=method, init_seed=0)
-    training = config.training.model_copy(update={"batch_size": 20})
+    training = config.training.model_copy(update={"batch_size": n})
     return config.model_copy(update={"training": training})
 
 
 @pytest.mark.parametrize(
-    ("method", "kept_everything_mb"),
-    [("translation", 594.6), ("translation_separate", 0), ("translation_mean_teacher", 0)],
+    "method", ["translation", "translation_separate", "translation_mean_teacher"]
 )
-def test_discriminators_and_the_second_encoding_never_live_together(method, kept_everything_mb):
-    peak = cost_of_updates(config_of("brats", method, width=1 / 16), 3).peak_bytes
-    assert peak / 1e6 <= 0.55 * kept_everything_mb
+def test_the_discriminators_maps_are_gone_before_translations_are_encoded_again(method):
+    """They are the largest: what learns without them needs hardly less."""
+    config = config_of("brats", method, width=1 / 16)
+    without = config.model_copy(update={"weights": config.weights | {"lambda_adv": 0.0}})
+    peaks = [cost_of_updates(of, 3).peak_bytes for of in (without, config)]
+    assert peaks[1] < 1.25 * peaks[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", KEPT_EVERYTHING_GB)
 def test_the_papers_width_needs_little_more_than_half(task):
-    peak = iteration_cost(config_of(task, width=1.0)).peak_bytes
+    peak = iteration_cost(config_of(task, n=20, width=1.0)).peak_bytes
     share = 0.55 if task == "brats" else 0.6
     assert peak / 1e9 <= share * KEPT_EVERYTHING_GB[task]
 
