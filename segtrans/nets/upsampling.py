@@ -59,7 +59,7 @@ def upsampled_convolution(
         stride=2,
         padding=radius + 2,
     )
-    return _mend_border(y, padded, convolution) if radius == 2 else y
+    return _mend_border(y, x, convolution, slope) if radius == 2 else y
 
 
 def _spread(weight: Tensor) -> Tensor:
@@ -81,21 +81,15 @@ def _spreading(k: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.kron(along, along)
 
 
-def _mend_border(y: Tensor, padded: Tensor, convolution: Convolution) -> Tensor:
+def _mend_border(y: Tensor, x: Tensor, convolution: Convolution, slope: float | None) -> Tensor:
     """Add, in place, what reflection by a second pixel differs from replication.
 
     A 5 x 5 kernel at the border sees two pixels beyond it. The second one is the reflection of the
     image's third, so of the small image's second, where replication gave its first. Only the
     outermost rows and columns of y, (N, out, 2h, 2w), see it.
-
-    Args:
-        y: what was convolved.
-        padded: the small image and a pixel around it, (N, in, h + 2, w + 2).
-        convolution: 5 x 5.
     """
-    height, width = (n - 2 for n in padded.shape[-2:])
-    rows, beyond = _borders(padded, 2)
-    beyond = beyond.narrow(3, 1, width)
+    height, width = x.shape[-2:]
+    rows, beyond = _borders(x, 2, slope)
     beyond = F.interpolate(beyond, size=(2, 2 * width), mode="nearest")
     beyond = F.pad(beyond, (2, 2, 0, 0), mode="reflect")
     # Padding and stride make the first kernel row meet the last image row only, and vice versa.
@@ -104,8 +98,7 @@ def _mend_border(y: Tensor, padded: Tensor, convolution: Convolution) -> Tensor:
     )
     y.index_add_(2, rows, mended)
 
-    columns, beyond = _borders(padded, 3)
-    beyond = beyond.narrow(2, 1, height)
+    columns, beyond = _borders(x, 3, slope)
     beyond = F.interpolate(beyond, size=(2 * height, 2), mode="nearest")
     beyond = F.pad(beyond, (0, 0, 2, 2), mode="replicate")
     mended = F.conv2d(
@@ -122,17 +115,20 @@ def _outer_columns(weight: Tensor) -> Tensor:
     return weight[:, :, :, ::4]
 
 
-def _borders(padded: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+def _borders(x: Tensor, axis: int, slope: float | None) -> tuple[Tensor, Tensor]:
     """Last and first place of y along an axis; x second to outermost less outermost there."""
-    n = padded.shape[axis] - 2
-    at_x, at_y = _places(n, padded.device)
-    second, outermost = padded.index_select(axis, at_x).chunk(2, dim=axis)
+    n = x.shape[axis]
+    at_x, at_y = _places(n, x.device)
+    beside = x.index_select(axis, at_x)
+    if slope is not None:
+        beside = F.leaky_relu(beside, slope) if slope else beside.relu()
+    second, outermost = beside.chunk(2, dim=axis)
     return at_y, second - outermost
 
 
 @cache
 def _places(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    at_x = torch.tensor([n - 1, 2, n, 1], device=device)  # behind the pixel of padding
+    at_x = torch.tensor([n - 2, 1, n - 1, 0], device=device)
     return at_x, torch.tensor([2 * n - 1, 0], device=device)
 
 
