@@ -56,6 +56,10 @@ _FIGURES = {
     "dice.png": "Test Dice: a dot for each seed, a bar at their mean{diamonds}.",
 }
 # Drawn where the runs of the task differ in it.
+_PROGRESS = (
+    "The same run while it was trained: validation images, translated and segmented after so many "
+    "iterations."
+)
 _LABEL_FIGURE = {"labels.png": "Test Dice against the labelled share of the training data."}
 
 
@@ -200,7 +204,7 @@ def _figures(runs: Sequence[Run], folder: Path) -> Iterator[Picture]:
 
 
 def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
-    """The panel of the first seed of each row."""
+    """The panel of the first seed of each row, and how it came to translate."""
     for _, group in groupby(runs, key=lambda run: run.row):
         run = next(group)
         text = (
@@ -211,6 +215,8 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
             text += " Its reconstruction is no better than a constant."
         alt = f"{run.task_title}, {text}"
         yield _picture(run.folder / "panel.png", alt=alt, caption=text)
+        if (progress := run.folder / "progress.png").exists():
+            yield _picture(progress, alt=f"{run.task_title}, {_PROGRESS}", caption=_PROGRESS)
 
 
 def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _ARTEFACTS = (
     "per_patient.csv",
     "weights.safetensors",
     "panel.png",
+    "progress.png",
 )
 
 

@@ -11,6 +11,7 @@ import torch
 
 from segtrans.atomic import atomic_path
 from segtrans.errors import UserError
+from segtrans.methods.frames import Frame
 from segtrans.train.history import Record
 
 FORMAT = 3
@@ -41,6 +42,7 @@ class Checkpoint:
         seconds: training time so far.
         sessions: commit, versions, device and usage of each process that trained, and from where.
         mlflow_run_id: the run that a resumed training continues.
+        frames: what the method made of the same few images, at some of the validations.
     """
 
     identity: str
@@ -57,6 +59,7 @@ class Checkpoint:
     seconds: float
     sessions: list[dict[str, Any]]
     mlflow_run_id: str | None
+    frames: list[Frame] = field(default_factory=list)  # an older checkpoint has none
     format: int = field(default=FORMAT)
 
 

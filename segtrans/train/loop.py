@@ -21,6 +21,7 @@ from segtrans.data.feed.augment import augment_batch
 from segtrans.data.feed.batches import TrainingBatches, make_loader
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
+from segtrans.methods.frames import Frame, is_kept, make_frame
 from segtrans.processes import joint_mean, n_processes, share
 from segtrans.score.translation import measure_translation
 from segtrans.score.valid_fold import validate
@@ -49,11 +50,13 @@ class Validation(NamedTuple):
         segmented: all images of P of the validation fold.
         present: some of them, on which translation is measured.
         absent: as many images of A.
+        drawn: a few images of P, the same at each validation.
     """
 
     segmented: Batches = ()
     present: Batches = ()
     absent: Batches = ()
+    drawn: Batches = ()
 
 
 def n_measured(training: TrainingParams) -> int:
@@ -99,6 +102,7 @@ class Trainer:
             folder, identity=config.identity, data_sha256=data_sha256
         )
         self.records: list[Record] = []
+        self.frames: list[Frame] = []
         self.data_sha256 = data_sha256
         self.checkpoint_every_s = checkpoint_every_s
         self.sums = TermSums(fabric.device)
@@ -133,6 +137,7 @@ class Trainer:
             checkpoint.seconds,
         )
         self.records = checkpoint.records
+        self.frames = checkpoint.frames
         self.sessions = checkpoint.sessions
         self.mlflow_run_id = checkpoint.mlflow_run_id
         if self.fabric.is_global_zero:
@@ -222,6 +227,7 @@ class Trainer:
                 self.method, valid.present, valid.absent, n_channels=n_channels
             )
             self._keep_the_best(scores["dice_soft_pooled"])
+            self._keep_frame(valid.drawn)
         progress = self.progress
         record = {"iteration": progress.iteration, "train": self.sums.means(), "valid": scores}
         as_line(record)  # refuses NaN now, not at the end
@@ -236,6 +242,13 @@ class Trainer:
             progress.best_dice = dice
             progress.best_iteration = progress.iteration
             progress.best_method = self._state()
+
+    def _keep_frame(self, drawn: Batches) -> None:
+        if not (is_kept(len(self.records)) or self.is_done):
+            return
+        for x_P, _ in drawn:
+            if frame := make_frame(self.method, x_P, self.progress.iteration):
+                self.frames.append(frame)
 
     def last_state(self) -> dict[str, Tensor]:
         """The method's state_dict on the CPU, with averaged weights where they are averaged."""
@@ -268,6 +281,7 @@ class Trainer:
                 seconds=self.progress.seconds,
                 sessions=self.sessions,
                 mlflow_run_id=self.mlflow_run_id,
+                frames=self.frames,
             )
         )
 

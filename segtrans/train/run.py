@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from segtrans.atomic import remove_partials, write_json
 from segtrans.config.catalogue import METHODS
@@ -21,6 +22,8 @@ from segtrans.data.patients import check_patients
 from segtrans.data.store import Store
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
+from segtrans.methods.frames import FILE as FRAMES
+from segtrans.methods.frames import N_IMAGES, Frames
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.places import check_folder
 from segtrans.tracking import RunDescription, RunTracker, describe_run
@@ -93,6 +96,7 @@ def train_run(
         origin = _origin(trainer, store, preset=preset, variant=variant, labelled=labelled)
         tracker = _track(trainer, describe_run(output, origin), records)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
+        _write_frames(trainer, store, output / FRAMES)
         _write_outputs(trainer, output, labelled=labelled, origin=origin)
 
 
@@ -194,6 +198,7 @@ def _train_tracked(
         list(of_fold("present")),
         list(of_fold("present", at_most=n)),
         list(of_fold("absent", at_most=n)),
+        [_drawn(trainer, store)],
     )
     try:
         trainer.run(batches, valid, n_workers=n_workers, on_record=tracker.log)
@@ -201,6 +206,20 @@ def _train_tracked(
         tracker.close("FAILED")
         raise
     tracker.close("FINISHED")
+
+
+def _drawn(trainer: Trainer, store: Store) -> tuple[Tensor, Tensor | None]:
+    """A few images of P from end to end of the validation fold, which its frames show."""
+    neighbours = trainer.config.neighbours
+    return next(iterate_fold(store, "valid", "present", neighbours=neighbours, at_most=N_IMAGES))
+
+
+def _write_frames(trainer: Trainer, store: Store, file: Path) -> None:
+    x_P, mask = _drawn(trainer, store)
+    if trainer.frames and mask is not None:
+        Frames.of(x_P, mask, trainer.frames).write(file)
+    else:
+        file.unlink(missing_ok=True)
 
 
 def _origin(

@@ -95,7 +95,7 @@ def test_a_run_that_broke_off_ends_with_the_bytes_of_an_undisturbed_one(data, mo
     drawn += [0]
     train(config_of(), data, "whole")
     assert drawn[7:] == [*drawn[:2], *drawn[4:6]]
-    for name in ("weights.safetensors", "weights_last.safetensors", "history.jsonl"):
+    for name in ("weights.safetensors", "weights_last.safetensors", "history.jsonl", "frames.npz"):
         assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 
