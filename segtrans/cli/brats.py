@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 commands = Commands()
 
 Source = Annotated[
-    Path, typer.Option(help="Folder of the cases: BraTS of any year, or the Decathlon's.")
+    Path, typer.Option(help="Folder with the cases: BraTS of any year, or the Decathlon.")
 ]
 Sources = Annotated[
     list[Path],
     typer.Option(
         "--source",
-        help="Folder of the cases: BraTS of any year, or the Decathlon's. Can be given repeatedly.",
+        help="Folder with the cases: BraTS of any year, or the Decathlon. Can be given repeatedly.",
     ),
 ]
 Split = Annotated[Path, typer.Option(help="Split file, written by `split`.")]
@@ -37,15 +37,15 @@ NJobs = Annotated[int, typer.Option(min=1, help="Jobs that share the patients.")
 Rules = Annotated[
     str,
     typer.Option(
-        help="What becomes a half-slice: JSON of the keys min_brain_fraction, min_lesion_fraction, "
-        "normalisation, mirror_right and label_classes of the parameters' block brats; what is "
-        "left out is as in the paper."
+        help="What becomes a half-slice: JSON with the keys min_brain_fraction, "
+        "min_lesion_fraction, normalisation, mirror_right and label_classes, as in the block brats "
+        "of the parameters; keys that are left out are as in the paper."
     ),
 ]
 Report = Annotated[
     Path,
     typer.Option(
-        help="Folder of the report: counts, reasons, a picture.", callback=folder_to_write
+        help="Folder for the report: counts, reasons, a picture.", callback=folder_to_write
     ),
 ]
 
@@ -53,18 +53,18 @@ Report = Annotated[
 @commands.command()
 def phantom(
     output: Annotated[
-        Path, typer.Option(help="Folder of the patients to write.", callback=folder_to_write)
+        Path, typer.Option(help="Folder to write the phantoms to.", callback=folder_to_write)
     ],
-    n_patients: Annotated[int, typer.Option(min=1, help="Patients in all.")],
+    n_patients: Annotated[int, typer.Option(min=1, help="Number of phantoms, over all jobs.")],
     job: Job = 0,
     n_jobs: NJobs = 1,
     data_seed: DataSeed = 0,
     checksums: Annotated[
         Path | None,
-        typer.Option(help="Where to list the SHA-256 of each file.", callback=file_to_write),
+        typer.Option(help="File to list the SHA-256 of each file in.", callback=file_to_write),
     ] = None,
 ) -> None:
-    """Make up patients from a real average brain, as BraTS 2017 files; needs no network."""
+    """Make synthetic phantoms from a real average brain, as BraTS 2017 files; needs no network."""
     from segtrans.sources.phantom.patients import write_checksums, write_phantoms
 
     first, last = (n_patients * number // n_jobs for number in (job, job + 1))
@@ -76,13 +76,13 @@ def phantom(
 @commands.command()
 def decathlon(
     output: Annotated[
-        Path, typer.Option(help="Folder of the cases to write.", callback=folder_to_write)
+        Path, typer.Option(help="Folder to write the cases to.", callback=folder_to_write)
     ],
     downloads: Annotated[
-        Path, typer.Option(help="Where the archive is kept.", callback=folder_to_write)
+        Path, typer.Option(help="Folder to keep the archive in.", callback=folder_to_write)
     ] = Path("data/downloads/decathlon"),
 ) -> None:
-    """Download brain tumours of the Medical Segmentation Decathlon (7.6 GB), check and unpack."""
+    """Download, check and unpack the Medical Segmentation Decathlon's brain tumours (7.6 GB)."""
     from segtrans.sources.brats.msd import fetch_msd
 
     fetch_msd(output, downloads=downloads)
@@ -97,7 +97,7 @@ def split(
     rotation: Rotation = 0,
     data_seed: DataSeed = 0,
 ) -> None:
-    """Find the cases and share the patients out to train, valid and test."""
+    """Find the cases, and split the patients into train, valid and test."""
     from segtrans.sources.brats.data_set import write_split
 
     write_split(
@@ -119,7 +119,7 @@ def half_slice_part(
     n_jobs: NJobs,
     rules: Rules = "{}",
 ) -> None:
-    """Make the half-slices of some of the patients: one of several jobs of `half-slices`."""
+    """Make the half-slices of some of the patients: one of several parallel jobs."""
     from segtrans.sources.brats.data_set import write_part
 
     write_part(sources, split, output, rules=_read_rules(rules), job=job, n_jobs=n_jobs)

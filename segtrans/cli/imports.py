@@ -34,7 +34,7 @@ class Example(StrEnum):
 
 Folder = Annotated[
     Path,
-    typer.Argument(help="Folder to make; it must not be there yet.", callback=folder_to_write),
+    typer.Argument(help="Folder to create; it must not exist yet.", callback=folder_to_write),
 ]
 
 
@@ -46,8 +46,8 @@ def import_data_set(
     presence: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with the columns image and domain (present or absent), for pictures without "
-            "a label."
+            help="CSV file with the columns image and domain (present or absent), for pictures "
+            "without a label."
         ),
     ] = None,
     labelled: Annotated[
@@ -55,25 +55,26 @@ def import_data_set(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="brats: share of the training patients whose masks are kept; of others the table "
-            "lists the slices that show the tumour.",
+            help="brats: share of the training patients whose masks are kept; for the others, the "
+            "table lists the slices that show the tumour.",
             show_default="all",
         ),
     ] = None,
     label_classes: Annotated[
         str | None,
         typer.Option(
-            help="brats: class of the labels 1, 2, 3... in turn, such as 1,2,3,0; 0 is no tumour.",
-            show_default="as the layout has them",
+            help="brats: the classes of labels 1, 2, 3..., in this order, such as 1,2,3,0; class 0 "
+            "is no tumour.",
+            show_default="as in the layout",
         ),
     ] = None,
     data_seed: DataSeed = 0,
 ) -> None:
-    """Make a folder of present/, absent/ and masks/ from a data set of another layout.
+    """Make a folder with present/, absent/ and masks/ from a data set in another layout.
 
-    Pictures are copied, outlines filled, volumes cut into slices. A picture whose label is empty is
-    absent, one without a label unlabelled. Scans of brats are linked, where the disk allows it,
-    with a table; patients are split by the data seed.
+    Pictures are copied, outlines filled, volumes cut into slices. A picture with an empty label is
+    absent; one without a label is unlabelled. brats links scans, where the disk allows it, and
+    writes a table; patients are split by the data seed.
     """
     if layout is Layout.brats:
         from segtrans.config.refusals import validate_field
@@ -110,13 +111,13 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 def example(
     folder: Folder,
     kind: Annotated[
-        Example, typer.Option(help="8 bit grey, 8 bit colour, or 16 bit grey.")
+        Example, typer.Option(help="8-bit grey, 8-bit colour, or 16-bit grey.")
     ] = Example.grey,
     seed: Annotated[int, typer.Option(min=0, help="Seed of crops and defects.")] = 0,
 ) -> None:
-    """Make a folder of pictures to try the product on: real surfaces, some with a synthetic defect.
+    """Make a folder of example pictures: real surfaces, half of them with a synthetic defect.
 
-    1 in 20 pictures with a defect has a mask. Needs no network.
+    One in 20 pictures with a defect has a mask. Needs no network.
     """
     from segtrans.sources.image_folder.examples import write_example
 

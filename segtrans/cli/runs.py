@@ -15,13 +15,13 @@ commands = Commands()
 
 @commands.command()
 def run_config(
-    task: Annotated[str, typer.Option(help="Data set, a column of the table.")],
-    method: Annotated[str, typer.Option(help="Method, a row of the table.")],
+    task: Annotated[str, typer.Option(help="Name of the task.")],
+    method: Annotated[str, typer.Option(help="Name of the method.")],
     params: ParamFiles,
     seed: Annotated[int, typer.Option(min=0, help="Initial seed.")] = 0,
     variant: Variant = None,
 ) -> None:
-    """Print the resolved parameters of one training run, as `train --run-config` takes them."""
+    """Print the run configuration of one training, for `train --run-config`."""
     from segtrans.config.run_config import resolve_config
     from segtrans.sources.parameters import read_params
 
@@ -39,11 +39,11 @@ def plan(
         typer.Option(
             min=1e-3,
             callback=finite,
-            help="10^12 operations a second that your device does in training.",
+            help="Speed of your device in training, in 10^12 operations per second.",
         ),
     ] = 10.0,
 ) -> None:
-    """Print what the trainings of a preset cost: operations, hours, memory."""
+    """Print what the trainings of a preset would cost: operations, hours, memory."""
     from segtrans.sources.parameters import read_params
     from segtrans.train.budget.plan import plan_runs, plan_table
 
@@ -67,13 +67,15 @@ def train(
     checkpoints: Annotated[
         Path,
         typer.Option(
-            help="Folder that a stopped training is resumed from.", callback=folder_to_write
+            help="Folder for checkpoints, from which a stopped training resumes.",
+            callback=folder_to_write,
         ),
     ],
     preset: Annotated[str, typer.Option(help="Name of the preset, for tracking.")] = "by-hand",
     variant: Variant = None,
     gpus: Annotated[
-        int, typer.Option(min=0, help="Free GPUs to share the training, if there are any; 0: CPU.")
+        int,
+        typer.Option(min=0, help="GPUs to share the training, as far as they are free; 0: CPU."),
     ] = 1,
     devices: Annotated[
         int | None,
@@ -83,13 +85,14 @@ def train(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each process.")] = 1,
     workers: Annotated[
-        int, typer.Option(min=0, help="Reading processes, for data larger than memory allows.")
+        int,
+        typer.Option(min=0, help="Processes that read, for data that do not fit into memory."),
     ] = 2,
     checkpoint_every: Annotated[
         float, typer.Option(min=0, callback=finite, help="Seconds between checkpoints.")
     ] = 300.0,
 ) -> None:
-    """Train one run configuration; started again after any kind of stop, it continues."""
+    """Train one run configuration; if interrupted, start it again and it continues."""
     from segtrans.config.run_config import read_config
     from segtrans.train.run import train_run
 
@@ -114,14 +117,16 @@ def evaluate(
     data: Data,
     threshold: Threshold = 0.5,
 ) -> None:
-    """Score a run on the validation and test folds, and draw examples of it."""
+    """Score a run on the validation and test folds, and draw its panel and its progress."""
     if run.is_dir():  # else it is no run, which is said when it is read
         check_folder(run)
     from segtrans.figures.panels import write_panel
+    from segtrans.figures.progress import write_progress
     from segtrans.score.evaluate import score_run
 
     score_run(run, data, threshold=threshold)
     write_panel(run, data)
+    write_progress(run)
 
 
 @commands.command()
@@ -131,28 +136,28 @@ def predict(
     case: Annotated[
         Path | None,
         typer.Option(
-            help="A run of brats: folder of one patient's files; one of these, where a folder "
-            "holds several; or a 4D file. Any known layout."
+            help="For a run of brats: the folder of one patient's files, in any known layout; one "
+            "of these files, if the folder holds several patients; or a 4D file."
         ),
     ] = None,
     source: Annotated[
         Path | None,
         typer.Option(
             "--input",
-            help="A run on a folder of your own: a folder of pictures or scans, or a single one.",
+            help="For a run on your own pictures or scans: a folder of them, or a single one.",
         ),
     ] = None,
     threshold: Threshold = 0.5,
     save: Annotated[
         str | None,
         typer.Option(
-            help="What to write of --input: mask, probability, translation, residual, and overlay "
-            "(pictures) or overview (scans).",
-            show_default="mask,probability,overlay of pictures, all of scans",
+            help="What to write for --input: mask, probability, translation, residual, and overlay "
+            "(pictures) or overview (scans), separated by commas.",
+            show_default="mask,probability,overlay for pictures, all for scans",
         ),
     ] = None,
 ) -> None:
-    """Segment scans or pictures, and paint them without the target, each in its own geometry."""
+    """Segment scans or pictures, and translate them to absence, each in its own geometry."""
     if (case is None) == (source is None):
         raise UserError("give one of --case, a scan, and --input, a folder of your own")
     if source is not None:
@@ -164,7 +169,7 @@ def predict(
         from segtrans.predict.scans import predict_case
 
         if save is not None:
-            raise UserError("--save: is for --input; of --case all is written")
+            raise UserError("--save: is for --input; for --case everything is written")
         for path in predict_case(weights, case, output, threshold=threshold):
             print(path)
 
@@ -178,10 +183,10 @@ def export(
     ],
     pixels: Annotated[
         Literal["uint8", "uint16", "float32"],
-        typer.Option(help="Type of the values of the pictures that the model will be given."),
+        typer.Option(help="Data type of the pictures that the model will be given."),
     ] = "uint8",
 ) -> None:
-    """Write the segmentation of a run as an ONNX model, resizing and intensities included."""
+    """Write the segmentation of a run as an ONNX model, including resizing and intensities."""
     from segtrans.predict.export import export_run
 
     print(export_run(run, output, pixels=pixels))
@@ -200,7 +205,7 @@ def table(
         Path, typer.Option(help="Dice per task and row, as JSON.", callback=file_to_write)
     ],
 ) -> None:
-    """Gather the scores of runs into one table, beside the paper's numbers."""
+    """Collect the scores of runs in one table, next to the paper's numbers."""
     from segtrans.report.table import write_table
 
     write_table(runs, output_csv=output_csv, output_md=output_md, output_json=output_json)
@@ -210,9 +215,9 @@ def table(
 def figures(
     runs: Runs,
     data: Data,
-    output: Annotated[Path, typer.Option(help="Folder of the figures.", callback=folder_to_write)],
+    output: Annotated[Path, typer.Option(help="Folder for the figures.", callback=folder_to_write)],
 ) -> None:
-    """Draw samples of the data, learning curves, Dice per row and per labelled fraction."""
+    """Draw samples of the data, learning curves, and Dice by method and by labelled fraction."""
     from segtrans.figures.of_task import write_figures
 
     write_figures(runs, data, output)
@@ -222,14 +227,14 @@ def figures(
 def report(
     runs: Runs,
     data: Annotated[
-        list[Path], typer.Option(help="Data set of the runs; once for each of their tasks.")
+        list[Path], typer.Option(help="Data set of the runs; give one for each of their tasks.")
     ],
     figures: Annotated[
-        Path, typer.Option(help="Folder with a folder of figures for each task, by `figures`.")
+        Path, typer.Option(help="Folder with a folder of figures for each task, from `figures`.")
     ],
     output: Output,
 ) -> None:
-    """Write one page on a preset for a reviewer: HTML that holds all it shows."""
+    """Write one page about a preset for a reviewer: a single, self-contained HTML file."""
     from segtrans.report.page import write_report
 
     write_report(runs, data, figures, output)
@@ -241,12 +246,12 @@ def track(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file to note the tracked runs in; null: tracking failed.",
+            help="JSON file to list the tracked runs in; null means that tracking failed.",
             callback=file_to_write,
         ),
     ] = None,
 ) -> None:
-    """Record finished runs in MLflow, and register the best of each row. Safe to repeat."""
+    """Record finished runs in MLflow, and register the best of each method. Safe to repeat."""
     from segtrans.atomic import write_json
     from segtrans.tracking import track_runs
     from segtrans.tracking.register import register_best
@@ -263,7 +268,7 @@ def track(
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
 ) -> None:
-    """Compare the tracked runs in MLflow's pages: prints the links and serves them."""
+    """Compare the tracked runs in MLflow: print links, and serve the pages to this machine."""
     from segtrans.tracking import open_pages
 
     open_pages(port)
@@ -271,9 +276,9 @@ def ui(
 
 @commands.command()
 def trace(
-    path: Annotated[Path, typer.Argument(help="Run folder, or a file in it: metrics.json.")],
+    path: Annotated[Path, typer.Argument(help="Run folder, or a file in it, e.g. metrics.json.")],
 ) -> None:
-    """Print what made a result: commit, parameters, data, labels, seeds, versions, device."""
+    """Print where a result comes from: commit, parameters, data, labels, seeds, device."""
     from segtrans.report.trace import print_trace
 
     print_trace(path)

@@ -17,37 +17,37 @@ class AugmentationParams(Block):
         description="largest rotation to either side, in degrees"
     )
     zoom: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        description="largest zoom in or out, as a share"
+        description="largest zoom in or out, as a fraction"
     )
     intensity: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
-        description="largest shift of a sequence's brain, in the networks' range of [-1, 1]"
+        description="largest shift of a sequence's brain intensities, in the networks' [-1, 1]"
     )
-    flips: bool = Field(description="flip rows, and columns, of every other image")
+    flips: bool = Field(description="flip rows, and columns, each with probability one half")
 
 
 class LabelsParams(Block):
     """Which training images come with a reference mask."""
 
     fraction: Rate = Field(
-        description="share of the training digits, or of the P half-slices, that is labelled; of "
-        "pictures of your own all that have a mask are"
+        description="share of the training digits, or of the P half-slices, that is labelled; on "
+        "your own pictures and scans, all with a mask are"
     )
     digits: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)] | None = (
-        Field(description="MNIST: digit classes that labels are drawn from; the paper: nines only")
+        Field(description="MNIST: digit classes to draw labels from; the paper: nines only")
     )
     unit: Literal["volume", "half_slice"] | None = Field(
-        description="BraTS: label whole patients, until they hold the fraction, or half-slices"
+        description="BraTS: label whole patients until the fraction is reached, or half-slices"
     )
     per_batch: Annotated[int, Field(ge=0)] = Field(
-        description="labelled images in each batch of P; 0: as the draw has it (the paper)"
+        description="labelled images in each batch of P; 0: left to chance (the paper)"
     )
     per_seed: bool = Field(
-        description="each initial seed labels a draw of its own, so that the spread of seeds is "
-        "also that of labels; false: all seeds the same images"
+        description="each initial seed labels different images, so that the spread over seeds "
+        "includes that of the labels; false: all seeds label the same images"
     )
     segment_absent: bool = Field(
-        description="absence images are known to have an empty mask: train on that too, beside the "
-        "labelled images of a batch; the paper: false"
+        description="absence images are known to have an empty mask: train on these masks too, in "
+        "addition to the labelled images of a batch; the paper: false"
     )
 
 
@@ -60,17 +60,17 @@ class NetworksParams(Block):
     )
     min_channels: Annotated[int, Field(ge=1, le=512)] = Field(
         default=1,
-        description="least number of channels of a layer of encoder and decoders, where its table "
-        "has as many: a small width leaves too few to draw with at full resolution; "
-        "discriminators and MLP have what the width says; 1 changes nothing",
+        description="least number of channels in a layer of encoder and decoders, as far as the "
+        "paper's tables have as many: with a small width, too few are left to draw with at full "
+        "resolution; discriminators and MLP follow the width alone; 1 changes nothing",
     )
     unique_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         description="share of the latent channels that hold the unique code; the paper: 128 / 512"
     )
     neighbours: Neighbours | None = Field(
         default=None,
-        description="slices of a scan on either side of each that networks see with it; at most "
-        "those that the data set has; null: as many",
+        description="slices on either side of each slice that networks see with it; at most as "
+        "many as the data set has; null: all of these",
     )
 
 
@@ -85,28 +85,28 @@ class TrainingParams(Block):
 
     iterations: Positive = Field(description="training length in iterations, for every method")
     batch_size: Positive = Field(description="images of P, and as many of A, in a batch")
-    learning_rate: Rate = Field(description="AMSGrad, all networks but those named below")
+    learning_rate: Rate = Field(description="AMSGrad, all networks except those named below")
     mlp_learning_rate: Rate = Field(
         description="AMSGrad, the MLP that makes the norms of a segmentation (equation 5)"
     )
     discriminator_learning_rate: Rate = Field(description="AMSGrad, discriminators")
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        description="share that an iteration leaves of the exponential average of the weights that "
+        description="decay per iteration of the exponential average of the weights, which is what "
         "is validated and kept; the paper: 0, the weights themselves"
     )
     decay_from: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=1.0,
-        description="share of the iterations from which on all rates fall linearly to 0; 1: they "
-        "stay as they are (the paper)",
+        description="fraction of the iterations after which all learning rates fall linearly to 0; "
+        "1: they stay constant (the paper)",
     )
-    weight_decay: Weight = Field(description="L2 penalty (the authors' code; the paper is silent)")
+    weight_decay: Weight = Field(description="L2 penalty (from the authors' code, not the paper)")
     validate_every: Positive = Field(description="iterations between two validations")
     precision: Literal["fp32", "bf16"] = Field(
         description="fp32, or bf16 autocast with fp32 weights"
     )
     compile: bool = Field(
-        description="torch.compile of the networks on a GPU, whose updates are then not replayed; "
-        "never on the CPU"
+        description="use torch.compile on a GPU, instead of recording and replaying updates; "
+        "ignored on the CPU"
     )
 
 

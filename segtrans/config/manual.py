@@ -13,23 +13,23 @@ HEAD = """\
 
 Written from `segtrans/config/params.py` by `make docs`; do not edit by hand.
 
-`params.yaml` holds the default preset. A file of this folder holds only what differs, and is laid
-over it: `snakemake --configfile config/smoke.yaml`. One key can be changed without a file:
-`snakemake --config preset=mine 'training={iterations: 500}'`. Give every preset of your own its own
-`preset:`, since results stand in `results/<preset>`.
+`params.yaml` holds the default preset. The files in this folder contain only what differs, and
+override it: `snakemake --configfile config/smoke.yaml`. A single key can be changed without a file:
+`snakemake --config preset=mine 'training={iterations: 500}'`. Give every preset of your own a name,
+`preset:`, since results go to `results/<preset>`.
 
-**The last one that names a value wins**, for every task: `params.yaml`, each file of `--configfile`
-in its order, `--config`. Within one file what is particular wins: `overrides` of a task over the
-block for all tasks, weights of an ablation over those of its method. So `training.learning_rate` in
-`--config` is that of all tasks, but changed in `params.yaml`, by hand or by `dvc exp run -S`, it
-leaves those tasks alone that have a rate of their own further down in the same file:
-`-S overrides.brats.training.learning_rate=0.002` changes that. `snakemake --dry-run` says what
-tasks and variants have otherwise than the rest, and the table's caption where tasks differ. An
-empty mapping, such as `variants: {}` or `overrides: {brats: {training: {}}}`, takes away what
-earlier files say there; elsewhere it changes nothing.
+**The last source that sets a value wins**, for every task: first `params.yaml`, then each file of
+`--configfile` in order, then `--config`. Within one file, the more specific setting wins:
+`overrides` of a task over the block for all tasks, weights of an ablation over those of its method.
+So `training.learning_rate` in `--config` applies to all tasks. Changed in `params.yaml`, by hand or
+by `dvc exp run -S`, it does not affect tasks for which the same file overrides the learning rate:
+`-S overrides.brats.training.learning_rate=0.002` changes that one. `snakemake --dry-run` prints
+which settings of tasks and variants differ from the rest, and the caption of the table says where
+tasks differ. An empty mapping, such as `variants: {}` or `overrides: {brats: {training: {}}}`,
+removes what earlier files set there; elsewhere it changes nothing.
 
-Files are YAML 1.2: `1e-05` is a number; `yes`, `010`, `1:30`, `1_000` and a key that stands there
-twice are refused, since not every reader means the same by them.
+Files are YAML 1.2: `1e-05` is a number; `yes`, `010`, `1:30`, `1_000` and duplicate keys are
+refused, because YAML readers disagree on their meaning.
 """
 
 

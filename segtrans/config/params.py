@@ -45,15 +45,15 @@ class Params(Block):
     preset: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)] = Field(
         description="name of the preset and of its output folder, results/<preset>"
     )
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="data sets to run")
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="rows to run")
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="tasks to run")
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="methods to run")
     init_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         description="one run per seed: initial weights, order of batches, sampled codes"
     )
     data_seed: Seed = Field(description="split, clutter and choice of labelled images")
     data_sets: dict[str, AnyTask] = Field(
-        description="tasks of your own, by name, each with what its images are; those of the paper "
-        "are there already"
+        description="your own tasks, by name, with a description of their images; the paper's "
+        "tasks need no entry"
     )
     digits: DigitsParams
     cluttered_mnist: ClutteredMnistParams
@@ -62,20 +62,21 @@ class Params(Block):
     labels: LabelsParams
     networks: NetworksParams
     objective: dict[str, dict[str, Weight]] = Field(
-        description="weights of the objective's terms (equation 7), by method; an ablation has "
-        "those of the method that it is one of, but for what it has of its own; the paper: "
+        description="weights of the objective's terms (equation 7), by method; an ablation "
+        "inherits those of its method, except where it sets its own; the paper: "
         "autoencoder 1, 1; translation 3, 50, 1, 50, 0.01"
     )
     training: TrainingParams
     evaluation: EvaluationParams
     overrides: dict[str, dict[str, Any]] = Field(
-        description="what a task has otherwise, by task: its methods, keys of the blocks labels, "
-        "networks, objective, training and augmentation; a later file that names the same key for "
-        "all tasks wins over it"
+        description="settings that differ for a task, by task: its methods, keys of the blocks "
+        "labels, networks, objective, training and augmentation; a later file that sets the same "
+        "key for all tasks wins"
     )
     variants: dict[str, dict[str, Any]] = Field(
-        description="each method is a row of the table for each of these, by name: what it has "
-        "otherwise, blocks as in overrides; it wins over every file; none: a row for each method"
+        description="named sets of values, with blocks as in overrides: each method is trained "
+        "with each of them, as a row of the table; they win over every file; none: one row for "
+        "each method"
     )
 
     @model_validator(mode="after")

@@ -40,11 +40,11 @@ class Task(Block, ABC):
     )
     classes: Annotated[dict[str, Annotated[int, Field(ge=1, le=254)]], Field(min_length=1)] = Field(
         default={"target": 1},
-        description="what masks show, by name, and its value: 1, 2, 3...; of a single class all "
-        "that is not 0",
+        description="classes in the masks, by name, with their values 1, 2, 3...; a single class "
+        "is every value but 0",
     )
     architecture: Literal["mnist48", "mnist128", "brats"] = Field(
-        description="networks of tables 2 to 9; images have at least 29, 33 or 61 pixels a side"
+        description="networks of tables 2 to 9; for images of at least 29, 33 or 61 pixels a side"
     )
     segmentation_norm: Literal["adaptive_instance_norm", "layer_norm"] = Field(
         description="how the shared residual decoder is adapted to segment (appendix A)"

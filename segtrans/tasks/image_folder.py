@@ -22,16 +22,16 @@ class ImageFolder(OwnFolder):
     channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=("grey",),
         description="[grey], [red, green, blue], or a name for each file of an image "
-        "(stem_0000, stem_0001...); left out: by the first image",
+        "(stem_0000, stem_0001...); left out: the first image decides",
     )
     size: Literal["fit", "stretch", "crop", "tile"] = Field(
         default="fit",
         description="fit: keep the shape, pad by reflection; stretch; crop, tile: parts at full "
-        "resolution of labelled and absent images, never of unlabelled present ones",
+        "resolution, of labelled and absent images but never of unlabelled present ones",
     )
     intensity: Intensity = Field(default=Intensity(), description="from stored values to [-1, 1]")
     min_target_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.0005, description="least share of an image, or part of one, that is target in P"
+        default=0.0005, description="least share of target pixels in an image of P, or part of one"
     )
 
     has_patients: ClassVar[bool] = False

@@ -16,8 +16,8 @@ class Intensity(Block):
 
     mode: Literal["dtype", "percentile", "zscore", "window"] = Field(
         default="dtype",
-        description="dtype: the whole range of the files' type; percentile, zscore: of each image "
-        "and channel by itself; window: low to high",
+        description="dtype: the whole range of the files' data type; percentile, zscore: for each "
+        "image and channel separately; window: low to high",
     )
     low: float | None = Field(
         default=None, description="percentile: 0 to 100; window: a value; else null"
@@ -47,23 +47,23 @@ class OwnFolder(Task):
     width: Positive = Field(default=128, description="columns that networks see, in pixels")
     architecture: Literal["mnist48", "mnist128", "brats"] = Field(
         default="mnist128",
-        description="networks of tables 2 to 9; images have at least 29, 33 or 61 pixels a side",
+        description="networks of tables 2 to 9; for images of at least 29, 33 or 61 pixels a side",
     )
     segmentation_norm: Literal["adaptive_instance_norm", "layer_norm"] = Field(
         default="adaptive_instance_norm",
         description="how the shared residual decoder is adapted to segment (appendix A)",
     )
     ignore: Annotated[int, Field(ge=1, le=255)] | None = Field(
-        default=None, description="value of mask pixels that count neither way"
+        default=None, description="mask value of pixels that do not count"
     )
     group: str | None = Field(
         default=None,
-        description="regular expression on the name; images of one first group stay in one fold; "
-        "null: each by itself",
+        description="regular expression on the name; images with the same first group go into the "
+        "same fold; null: each image is its own group",
     )
-    valid_fraction: Share = Field(default=0.1, description="share of the groups to validate on")
+    valid_fraction: Share = Field(default=0.1, description="share of the groups for validation")
     test_fraction: Share = Field(
-        default=0.1, description="share of the groups to test on, where there is no test/"
+        default=0.1, description="share of the groups for testing, if there is no test/"
     )
 
     needs_labels: ClassVar[dict[str, str]] = {}

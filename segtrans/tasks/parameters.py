@@ -87,8 +87,8 @@ class HalfSliceRules(Block):
         | None
     ) = Field(
         default=None,
-        description="class of the masks' labels 1, 2, 3... in turn: 0 no lesion, 1 core, 2 oedema, "
-        "3 enhancing; null: as the layout of the files has them",
+        description="classes of the mask labels 1, 2, 3..., in this order: 0 no lesion, 1 core, "
+        "2 oedema, 3 enhancing; null: as usual in the layout of the files",
     )
 
     neighbours: Neighbours = Field(
@@ -115,14 +115,14 @@ class BratsParams(HalfSliceRules):
     directory: str | None = Field(
         description="the folder of the cases when source is directory, else null"
     )
-    n_patients: Annotated[int, Field(ge=3)] = Field(description="patients of source phantom")
+    n_patients: Annotated[int, Field(ge=3)] = Field(description="phantoms of source phantom")
     n_jobs: Positive = Field(
-        description="jobs that the patients are shared out to; no result depends on it"
+        description="parallel jobs that prepare the patients; does not affect any result"
     )
-    valid_fraction: Share = Field(description="share of the patients to validate on")
-    test_fraction: Share = Field(description="share of the patients to test on")
+    valid_fraction: Share = Field(description="share of the patients for validation")
+    test_fraction: Share = Field(description="share of the patients for testing")
     rotation: Annotated[int, Field(ge=0)] = Field(
-        description="k rotates the shuffled patients by k test folds: 0, 1, 2... is a k-fold "
+        description="k rotates the shuffled patients by k test folds: 0, 1, 2... together are a "
         "cross-validation"
     )
 

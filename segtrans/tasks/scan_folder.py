@@ -25,8 +25,8 @@ class ScanIntensity(Intensity):
 
     mode: Literal["percentile", "zscore", "window"] = Field(
         default="zscore",
-        description="zscore: of each scan and channel, over all that is not background, divided "
-        "by five; percentile: as zscore, from low to high; window: low to high, as of CT in HU",
+        description="zscore: for each scan and channel, over everything but background, divided "
+        "by five; percentile: likewise, from low to high; window: low to high, for CT in HU",
     )
 
 
@@ -36,11 +36,11 @@ class ScanFolder(OwnFolder):
     kind: Literal["scan_folder"] = Field(description="scans of your own")
     channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=("scan",),
-        description="a name for each sequence of a scan, in stored order; left out: by the first "
-        "case",
+        description="a name for each sequence of a scan, in stored order; left out: the first case "
+        "decides",
     )
     axis: Literal["axial", "coronal", "sagittal"] = Field(
-        default="axial", description="what slices are across, by the patient's anatomy"
+        default="axial", description="orientation of the slices, by the patient's anatomy"
     )
     halves: bool = Field(
         default=False,
@@ -49,7 +49,7 @@ class ScanFolder(OwnFolder):
     )
     spacing_mm: tuple[_Millimetres, _Millimetres, _Millimetres] | None = Field(
         default=None,
-        description="of columns, rows and slices, to which scans are resampled; null: the median "
+        description="spacing of columns, rows and slices to resample scans to; null: the median "
         "of the cases",
     )
     intensity: ScanIntensity = Field(
@@ -61,31 +61,31 @@ class ScanFolder(OwnFolder):
     )
     background: float | None = Field(
         default=None,
-        description="what is not above it is outside the patient, as -1000 of CT; null: of each "
-        "channel, what has the value of most voxels in the volume's corners, or else its smallest",
+        description="values up to this one are outside the patient, e.g. -1000 in CT; null: in "
+        "each channel, the most frequent value in the volume's corners, or else the smallest",
     )
     unlabelled: Literal["all", "listed"] = Field(
         default="all",
-        description="which slices of a present scan without a mask are P where nobody lists them: "
-        "all, or none",
+        description="which slices of a present scan without a mask are P if they are not listed: "
+        "all, or none (listed)",
     )
     absent_from_present: Literal["never", "masks", "lists"] = Field(
         default="masks",
-        description="masks: slices without target of present scans with a mask are A; lists: those "
-        "that are not listed, of present scans without a mask whose slices are listed, too",
+        description="masks: slices without target in present scans with a mask are A; lists: so "
+        "are unlisted slices of present scans without a mask whose slices are listed; never: none",
     )
     absent_positions: Literal["all", "as_present"] = Field(
         default="all",
-        description="as_present: slices of A are drawn so that they lie along the axis as those of "
-        "P do, in each fold; all: every one is used",
+        description="as_present: slices of A are drawn, in each fold, so that they are distributed "
+        "along the axis as those of P; all: every one is used",
     )
     min_content_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.05, description="least share of an image that is not background"
+        default=0.05, description="least share of non-background pixels in an image"
     )
     min_target_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.001,
-        description="least share of what is not background that is target in P; with less, an "
-        "image is of neither domain",
+        description="least share of target among the non-background pixels of P; with less, an "
+        "image belongs to neither domain",
     )
 
     has_patients: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Folders of pictures to try the product on: real surfaces, and defects put into half of them.
+"""Folders of example pictures: real surfaces, and defects put into half of them.
 
 Pictures are crops of photographs that scikit-image ships, and nobody drew them for a segmenter. A
 photograph is cut into blocks of 128 x 128 pixels, and a crop lies in one block, turned by a
