@@ -12,13 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from segtrans.config.runs import read_run, read_runs
+from segtrans.data.images import read_images
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
 from segtrans.figures.failures import find_failures
 from segtrans.figures.of_task import write_figures
 from segtrans.figures.panels import write_panel
+from segtrans.figures.progress import write_progress
+from segtrans.figures.style import DPI
+from segtrans.methods.frames import Frames, make_frame
 from segtrans.methods.weights import WEIGHTS, build_method, save_weights
 from segtrans.report.page import write_report
 from segtrans.report.table import write_table
@@ -57,7 +62,23 @@ def make_run(write_run, store, method, seed, *, usage):
         save_weights(folder / name, weights, run.config)
     score_run(folder, store.path, threshold=0.5)
     write_panel(folder, store.path)
+    if method == "translation":
+        write_frames(run, store)
+        write_progress(folder)
     return folder
+
+
+def write_frames(run, store):
+    shown = np.arange(2)
+    x, y = (
+        torch.from_numpy(values)
+        for values in (
+            read_images(store, "valid", "present", shown),
+            store.masks("valid", shown),
+        )
+    )
+    frame = make_frame(build_method(run.config).eval(), x, 0)
+    Frames.of(x, y, [frame]).write(run.folder / "frames.npz")
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +239,7 @@ def test_figures_and_panels_of_each_row_are_there(page, preset):
     sources = {image.attributes["src"].split(",")[1] for image in page.all("img")}
     drawn = [preset.figures / "mnist48_simple" / f"{name}.png" for name in ("samples", "dice")]
     drawn += [folder / "panel.png" for folder in preset.folders if folder.name == "seed0"]
+    drawn += [preset.folders[-2] / "progress.png"]  # of the method that translates, seed 0
     for file in drawn:
         assert base64.b64encode(file.read_bytes()).decode() in sources
     # And the learning curves, the forest plot, the failures.
@@ -410,7 +432,7 @@ def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(preset):
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     browser = webdriver.Chrome(options=options, service=service)
     try:
-        for width in (360, 1280):
+        for width in (360, 400, 1280):
             size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
             browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
             browser.get(preset.page.as_uri())
@@ -419,10 +441,14 @@ def test_a_browser_shows_it_offline_on_a_phone_and_on_a_screen(preset):
             shown = browser.execute_script(
                 "return [...document.images].map(i => [i.complete, i.naturalWidth, i.width])"
             )
-            assert len(shown) == 8
-            assert all(
-                done and natural > 0 and 0 < drawn <= width for done, natural, drawn in shown
-            )
+            assert len(shown) == 9
+            for done, natural, drawn in shown:
+                assert done
+                # As large as it was drawn, on a phone too, or its letters could not be read.
+                assert drawn == pytest.approx(natural * 96 / DPI, abs=1)
+            letters = "return [...document.querySelectorAll('p, li, th, td, dd, code, figcaption')]"
+            letters += ".map(e => parseFloat(getComputedStyle(e).fontSize))"
+            assert min(browser.execute_script(letters)) > 11
             # A table that is wider than the page is scrolled in itself; its rows stay named.
             browser.execute_script(
                 "document.querySelectorAll('.wide').forEach(w => w.scrollLeft = w.scrollWidth)"
