@@ -20,14 +20,15 @@ tests take for the truth (MONAI, scikit-learn). What could be a library's and is
 _ADVISORIES = """\
 ## Known advisories
 
-The pinned set has not been checked: this needs a database of advisories, which is online. To check it:
+The pinned set has not been checked, because the databases of advisories are online. To check it:
 
 ```sh
 pip install pip-audit
 pip-audit --strict --require-hashes --disable-pip --requirement containers/requirements.lock
 ```
 
-Without `--strict`, pip-audit skips packages that it finds no record of, and still says "No known vulnerabilities found".
+Without `--strict`, pip-audit skips packages that it finds no record of, and still says "No known
+vulnerabilities found".
 """
 # How else some packages write the same.
 _SAME = {

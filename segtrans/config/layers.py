@@ -136,7 +136,7 @@ def _check_names(place: str, named: dict[str, dict[str, float]]) -> None:
 
 
 def _check_patients(name: str, upper: Content, merged: Content) -> None:
-    """A number of patients is refused where they are not made up: it would change nothing."""
+    """A number of patients is refused where they are no phantoms: it would change nothing."""
     asked, brats = upper.get("brats"), merged.get("brats")
     if not isinstance(asked, dict) or not isinstance(brats, dict) or "n_patients" not in asked:
         return

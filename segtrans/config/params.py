@@ -189,7 +189,7 @@ def _check_keys(key: str, overlays: dict[str, dict[str, Any]], allowed: tuple[st
 def _check_unique(key: str, values: tuple[object, ...]) -> None:
     for value in values:
         if values.count(value) > 1:
-            raise ValueError(f"{key} = {value}: stands there twice")
+            raise ValueError(f"{key} = {value}: occurs twice")
 
 
 def load_params(

@@ -137,7 +137,7 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
         if key in runs:
             raise UserError(
                 f"{run.folder}: task {config.task}, row {run.row}, seed {config.init_seed} "
-                f"stand in {runs[key].folder} too; give each run once"
+                f"is also in {runs[key].folder}; give each run once"
             )
         runs[key] = run
     if not runs:

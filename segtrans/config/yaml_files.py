@@ -113,7 +113,7 @@ class _Reader:
                 self._refuse(key_node, f"the key {shown!s:.40}: a key is text; put it in quotes")
             if key in content:
                 place = f" (first in line {lines[key]})" if self._has_lines else ""
-                self._refuse(key_node, f"the key {key} stands there twice{place}; keep one")
+                self._refuse(key_node, f"the key {key} occurs twice{place}; keep one")
             lines[key] = key_node.start_mark.line + 1
             content[key] = self.value(value_node)
         return content

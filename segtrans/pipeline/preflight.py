@@ -43,8 +43,8 @@ def read_preset(
     for option, names in _ONCE.items():
         if sum(argument.partition("=")[0] in names for argument in argv) > 1:
             raise UserError(
-                f"{option} stands there more than once, and Snakemake heeds the last alone; give "
-                "it once, with everything behind it"
+                f"{option} is given more than once, and Snakemake uses only the last one; give it "
+                "once, with all values after it"
             )
     params = read_params(default, *map(_shown, files), overlay=parse_options(options))
     check_sources(params)

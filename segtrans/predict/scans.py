@@ -260,8 +260,8 @@ def _doubts(run: Run, prepared: _Preparation, case: Case) -> list[str]:
     has_phantoms = run.has_phantoms or "phantoms" in run.record.data.source
     if has_phantoms and not case.files.case_id.startswith(PHANTOM):
         doubts.append(
-            "the run was trained on made-up patients (phantoms): on a real scan it shows how the "
-            "pipeline works, and no lesion"
+            "the run was trained on synthetic phantoms: on a real scan it shows that the pipeline "
+            "works, but finds no lesion reliably"
         )
     spacing, shape = case.geometry.spacing_mm, next(iter(case.sequences.values())).shape
     if prepared.spacing_mm is None or prepared.volume_shape is None:

@@ -28,7 +28,7 @@ class HalfSlices(Task):
         return "half-slice"
 
     def data_mb(self, params: DataParams) -> float | None:
-        """By the number of patients, which only made-up ones have beforehand."""
+        """By the number of patients, which is known beforehand for phantoms only."""
         brats = params.brats
         return brats.n_patients * _PATIENT_MB if brats.source == "phantom" else None
 
@@ -41,12 +41,12 @@ class HalfSlices(Task):
         return "brats.neighbours"
 
     def title_of(self, data: Mapping[str, Any]) -> str:
-        """Says so when the patients are made up."""
-        return self._title(are_made_up=bool(data.get("phantoms")))
+        """Says so when the patients are synthetic phantoms."""
+        return self._title(are_phantoms=bool(data.get("phantoms")))
 
     def planned_title(self, params: DataParams) -> str:
-        """Says so when the patients will be made up."""
-        return self._title(are_made_up=params.brats.source == "phantom")
+        """Says so when the patients will be synthetic phantoms."""
+        return self._title(are_phantoms=params.brats.source == "phantom")
 
-    def _title(self, *, are_made_up: bool) -> str:
-        return f"{self.title} on phantoms" if are_made_up else self.title
+    def _title(self, *, are_phantoms: bool) -> str:
+        return f"{self.title} on phantoms" if are_phantoms else self.title

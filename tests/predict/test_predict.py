@@ -323,8 +323,8 @@ LIKE_THE_SCAN = {"spacing_mm": [1.0, 1.0, 2.0], "volume_shape": [70, 72, 155]}
     ("source", "parameters", "doubts"),
     [
         ("4 cases of BraTS", LIKE_THE_SCAN, []),
-        ("made up (phantoms, no patients)", LIKE_THE_SCAN, ["trained on made-up patients"]),
-        ("made up", LIKE_THE_SCAN | {"phantoms": True}, ["trained on made-up patients"]),
+        ("made up (phantoms, no patients)", LIKE_THE_SCAN, ["trained on synthetic phantoms"]),
+        ("made up", LIKE_THE_SCAN | {"phantoms": True}, ["trained on synthetic phantoms"]),
         (
             "4 cases of BraTS",
             {"spacing_mm": [1.0, 1.0, 1.0], "volume_shape": [240, 240, 155]},

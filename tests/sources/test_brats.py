@@ -455,7 +455,7 @@ GOOD = {
         (GOOD | {"drawn": {"data_seed": "0"}}, "drawn.data_seed = "),
         (GOOD | {"fold": {}}, "fold: unknown; did you mean folds"),
         (GOOD | {"folds": ["a"]}, "folds = "),
-        (json.dumps(GOOD).replace('"b":', '"a":'), "a stands there twice"),
+        (json.dumps(GOOD).replace('"b":', '"a":'), "a occurs twice"),
     ],
 )
 def test_a_damaged_split_file_is_one_line(source, tmp_path, content, words):

@@ -399,7 +399,7 @@ def test_an_error_names_what_is_there(tmp_path):
     [
         ("case;patient\n", "has the columns case;patient; expected case_id and patient"),
         ("case_id,patient\na,\n", "row 2: case a has no patient"),
-        ("case_id,patient\na,p\na,q\n", "row 3: case a stands there twice"),
+        ("case_id,patient\na,p\na,q\n", "row 3: case a is listed twice"),
         ("case_id,patient\nz,p\n", "row 2: there is no case z"),
         ("case_id,patient\n", "has no row for case a"),
         ("case_id,patient\na,p\0\n", r"cannot be read \(it holds NUL bytes\); expected a CSV"),

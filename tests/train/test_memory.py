@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("task", "measured_mb"),
-    # Largest resident memory of the whole process at the laptop preset.
+    # Largest resident memory of the whole process with the laptop preset.
     [("mnist48_simple", 758), ("brats", 1303)],
 )
 def test_the_estimate_is_above_the_peak_and_not_far(task, measured_mb):

@@ -55,7 +55,7 @@ def test_what_is_typed_last_is_trained_with(snakemake):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("preset: mine\npreset: yours\n", "mine.yaml, line 2: the key preset stands there twice"),
+        ("preset: mine\npreset: yours\n", "mine.yaml, line 2: the key preset occurs twice"),
         ("labels:\n  per_batch: 010\n", "mine.yaml, line 2: 010 is an octal number"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The whole pipeline for real, at the smoke preset, in a copy of the project."""
+"""The whole pipeline for real, with the smoke preset, in a copy of the project."""
 
 import itertools
 import json

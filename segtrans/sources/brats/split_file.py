@@ -98,5 +98,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     for key in content:
         if sum(key == other for other, _ in pairs) > 1:
-            raise ValueError(f"{key} stands there twice")
+            raise ValueError(f"{key} occurs twice")
     return content

@@ -1,4 +1,4 @@
-"""Grades of made-up patients, known before any is made."""
+"""Grades of synthetic phantoms, known before any is made."""
 
 from typing import Literal
 

@@ -99,7 +99,7 @@ def read_patients(path: Path, case_ids: Collection[str]) -> dict[str, str]:
         problem = (
             f"case {shown} has no patient"
             if not (case_id and patient)
-            else f"case {shown} stands there twice"
+            else f"case {shown} is listed twice"
             if case_id in patients
             else f"there is no case {shown} in {path.parent}"
             if case_id not in case_ids

@@ -37,7 +37,7 @@ from segtrans.sources.scans.case_tables import (
 )
 from segtrans.sources.scans.dicom import CONVERT, find_dicom
 
-PHANTOM = "phantom_"  # what the ids of made-up cases begin with
+PHANTOM = "phantom_"  # what the ids of synthetic phantoms begin with
 _YEAR = re.compile(r"brats(?:20)?(\d\d)_", re.IGNORECASE)  # Brats17_, BraTS20_, BraTS2021_
 _TABLES = (GRADE_TABLE, PATIENT_TABLE, CHANNEL_TABLE)
 
