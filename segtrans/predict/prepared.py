@@ -43,9 +43,7 @@ def task_of_pictures(run: Run) -> ImageFolder:
     """
     if not run.has_pictures:
         is_of_scans = run.config.definition.has_patients
-        why = (
-            "which reads scans: give --case" if is_of_scans else "whose images are synthetic"
-        )
+        why = "which reads scans: give --case" if is_of_scans else "whose images are synthetic"
         raise UserError(
             f"{run.folder}: a run of task {run.config.task}, {why}; expected one on pictures in a "
             "folder"
