@@ -96,8 +96,7 @@ def train_run(
         origin = _origin(trainer, store, preset=preset, variant=variant, labelled=labelled)
         tracker = _track(trainer, describe_run(output, origin), records)
         _train_tracked(trainer, batches, store, tracker=tracker, n_workers=n_workers)
-        _write_frames(trainer, store, output / FRAMES)
-        _write_outputs(trainer, output, labelled=labelled, origin=origin)
+        _write_outputs(trainer, store, output, labelled=labelled, origin=origin)
 
 
 def _track(trainer: Trainer, description: RunDescription, records: list[Record]) -> RunTracker:
@@ -267,8 +266,9 @@ def _session(device: str, iteration: int) -> dict[str, Any]:
 
 
 def _write_outputs(
-    trainer: Trainer, output: Path, *, labelled: Labelled, origin: RunOrigin
+    trainer: Trainer, store: Store, output: Path, *, labelled: Labelled, origin: RunOrigin
 ) -> None:
+    _write_frames(trainer, store, output / FRAMES)
     progress = trainer.progress
     states = {"best": progress.best_method, "last": trainer.last_state()}
     hashes = {
