@@ -41,18 +41,18 @@ def manifest(job_script: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Do what the first argument says."""
-    verb, *arguments = sys.argv[1:]
+    action, *arguments = sys.argv[1:]
     try:
         config.load_incluster_config()
     except config.ConfigException:
         config.load_kube_config()
     api = client.BatchV1Api()
     namespace = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))["metadata"]["namespace"]
-    if verb == "submit":
+    if action == "submit":
         job = manifest(Path(arguments[0]))
         api.create_namespaced_job(namespace, job)
         print(job["metadata"]["name"])
-    elif verb == "status":
+    elif action == "status":
         status = api.read_namespaced_job_status(arguments[0], namespace).status
         print("success" if status.succeeded else "failed" if status.failed else "running")
     else:

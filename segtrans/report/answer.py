@@ -140,7 +140,7 @@ def _verdict(asked: Sequence[Difference]) -> str:
     if above == len(asked):
         return "Yes, in these runs: every comparison goes the way of the claim."
     if undecided == len(asked):
-        return "Not decided: every interval holds zero."
+        return "Not decided: every interval includes zero."
     parts = [
         f"{above} of {len(asked)} comparisons {_goes(above)} the way of the claim",
         f"{below} {_goes(below)} against it" if below else "",
@@ -158,8 +158,8 @@ def _goes(n: int) -> str:
 def _outside_the_claim(runs: Sequence[Run]) -> str:
     rows = list(dict.fromkeys(run.title for run in runs))
     if len(rows) == 1:
-        return f"Nothing to compare: {rows[0]} alone was run."
-    return f"The claim's order is not asked here; each row is compared with {rows[0]}."
+        return f"Nothing to compare: only {rows[0]} was run."
+    return f"The claim's order is not tested here; each row is compared with {rows[0]}."
 
 
 def _sentence(difference: Difference, titles: dict[str, str]) -> str:
@@ -177,8 +177,7 @@ def _sentence(difference: Difference, titles: dict[str, str]) -> str:
         place = "above" if which > 0 else "below"
         return f"{row} is {place} {reference} by {size} ({_INTERVAL} of the difference {basis})."
     return (
-        f"{row} cannot be told from {reference}: the difference is {signed(difference.mean)} "
-        f"({_INTERVAL} {basis})."
+        f"{row} minus {reference} is within noise: {signed(difference.mean)} ({_INTERVAL} {basis})."
     )
 
 
@@ -186,7 +185,7 @@ def _caution(asked: Sequence[Difference]) -> str:
     if all(difference.interval is not None for difference in asked):
         return ""
     return (
-        f"Below {FEWEST_SEEDS} seeds their spread is hardly known: no interval and no p-value is "
-        "given, nothing here says that a row is better, and another seed may well give another "
-        "order."
+        f"With fewer than {FEWEST_SEEDS} seeds, their spread is hardly known: no interval and no "
+        "p-value is given, nothing here says that one row is better than another, and other seeds "
+        "may well give another order."
     )

@@ -45,7 +45,7 @@ def paper_point(runs: Sequence[Run]) -> str | None:
         return "Paper: its Table 1."
     return (
         "Paper: its Table 1, at full scale. This is a reduced scale: the numbers here are no "
-        "reproduction of the paper's, which stand beside them for orientation only."
+        "reproduction of the paper's, which are shown for orientation only."
     )
 
 

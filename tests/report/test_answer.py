@@ -59,7 +59,7 @@ def test_each_pair_of_steps_has_a_sentence_with_its_numbers(runs):
     )
     assert skipping.startswith("Proposed is above Only segmentation by 0.030")
     assert second == (
-        "Proposed cannot be told from AE baseline: the difference is +0.010 (95 % interval −0.020 "
+        "Proposed minus AE baseline is within noise: +0.010 (95 % interval −0.020 "
         "to +0.040, p = 0.5; 5 seeds)."
     )
     assert answer.task == "MNIST 48×48 simple"
@@ -75,7 +75,7 @@ def test_a_row_below_is_said_to_be_below(runs):
     ("intervals", "verdict"),
     [
         ((ABOVE, ABOVE, ABOVE), "Yes, in these runs: every comparison goes the way of the claim."),
-        ((OPEN, OPEN, OPEN), "Not decided: every interval holds zero."),
+        ((OPEN, OPEN, OPEN), "Not decided: every interval includes zero."),
         (
             (OPEN, ABOVE, OPEN),
             "In part: 1 of 3 comparisons goes the way of the claim, 2 are not decided.",
@@ -88,7 +88,7 @@ def test_a_row_below_is_said_to_be_below(runs):
             (BELOW, OPEN, OPEN),
             "No: 0 of 3 comparisons go the way of the claim, 1 goes against it, 2 are not decided.",
         ),
-        (((0.0, 0.05), OPEN, OPEN), "Not decided: every interval holds zero."),
+        (((0.0, 0.05), OPEN, OPEN), "Not decided: every interval includes zero."),
         (
             (None, None, None),
             "Too few seeds to answer: an interval needs at least 5 of both rows.",
@@ -129,7 +129,7 @@ def test_of_too_few_seeds_no_row_is_called_better(runs):
         "Proposed minus AE baseline: +0.030, 2 seeds (+0.020, +0.040); too few seeds for an "
         "interval."
     )
-    assert answer.caution.startswith("Below 5 seeds their spread is hardly known")
+    assert answer.caution.startswith("With fewer than 5 seeds, their spread is hardly known")
     assert not answer_task(runs, [difference("translation", "autoencoder")]).caution
 
 
@@ -161,7 +161,7 @@ def test_variants_of_one_method_are_compared_with_the_first(runs_of):
 
 def test_one_row_alone_answers_nothing(runs_of):
     answer = answer_task(runs_of(("translation", None)), [])
-    assert answer.verdict == "Nothing to compare: Proposed alone was run."
+    assert answer.verdict == "Nothing to compare: only Proposed was run."
     assert not answer.sentences
     assert not answer.caution
 
