@@ -189,8 +189,8 @@ def _forest(
         scratch,
         alt=f"{title}: differences in Dice with intervals; the table has their numbers",
         caption=f"Differences in test Dice of {which}: a small dot for each seed, a large one for "
-        "their mean, its 95 % interval. Grey and open: the interval includes zero, or there are too "
-        f"few seeds for one (fewer than {FEWEST_SEEDS}).",
+        "their mean, its 95 % interval. Grey and open: the interval includes zero, or there are "
+        f"too few seeds for one (fewer than {FEWEST_SEEDS}).",
     )
 
 

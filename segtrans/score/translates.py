@@ -79,7 +79,7 @@ def meaning() -> str:
         f"{QUESTION} Residual: Dice of the size of the residual with the mask; intensity alone: of "
         "the brightness of the image itself, which needs no translation; both at the threshold "
         "that is best on the validation fold. What stays: the share of the intensity, counted from "
-        "the image's most common value, that the translation to absence keeps. "
+        "the median of the rest, that the translation to absence keeps. "
         f"Yes: the residual is at least {_ABOVE_INTENSITY:g} above intensity alone, and at most "
         f"{_MOST_OF_TARGET:g} of the target but at least {_LEAST_OF_REST:g} of the rest stay; in "
         "part: one of the two. Means over seeds, test fold, best weights."

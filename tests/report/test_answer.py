@@ -152,7 +152,7 @@ def test_variants_of_one_method_are_compared_with_the_first(runs_of):
     pairs = [("no_a", "complete"), ("no_b", "complete"), ("no_b", "no_a")]
     named = [(f"translation-{a}", f"translation-{b}") for a, b in pairs]
     answer = answer_task(runs, [difference(*pair) for pair in named])
-    assert "not asked here" in answer.verdict
+    assert "not tested here" in answer.verdict
     assert [text.split(" is above")[0] for text in answer.sentences] == [
         "Proposed, no a",
         "Proposed, no b",
