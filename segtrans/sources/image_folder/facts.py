@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.errors import UserError
 from segtrans.data.values import is_target
+from segtrans.errors import UserError
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.masks import classes_in, read_masks, shows_by
 from segtrans.sources.image_folder.measures import Measures, measure

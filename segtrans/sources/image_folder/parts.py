@@ -62,10 +62,13 @@ def samples_of(
         UserError: the intensity of the task does not fit the image's values.
     """
     fitting = Fitting(image.shape[:2], task)
-    is_unlabelled = item.domain == "present" and mask is None
-    if not fitting.has_parts or is_unlabelled:
+    # Where no mask says what it shows, and where the masks that there are say what it does not.
+    is_seen = mask is not None and (not item.shows or bool(is_target(mask).any()))
+    if not fitting.has_parts or (item.domain == "present" and not is_seen):
         resized = None if mask is None else fitting.mask(mask)
-        if resized is not None and not _shows_enough(resized, task):
+        known = zip(item.shows, item.is_masked, strict=True)
+        may_show_more = any(said != 0 and not is_masked for said, is_masked in known)
+        if resized is not None and not (may_show_more or _shows_enough(resized, task)):
             return []
         return [Sample(_whole(image, fitting), resized)]
     padded = None if mask is None else fitting.padded(mask)

@@ -54,7 +54,7 @@ def draw_folds(
 
 
 def is_used(item: OwnItem, fold: str) -> bool:
-    """Whether an image has a use in a fold: P images without a whole mask can only be trained on."""
+    """Whether an image has a use in a fold: P images without a whole mask can only train."""
     return fold == "train" or item.domain == "absent" or item.has_whole_mask
 
 

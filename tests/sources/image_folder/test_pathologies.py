@@ -142,8 +142,8 @@ def test_a_present_picture_that_shows_nothing_is_named(tmp_path):
 
 def test_the_check_counts_each_pathology(folder):
     lines = inspect_folder(folder, {}, kind="image_folder").lines
-    # Masks say it of 4 pictures of each kind, folders of the fifth and sixth, of which the fifth has
-    # a mask of the crack.
+    # Masks say it of 4 pictures of each kind, folders of the fifth and sixth; the fifth has a mask
+    # of the crack.
     assert (
         "crack: 12 present pictures show it, 5 do not, of 1 it is not known; 15 with a mask of it"
     ) in lines
