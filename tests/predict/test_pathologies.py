@@ -44,7 +44,10 @@ def photos(tmp_path):
 def by_networks(run_folder, picture):
     """Probabilities (K, H, W), translation (C, H, W) and residuals (K, C, H, W) in 0 to 255."""
     read = read_run(run_folder)
-    fitting, method = Fitting(picture.shape[:2], task_of_pictures(read)), load_method(read, "best")
+    fitting, method = (
+        Fitting(picture.shape[:2], task_of_pictures(read)),
+        load_method(read, which="best"),
+    )
     with torch.no_grad():
         x = torch.from_numpy(fitting.views(picture))
         without, residuals = method.decompose(x)
@@ -66,7 +69,7 @@ def test_each_pathology_has_files_and_columns_of_its_own(tmp_path, photos, size)
         f"{kind}/{name}.png" for kind in ("translation", "overlay") for name in ("a", "crack/b")
     }
     assert set(found) == of_each | others
-    rows = {row["image"]: row for row in csv.DictReader(table.open())}
+    rows = {row["image"]: row for row in csv.DictReader(table.read_text().splitlines())}
     for name in ("a", "crack/b"):
         row = rows[f"{name}.png"]
         masks = [imread(tmp_path / f"out/mask/{of}/{name}.png") for of in NAMES]
