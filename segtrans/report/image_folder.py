@@ -90,6 +90,7 @@ def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
             "",
             *_of_pathologies(store),
             *(line for note in _notes(table, definition) for line in (f"- {note}", "")),
+            *(line for note in _not_scored(store) for line in (f"- {note}", "")),
             "```",
             *shortcuts,
             "```",
@@ -111,6 +112,15 @@ def _of_pathologies(store: Store) -> Iterator[str]:
     ]
     if rows:
         yield from (pd.DataFrame(rows).to_markdown(index=False), "")
+
+
+def _not_scored(store: Store) -> Iterator[str]:
+    """Pathologies that a fold cannot score."""
+    for fold in ("valid", "test"):
+        if (known := read_knowledge(store, fold)) is not None:
+            for name, n_shown, *_ in count_known(store.header.pathologies, known):
+                if not n_shown:
+                    yield f"Fold {fold} has no picture that shows {name}: its scores say nothing."
 
 
 def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:

@@ -137,6 +137,7 @@ def write_image_folder(
         if faults:
             raise UserErrors(faults)
         _check_kept(prepared)
+        _check_taught(prepared, task)
         header = _header(prepared, folder, task, name, data_seed)
         with write_store(output, header) as writer:
             _write(columns, writer)
@@ -204,6 +205,18 @@ def _check_kept(prepared: Sequence[Prepared]) -> None:
                     f"fold {fold}: of {len(of)} {domain} pictures none is left whose mask shows "
                     "enough of the target; lower min_target_fraction, or give more masks"
                 )
+
+
+def _check_taught(prepared: Sequence[Prepared], task: ImageFolder) -> None:
+    """Refuse data with a pathology that no mask to train on shows."""
+    for k, name in enumerate(task.pathologies):
+        masked = [p for p in prepared if p.is_labelled and p.item.is_masked[k] and p.n_samples]
+        if not any(p.fold == "train" and p.facts.shows[k] == 1 for p in masked):
+            n = sum(p.facts.shows[k] == 1 for p in masked)
+            raise UserError(
+                f"fold train: no mask shows {name}, of which {n} pictures have one; give more, or "
+                "lower valid_fraction and test_fraction"
+            )
 
 
 def _header(
