@@ -60,7 +60,7 @@ class PictureSegmenter:
         files_of = {kind: encoded(kind, predicted, self._task) for kind in ("mask", "probability")}
         answer: dict[str, bytes | float] = {}
         for name, seen in predicted.seen.items():
-            values = (
+            values: tuple[bytes | float, ...] = (
                 *(files_of[kind][place_of(kind, name, ".png")] for kind in files_of),
                 float(seen.probability.max()),
                 seen.score(self._task.min_target_fraction),

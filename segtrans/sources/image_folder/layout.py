@@ -217,11 +217,12 @@ def _masks_of(
         key = next((key for key in _images_of(name, part) if key in images), None)
         where = shown(path, folder)
         if key is None:
-            key, *others = [of for spoken in names_spoken_of(name) for of in bare[spoken]] or [None]
-            if others:
+            may_be = [of for spoken in names_spoken_of(name) for of in bare[spoken]]
+            key = may_be[0] if may_be else None
+            if len(may_be) > 1:
                 found.faults.append(
-                    f"{where}: may be of {' or '.join(of[1] for of in (key, *others) if of)}; put "
-                    "it into folders as those of its image"
+                    f"{where}: may be of {' or '.join(of[1] for of in may_be)}; put it into "
+                    "folders as those of its image"
                 )
         if key is None:
             there = part.folders.get(PRESENT, PRESENT)
