@@ -303,3 +303,18 @@ def test_a_mask_that_may_be_of_two_pictures_is_named(tmp_path):
     save(tmp_path / "masks/crack/a.png", square())
     with pytest.raises(UserError, match=r"masks/crack/a.png: may be of (crack/a or stain/a|stain)"):
         find_items(tmp_path, two())
+
+
+def test_a_picture_to_score_needs_masks_of_all_that_it_may_show(tmp_path):
+    for name in ("present/a", "present/b", "absent/c", "test/present/no_stain/d", "test/present/e"):
+        save(tmp_path / f"{name}.png", pixels(ord(name[-1])))
+    for name in ("masks/crack/a", "test/masks/crack/d", "test/masks/crack/e"):
+        save(tmp_path / f"{name}.png", square())
+    save(tmp_path / "test/absent/f.png", pixels(1))
+    with pytest.raises(UserErrors) as caught:
+        find_items(tmp_path, two())
+    (fault,) = caught.value.lines
+    assert fault == (
+        "test/present/e: in fold test without a mask of each pathology that it may show, which "
+        "scores need"
+    )
