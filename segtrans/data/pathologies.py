@@ -5,6 +5,7 @@ have a column `shows_<name>` for each: 1, 0, or `VOID` where that is not known; 
 `has_mask_<name>`: 0 where a labelled image's mask says nothing of it. Absence images show none.
 """
 
+from collections.abc import Iterator, Sequence
 from itertools import compress, product
 from typing import NamedTuple
 
@@ -41,6 +42,14 @@ def bit(masks: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
     """Masks (any shape) of pathology k alone: 0, 1, and `VOID` where that was."""
     own = (masks >> np.uint8(k)) & np.uint8(1)
     return np.where(masks == VOID, np.uint8(VOID), own)
+
+
+def count_known(names: Sequence[str], known: Knowledge) -> Iterator[tuple[str, int, int, int, int]]:
+    """Of each pathology: its name, how many images show it, do not, may, and have a mask of it."""
+    for k, name in enumerate(names):
+        t, has_mask = known.t[:, k], known.has_mask[:, k]
+        n_shown, n_not, n_open = (int((t == of).sum()) for of in (1, 0, VOID))
+        yield name, n_shown, n_not, n_open, int((has_mask > 0).sum())
 
 
 def read_knowledge(store: Store, fold: str) -> Knowledge | None:

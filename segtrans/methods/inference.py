@@ -189,6 +189,22 @@ def tells_apart(method: nn.Module) -> bool:
     return isinstance(method, Decomposes) and method.n_pathologies > 1
 
 
+def removal(method: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W) without any target, and what was taken out.
+
+    Args:
+        method: that translates.
+        x: images, on its device.
+
+    Returns:
+        (N, C, H, W), and the residual (N, C, H, W), or those of several pathologies
+        (N, K, C, H, W).
+    """
+    if isinstance(method, Decomposes) and tells_apart(method):
+        return method.decompose(x)
+    return cast(Translates, method).remove(x)
+
+
 def reconstruction_errors(method: nn.Module, x: Tensor, domain: str) -> NDArray[np.float64] | None:
     """Mean absolute error of each image's reconstruction, beside that of the best constant.
 

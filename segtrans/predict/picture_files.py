@@ -1,20 +1,22 @@
 """What is written of a prediction on a picture, each in the picture's own size, as bytes."""
 
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from pydantic import Field
 
 from segtrans.predict.written import Record
 from segtrans.sources.image_folder.intensities import levels_of
 from segtrans.tasks.image_folder import ImageFolder
 
 KINDS = ("mask", "probability", "translation", "residual", "overlay")
+OF_EACH = ("mask", "probability", "residual")  # kinds of which every pathology has a file
 
 _LEVEL = 1  # of compression: higher ones take several times as long for a few per cent
 _LARGEST = 2**16 - 1
@@ -33,15 +35,19 @@ class PictureRecord(Record):
     Attributes:
         max_probability: of the target, over all pixels.
         area: pixels that are segmented.
-        areas: those of each class, where there are several.
+        areas: those of each class or pathology, where there are several.
         score: how sure it is that the picture shows the target: the mean probability of the most
             probable pixels, as many as the smallest target has.
+        max_probabilities: of each of several pathologies.
+        scores: likewise.
     """
 
     max_probability: float
     area: int
     areas: dict[str, int]
     score: float
+    max_probabilities: dict[str, float] = Field(default_factory=dict)
+    scores: dict[str, float] = Field(default_factory=dict)
 
     columns: ClassVar[tuple[str, ...]] = ("image", "max_probability", "area", "score")
 
@@ -50,42 +56,28 @@ class PictureRecord(Record):
         probability, score = (f"{x:.6f}" for x in (self.max_probability, self.score))
         areas = {f"area_{name}": str(area) for name, area in self.areas.items()}
         area = {"image": self.image, "max_probability": probability, "area": str(self.area)}
-        return area | areas | {"score": score}
+        row = area | areas | {"score": score}
+        for what, of_each in (("max_probability", self.max_probabilities), ("score", self.scores)):
+            row |= {f"{what}_{name}": f"{x:.6f}" for name, x in of_each.items()}
+        return row
 
 
 @dataclass(frozen=True)
-class PicturePrediction:
-    """What a run makes of a picture, in its own size.
+class Seen:
+    """What a prediction says of one pathology of several, or of all that there is to see.
 
     Attributes:
-        picture: (H, W, C), as its files hold it.
-        classes: (K, H, W) float32 probabilities: of the one class, or of the background and each
-            class.
-        translation: (C, H, W) float32, intensities without the target; None where it is not made.
-        residual: (C, H, W) float32, what was taken out; likewise.
+        probability: (H, W) float32, in [0, 1].
+        mask: (H, W) uint8: 0, and 1 or the values of classes.
+        residual: (C, H, W) float32, what was taken out; None where it is not made.
     """
 
-    picture: NDArray[Any]
-    classes: NDArray[np.float32]
-    translation: NDArray[np.float32] | None = None
-    residual: NDArray[np.float32] | None = None
-
-    @property
-    def probability(self) -> NDArray[np.float32]:
-        """Of the target, whatever its class: (H, W), in [0, 1]."""
-        first: NDArray[np.float32] = self.classes[0]
-        return first if len(self.classes) == 1 else 1 - first
-
-    def mask(self, threshold: float) -> NDArray[np.uint8]:
-        """The most probable class where the target's probability is above a threshold: (H, W)."""
-        is_target: NDArray[np.uint8] = (self.probability > threshold).astype(np.uint8)
-        if len(self.classes) == 1:
-            return is_target
-        values: NDArray[np.uint8] = (1 + self.classes[1:].argmax(0)).astype(np.uint8)
-        return is_target * values
+    probability: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    residual: NDArray[np.float32] | None
 
     def score(self, share: float) -> float:
-        """How sure it is that the picture shows the target: the mean of the most probable pixels.
+        """How sure it is that it is there: the mean of the most probable pixels.
 
         Args:
             share: of all pixels; at least one counts.
@@ -95,10 +87,67 @@ class PicturePrediction:
         return float(np.partition(probability, -n)[-n:].mean(dtype=np.float64))
 
 
-def encoded(
-    kind: str, predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
-) -> tuple[str, bytes]:
-    """The suffix and content of one file of a prediction.
+@dataclass(frozen=True)
+class PicturePrediction:
+    """What a run makes of a picture, in its own size.
+
+    Attributes:
+        picture: (H, W, C), as its files hold it.
+        translation: (C, H, W) float32, intensities without the target; None where it is not made.
+        whole: the target of whatever class or pathology; of several pathologies without a residual.
+        of_each: of several pathologies each by its name; else nothing.
+    """
+
+    picture: NDArray[Any]
+    translation: NDArray[np.float32] | None
+    whole: Seen
+    of_each: dict[str, Seen] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        picture: NDArray[Any],
+        maps: Sequence[NDArray[np.float32]],
+        *,
+        threshold: float,
+        pathologies: Sequence[str] = (),
+    ) -> "PicturePrediction":
+        """From maps of `Networks`, in the picture's own size.
+
+        Args:
+            picture: (H, W, C), as its files hold it.
+            maps: probabilities (K, H, W): of the one class, of the background and each class, or
+                of each pathology; perhaps the translation, and one residual or K.
+            threshold: above which a pixel is segmented.
+            pathologies: names of several that the method tells apart.
+        """
+        classes, (translation, residual) = maps[0], [*maps[1:], None, None][:2]
+        if not pathologies:
+            probability = classes[0] if len(classes) == 1 else 1 - classes[0]
+            mask = (probability > threshold).astype(np.uint8)
+            if len(classes) > 1:
+                mask *= (1 + classes[1:].argmax(0)).astype(np.uint8)
+            return cls(picture, translation, Seen(probability, mask, residual))
+        of_each = {
+            name: Seen(
+                classes[k],
+                (classes[k] > threshold).astype(np.uint8),
+                None if residual is None else residual[k],
+            )
+            for k, name in enumerate(pathologies)
+        }
+        probability = classes.max(axis=0)
+        whole = Seen(probability, (probability > threshold).astype(np.uint8), None)
+        return cls(picture, translation, whole, of_each)
+
+    @property
+    def seen(self) -> dict[str, Seen]:
+        """What there are files of: each pathology by its name, or the whole, called nothing."""
+        return self.of_each or {"": self.whole}
+
+
+def encoded(kind: str, predicted: PicturePrediction, task: ImageFolder) -> dict[str, bytes]:
+    """The files of one kind of a prediction: content by where it lies.
 
     mask: PNG of 8 bits; 0 and 255, or the value of each class.
     probability: PNG of 16 bits, 65535 for 1: every program reads it, nothing is lost (0.000008 is
@@ -110,28 +159,43 @@ def encoded(
     Args:
         kind: one of `KINDS`.
         predicted: with what the kind needs.
-        mask: of the prediction.
         task: whose intensity the picture was read with.
+
+    Returns:
+        Contents by `<kind>/{}.<suffix>`, or of several pathologies `<kind>/<pathology>/{}.<suffix>`
+        for kinds of `OF_EACH`; {} stands for the picture's name.
     """
-    return _ENCODERS[kind](predicted, mask, task)
+    if kind in OF_EACH:
+        return {
+            place_of(kind, name, suffix): content
+            for name, seen in predicted.seen.items()
+            for suffix, content in (_ENCODERS_OF_EACH[kind](seen, predicted, task),)
+        }
+    suffix, content = _ENCODERS[kind](predicted, task)
+    return {place_of(kind, "", suffix): content}
 
 
-def _mask(
-    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
-) -> tuple[str, bytes]:
-    return ".png", _png(mask * np.uint8(255) if task.n_classes == 1 else mask)
+def place_of(kind: str, pathology: str, suffix: str) -> str:
+    """Where a file lies below the output; {} stands for the picture's name."""
+    return "/".join([kind, *([pathology] if pathology else []), "{}" + suffix])
 
 
-def _probability(
-    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
-) -> tuple[str, bytes]:
-    scaled = predicted.probability * np.float32(_LARGEST)
+def _mask(seen: Seen, predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
+    return ".png", _png(seen.mask * np.uint8(255) if task.n_classes == 1 else seen.mask)
+
+
+def _probability(seen: Seen, predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
+    scaled = seen.probability * np.float32(_LARGEST)
     return ".png", _png(scaled.round().clip(0, _LARGEST).astype(np.uint16))
 
 
-def _translation(
-    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
-) -> tuple[str, bytes]:
+def _residual(seen: Seen, predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
+    levels = levels_of(predicted.picture, task.intensity)
+    values = _channels_last(seen.residual) * (levels.one - levels.zero)
+    return ".tif", _tiff(values.astype(np.float32))
+
+
+def _translation(predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
     picture = predicted.picture
     levels = levels_of(picture, task.intensity)
     values = levels.undo(_channels_last(predicted.translation), picture.dtype)
@@ -141,34 +205,25 @@ def _translation(
     return (".png", _png(values)) if can_be_png else (".tif", _tiff(values))
 
 
-def _residual(
-    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
-) -> tuple[str, bytes]:
-    levels = levels_of(predicted.picture, task.intensity)
-    values = _channels_last(predicted.residual) * (levels.one - levels.zero)
-    return ".tif", _tiff(values.astype(np.float32))
-
-
-def _overlay(
-    predicted: PicturePrediction, mask: NDArray[np.uint8], task: ImageFolder
-) -> tuple[str, bytes]:
+def _overlay(predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
     shown = _shown(predicted.picture)
-    thickness = max(1, round(min(mask.shape) / 256))
-    for value in range(1, 1 + int(mask.max())):
-        is_class = mask == value
+    thickness = max(1, round(min(shown.shape[:2]) / 256))
+    masks = [of.mask > 0 for of in predicted.of_each.values()]
+    if not masks:
+        mask = predicted.whole.mask
+        masks = [mask == value for value in range(1, 1 + int(mask.max()))]
+    for number, is_class in enumerate(masks):
         if is_class.any():
             outline = is_class & ~_inner(is_class, thickness)
-            shown[outline] = _COLOURS[(value - 1) % len(_COLOURS)]
+            shown[outline] = _COLOURS[number % len(_COLOURS)]
     return ".png", _png(shown)
 
 
-_ENCODERS: Mapping[
-    str, Callable[[PicturePrediction, NDArray[np.uint8], ImageFolder], tuple[str, bytes]]
-] = {
-    "mask": _mask,
-    "probability": _probability,
+_ENCODERS_OF_EACH: Mapping[
+    str, Callable[[Seen, PicturePrediction, ImageFolder], tuple[str, bytes]]
+] = {"mask": _mask, "probability": _probability, "residual": _residual}
+_ENCODERS: Mapping[str, Callable[[PicturePrediction, ImageFolder], tuple[str, bytes]]] = {
     "translation": _translation,
-    "residual": _residual,
     "overlay": _overlay,
 }
 

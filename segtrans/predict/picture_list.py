@@ -53,7 +53,7 @@ class Listed:
     skipped: Skipped
 
 
-def find_pictures(source: Path, *, n_channels: int) -> Listed:
+def find_pictures(source: Path, *, n_channels: int, pathologies: Sequence[str] = ()) -> Listed:
     """List the pictures of a folder and its sub-folders, or of a single file.
 
     Folders of masks are passed over. A folder with dataset.csv has the images of its rows.
@@ -61,6 +61,7 @@ def find_pictures(source: Path, *, n_channels: int) -> Listed:
     Args:
         source: the folder or file.
         n_channels: of a picture; with several, `stem_0000`, `stem_0001`... are one picture's.
+        pathologies: names of several, which dataset.csv has columns of.
 
     Raises:
         UserErrors: the table is wrong, or two pictures would have one name but for the ending or
@@ -76,7 +77,7 @@ def find_pictures(source: Path, *, n_channels: int) -> Listed:
         files, faults = found.files, list(found.faults)
         hidden = found.hidden
     # A folder that was trained on has masks, too, which look like grey pictures.
-    masks = _masks_of(source, files, n_channels) if source.is_dir() else set()
+    masks = _masks_of(source, files, n_channels, pathologies) if source.is_dir() else set()
     pictures = [path for path in files if kind_of(path) in PICTURES and path not in masks]
     unread = [path for path in files if kind_of(path) in UNREAD and path not in masks]
     if not (pictures or unread or faults):
@@ -98,14 +99,16 @@ def find_pictures(source: Path, *, n_channels: int) -> Listed:
     return Listed(folder.resolve(), list(single.values()), faults, skipped)
 
 
-def _masks_of(folder: Path, files: Sequence[Path], n_channels: int) -> set[Path]:
+def _masks_of(
+    folder: Path, files: Sequence[Path], n_channels: int, pathologies: Sequence[str]
+) -> set[Path]:
     """Files that no row of dataset.csv calls an image; without it, those in folders of masks.
 
     Raises:
         UserErrors: what is wrong with the table, a line each.
     """
     if folder / TABLE in files:
-        found = items_by_table(folder, files, n_channels)
+        found = items_by_table(folder, files, n_channels, pathologies)
         if found.faults:
             raise UserErrors(found.faults)
         return set(files) - {path for item in found.items for path in item.files}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segtrans.methods.inference import Segments, Translates, device_of
+from segtrans.methods.inference import Segments, device_of, removal
 from segtrans.predict.picture_list import PictureFiles
 from segtrans.sources.image_folder.fitting import Fitting
 
@@ -74,7 +74,8 @@ class Networks:
         a picture must not depend on those beside it.
 
         Returns:
-            Probabilities (n, K, h, w); translations and residuals (n, C, h, w) where wanted.
+            Probabilities (n, K, h, w); translations and residuals (n, C, h, w) where wanted, of
+            several pathologies residuals (n, K, C, h, w).
         """
         n = len(views)
         missing = ((0, BATCH_SIZE - n), (0, 0), (0, 0), (0, 0))
@@ -82,7 +83,7 @@ class Networks:
         with torch.no_grad():  # not inference mode: caches share tensors with training
             maps = [cast(Segments, self._method).segment(x)]
             if self.with_translation:
-                maps += cast(Translates, self._method).remove(x)
+                maps += removal(self._method, x)
         return tuple(tensor[:n].float().cpu().numpy() for tensor in maps)
 
 

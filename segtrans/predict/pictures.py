@@ -20,9 +20,11 @@ from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.predict.checks import BY_TRANSLATION, check_kinds, check_places
 from segtrans.predict.picture_files import (
     KINDS,
+    OF_EACH,
     PicturePrediction,
     PictureRecord,
     encoded,
+    place_of,
 )
 from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
 from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
@@ -52,7 +54,8 @@ def predict_pictures(
         kinds: some of `KINDS`.
 
     Returns:
-        The table: path, largest probability, area and score of each picture.
+        The table: path, largest probability, area and score of each picture, and of each of several
+        pathologies.
 
     Raises:
         UserErrors: some pictures cannot be read, a line each; all others were predicted.
@@ -63,23 +66,25 @@ def predict_pictures(
     run = read_run(run_folder)
     task = task_of_pictures(run)
     check_places(run_folder, source, output, kinds=KINDS, what="pictures")
-    listed = find_pictures(source, n_channels=len(task.channels))
+    listed = find_pictures(source, n_channels=len(task.channels), pathologies=task.pathologies)
     method = load_method(run, which="best")
     check_kinds(kinds, KINDS, run, can_translate=isinstance(method, Translates))
     weights = file_sha256(run_folder / WEIGHTS["best"])
     settings = Settings(weights=weights, threshold=threshold, source=str(listed.folder))
     written = Written(output, settings, PictureRecord)
+    names = run.config.maps
     written.check(
-        f"{kind}/{picture.name}{suffix}"
+        place_of(kind, name, suffix).format(picture.name)
         for picture in listed.pictures
         for kind in kinds
+        for name in (names if names and kind in OF_EACH else ("",))
         for suffix in _SUFFIXES
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks = Networks(
         method.to(device), with_translation=any(kind in BY_TRANSLATION for kind in kinds)
     )
-    prediction = _Prediction(task, written, threshold, tuple(kinds))
+    prediction = _Prediction(task, written, threshold, tuple(kinds), names)
     table = prediction.run(listed, networks)
     if listed.skipped:
         print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
@@ -103,9 +108,10 @@ class _Prediction:
         written: Written[PictureRecord],
         threshold: float,
         kinds: tuple[str, ...],
+        pathologies: tuple[str, ...],
     ) -> None:
         self._task, self._written = task, written
-        self._threshold, self._kinds = threshold, kinds
+        self._threshold, self._kinds, self._pathologies = threshold, kinds, pathologies
         self.faults: list[str] = []
 
     def run(self, listed: Listed, networks: Networks) -> Path:
@@ -152,28 +158,33 @@ class _Prediction:
 
     def _write(self, made: tuple[Loaded, list[NDArray[np.float32]]]) -> None:
         loaded, maps = made
-        predicted = PicturePrediction(
-            loaded.picture, *(loaded.fitting.joined(of_views) for of_views in maps)
+        predicted = PicturePrediction.of(
+            loaded.picture,
+            [loaded.fitting.joined(of_views) for of_views in maps],
+            threshold=self._threshold,
+            pathologies=self._pathologies,
         )
-        mask = predicted.mask(self._threshold)
-        contents = {}
-        for kind in self._kinds:
-            suffix, content = encoded(kind, predicted, mask, self._task)
-            contents[f"{kind}/{loaded.files.name}{suffix}"] = content
-        self._written.add(self._record(loaded, predicted, mask), contents)
+        contents = {
+            place.format(loaded.files.name): content
+            for kind in self._kinds
+            for place, content in encoded(kind, predicted, self._task).items()
+        }
+        self._written.add(self._record(loaded, predicted), contents)
 
-    def _record(
-        self, loaded: Loaded, predicted: PicturePrediction, mask: NDArray[np.uint8]
-    ) -> PictureRecord:
-        task, areas = self._task, {}
+    def _record(self, loaded: Loaded, predicted: PicturePrediction) -> PictureRecord:
+        task, whole, of_each = self._task, predicted.whole, predicted.of_each
+        areas = {name: int(np.count_nonzero(seen.mask)) for name, seen in of_each.items()}
         if task.n_classes > 1:
-            areas = {name: int(np.count_nonzero(mask == k)) for name, k in task.classes.items()}
+            areas = {name: int(np.sum(whole.mask == k)) for name, k in task.classes.items()}
+        share = task.min_target_fraction
         return PictureRecord(
             image=loaded.files.image,
             sources=loaded.sources,
             files={},
-            max_probability=float(predicted.probability.max()),
-            area=int(np.count_nonzero(mask)),
+            max_probability=float(whole.probability.max()),
+            area=int(np.count_nonzero(whole.mask)),
             areas=areas,
-            score=predicted.score(task.min_target_fraction),
+            score=whole.score(share),
+            max_probabilities={name: float(of.probability.max()) for name, of in of_each.items()},
+            scores={name: seen.score(share) for name, seen in of_each.items()},
         )

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from segtrans.config.runs import Run
 from segtrans.digests import file_sha256
 from segtrans.methods.weights import load_method
-from segtrans.predict.picture_files import PicturePrediction, encoded
+from segtrans.predict.picture_files import PicturePrediction, encoded, place_of
 from segtrans.predict.picture_list import PictureFiles
 from segtrans.predict.picture_stream import Loaded, Networks, through
 from segtrans.predict.prepared import read_finite_image, task_of_pictures
@@ -26,7 +26,7 @@ class PictureSegmenter:
     """
 
     def __init__(self, run: Run) -> None:
-        self._task = task_of_pictures(run)
+        self._task, self._pathologies = task_of_pictures(run), run.config.maps
         self._networks = Networks(load_method(run, which="best"), with_translation=False)
 
     def segment(self, content: bytes, threshold: float) -> dict[str, bytes | float]:
@@ -37,7 +37,8 @@ class PictureSegmenter:
             threshold: probability above which a pixel is segmented.
 
         Returns:
-            mask and probability, PNG in the picture's own size; max_probability and score.
+            mask and probability, PNG in the picture's own size; max_probability and score: as
+            `columns_of` calls them, of each of several pathologies.
 
         Raises:
             UserError: it is no such picture.
@@ -49,13 +50,26 @@ class PictureSegmenter:
             files, sources = PictureFiles("picture", "picture", (file,)), (file_sha256(file),)
         fitting = Fitting((picture.shape[0], picture.shape[1]), self._task)
         loaded = Loaded(files, sources, picture, fitting, fitting.views(picture))
-        ((_, (maps,)),) = through(self._networks, [loaded])
-        predicted = PicturePrediction(picture, fitting.joined(maps))
-        mask = predicted.mask(threshold)
-        files_of = {
-            kind: encoded(kind, predicted, mask, self._task)[1] for kind in ("mask", "probability")
-        }
-        return files_of | {
-            "max_probability": float(predicted.probability.max()),
-            "score": predicted.score(self._task.min_target_fraction),
-        }
+        ((_, maps),) = through(self._networks, [loaded])
+        predicted = PicturePrediction.of(
+            picture,
+            [fitting.joined(of_views) for of_views in maps],
+            threshold=threshold,
+            pathologies=self._pathologies,
+        )
+        files_of = {kind: encoded(kind, predicted, self._task) for kind in ("mask", "probability")}
+        answer: dict[str, bytes | float] = {}
+        for name, seen in predicted.seen.items():
+            values: tuple[bytes | float, ...] = (
+                *(files_of[kind][place_of(kind, name, ".png")] for kind in files_of),
+                float(seen.probability.max()),
+                seen.score(self._task.min_target_fraction),
+            )
+            answer |= dict(zip(columns_of(name), values, strict=True))
+        return answer
+
+
+def columns_of(pathology: str = "") -> tuple[str, ...]:
+    """What the answer has of one of several pathologies, or of a single target."""
+    behind = f"_{pathology}" if pathology else ""
+    return tuple(f"{what}{behind}" for what in ("mask", "probability", "max_probability", "score"))

@@ -122,12 +122,11 @@ class Written(Generic[_Record]):
         record = self._records.get(image)
         if record is None or record.sources != sources:
             return False
-        there = {
-            name.partition("/")[0]
-            for name, sha256 in record.files.items()
-            if self._sha256(name) == sha256
-        }
-        return there >= set(kinds)
+        listed: set[str] = set()
+        lacking: set[str] = set()
+        for name, sha256 in record.files.items():
+            (listed if self._sha256(name) == sha256 else lacking).add(name.partition("/")[0])
+        return listed - lacking >= set(kinds)
 
     def __enter__(self) -> Self:
         self._output.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
+from segtrans.data.pathologies import count_known, read_knowledge
 from segtrans.data.store import FOLDS, Store
 from segtrans.report.samples import draw_samples
+from segtrans.tasks.base import VOID
 
 _FEW = 5  # pictures with masks: their scores say little
 _N_NAMED = 10
@@ -31,8 +33,12 @@ def write_report(
     """
     store, table = Store(data_file), pd.DataFrame(pictures)
     table["fate"] = [_fate(picture) for picture in pictures]
+    for k, name in enumerate(store.header.pathologies):
+        shows = [picture["shows"][k] for picture in pictures]
+        table[f"shows_{name}"] = pd.array([None if of == VOID else of for of in shows], "Int64")
+        table[f"has_mask_{name}"] = [picture["is_masked"][k] for picture in pictures]
     with atomic_path(folder / "pictures.csv") as temporary:
-        shown = table.drop(columns=["is_whole", "is_used"])
+        shown = table.drop(columns=["is_whole", "is_used", "shows", "is_masked"])
         shown.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_text(folder / "report.md", _text(table, shortcuts, store))
     draw_samples(store, folder / "samples.png")
@@ -82,7 +88,9 @@ def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
             "",
             counts.to_markdown(index=False),
             "",
+            *_of_pathologies(store),
             *(line for note in _notes(table, definition) for line in (f"- {note}", "")),
+            *(line for note in _not_scored(store) for line in (f"- {note}", "")),
             "```",
             *shortcuts,
             "```",
@@ -91,6 +99,28 @@ def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
             "",
         ]
     )
+
+
+def _of_pathologies(store: Store) -> Iterator[str]:
+    """What is known of the stored images of P, by pathology, as a table."""
+    names = ("Fold", "Pathology", "Shown", "Not shown", "Not known", "With a mask")
+    rows = [
+        dict(zip(names, (fold, *of), strict=True))
+        for fold in FOLDS
+        if (known := read_knowledge(store, fold)) is not None
+        for of in count_known(store.header.pathologies, known)
+    ]
+    if rows:
+        yield from (pd.DataFrame(rows).to_markdown(index=False), "")
+
+
+def _not_scored(store: Store) -> Iterator[str]:
+    """Pathologies that a fold cannot score."""
+    for fold in ("valid", "test"):
+        if (known := read_knowledge(store, fold)) is not None:
+            for name, n_shown, *_ in count_known(store.header.pathologies, known):
+                if not n_shown:
+                    yield f"Fold {fold} has no picture that shows {name}: its scores say nothing."
 
 
 def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:

@@ -211,6 +211,8 @@ def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
             f"{run.title}, seed {run.config.init_seed}: what the run makes of test images (as the "
             f"paper's figure {run.config.definition.paper_figure})."
         )
+        if names := run.config.maps:
+            text += f" Below, each pathology removed in turn, all others left: {', '.join(names)}."
         if is_no_better_than_constant(run):
             text += " Its reconstruction is no better than a constant."
         alt = f"{run.task_title}, {text}"

@@ -58,7 +58,8 @@ def _inspect_pictures(folder: Path, given: Mapping[str, Any]) -> Inspection:
 
     task = complete_definition(folder, given)
     checked = pictures.check_folder(folder, task)
-    lines = [*pictures.counts(checked.facts), *pictures.notes(checked, folder, task)]
+    lines = [*pictures.counts(checked.facts), *pictures.counts_of_pathologies(checked.facts, task)]
+    lines += pictures.notes(checked, folder, task)
     lines += describe(find_shortcuts(checked.facts)) if checked.facts else ()
     return Inspection(task, lines, checked.faults, lambda: some_pictures(checked.facts, task))
 

@@ -175,8 +175,14 @@ def _signature(run: Run) -> Any:
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
     if run.has_pictures:
-        gives = {"mask": "binary", "probability": "binary"}
-        gives |= {"max_probability": "double", "score": "double"}
+        from segtrans.predict.served import columns_of
+
+        kinds = ("binary", "binary", "double", "double")
+        gives = {
+            column: kind
+            for name in run.config.maps or ("",)
+            for column, kind in zip(columns_of(name), kinds, strict=True)
+        }
         return ModelSignature(
             inputs=Schema([ColSpec("binary", "image")]),
             outputs=Schema([ColSpec(kind, name) for name, kind in gives.items()]),
@@ -201,10 +207,12 @@ def _needed(run: Run) -> tuple[str, ...]:
 
 
 def _description(run: Run) -> str:
+    of_maps = f", of {' and of '.join(run.config.maps)}" if run.config.maps else ""
     if run.has_pictures:
         return (
             f"{run.row}, {run.task_title}. Takes the bytes of picture files of any size (column "
-            "image), gives mask and probability of each as the bytes of PNG files, and a score."
+            "image), gives mask and probability of each as the bytes of PNG files, and a score"
+            f"{of_maps}."
         )
     task = run.config.definition
     r = run.config.neighbours

@@ -178,7 +178,12 @@ def _plan_batches(
     )
     limit = memory_for_data(device)
     batches = TrainingBatches(
-        store, plan, device=device, memory_limit_bytes=limit, neighbours=config.neighbours
+        store,
+        plan,
+        device=device,
+        memory_limit_bytes=limit,
+        neighbours=config.neighbours,
+        tells_apart=bool(config.maps),
     )
     return labelled, batches
 

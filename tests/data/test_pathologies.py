@@ -100,6 +100,40 @@ def test_batches_bring_what_is_known_of_their_images(tmp_path, limit):
         assert torch.equal(batch.y, torch.from_numpy(store.masks("train", present[:n_labelled])))
 
 
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_for_one_target_a_pixel_counts_only_where_it_is_sure(tmp_path, limit):
+    """The first image may show a cyst that no mask tells of; the second is known to have none."""
+
+    def change(fold, masks, noted):
+        if fold == "train":
+            masks[0, 0, 0] = VOID
+            masks[:2, 1:] &= 3
+            noted["shows_cyst"] = np.array([VOID, 0, *[1] * 10], np.uint8)
+            noted["has_mask_cyst"] = np.array([0, 0, *[1] * 10], np.uint8)
+
+    store = write(tmp_path / "a.h5", change)
+    plan = BatchPlan(
+        labelled=np.arange(3),
+        unlabelled=np.arange(3, N),
+        n_absent=N,
+        batch_size=4,
+        labelled_per_batch=3,
+        only_labelled=False,
+        n_iterations=2,
+        seed=0,
+    )
+    batches = TrainingBatches(
+        store, plan, device=torch.device("cpu"), memory_limit_bytes=limit, tells_apart=False
+    )
+    for iteration in range(2):
+        batch, (present, _, n) = batches[iteration], plan.at(iteration)
+        assert batch.t is batch.has_mask is None
+        for index, y in zip(present[:n], batch.y.numpy(), strict=True):
+            stored = store.masks("train", np.array([index]))[0]
+            expected = np.where(stored == 0, VOID, stored) if index == 0 else stored
+            np.testing.assert_array_equal(y, expected)
+
+
 def test_a_batch_keeps_what_is_known_wherever_it_goes(tmp_path):
 
     x = torch.rand(3, 1, 40, 40)

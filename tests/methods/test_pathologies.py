@@ -276,6 +276,28 @@ def test_an_update_of_two_trains_every_parameter(name, norm):
             assert not torch.equal(parameter, before[key]), key
 
 
+@pytest.mark.parametrize("segment_absent", [False, True])
+@pytest.mark.parametrize("name", ["pathologies", "pathologies_separate"])
+def test_an_update_of_two_reads_no_value_back_and_sends_none(name, segment_absent):
+    """On a GPU it is recorded once and repeated: what the host looks at would stay what it was."""
+    called = set()
+
+    class Calls(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            called.add(str(function))
+            if str(function) == "aten._to_copy.default":
+                assert (kwargs or {}).get("device") in (None, args[0].device), "another device"
+            return function(*args, **(kwargs or {}))
+
+    method = make(name, segment_absent=segment_absent)
+    assert method.is_replayable
+    update(method, known_batch())
+    with Calls():
+        update(method, known_batch())
+    for stall in ("_local_scalar_dense", "nonzero", "masked_select"):
+        assert not any(stall in function for function in called), stall
+
+
 def test_removing_and_adding_one_leaves_the_others():
     method = make("pathologies").eval()
     x = known_batch().x_P

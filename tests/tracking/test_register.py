@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
 import requests
 
@@ -203,7 +204,6 @@ def test_a_model_of_another_source_is_refused_in_a_process_that_has_one(write_ru
 
 def test_a_model_of_pictures_takes_their_files_and_gives_what_predict_writes(tmp_path, store):
     import mlflow
-    import pandas as pd
     from PIL import Image
     from skimage.data import astronaut
 
@@ -233,6 +233,40 @@ def test_a_model_of_pictures_takes_their_files_and_gives_what_predict_writes(tmp
     table = pd.read_csv(tmp_path / "out/predictions.csv")
     for column in ("max_probability", "score"):
         np.testing.assert_allclose(found[column], table[column], atol=1e-6)
+
+
+def test_a_model_of_several_pathologies_gives_what_predict_writes_of_each(tmp_path, store):
+    import mlflow
+    from PIL import Image
+    from skimage.data import camera
+
+    two = {"multi_label": True, "classes": {"crack": 1, "stain": 2}}
+    folder = write_picture_run(tmp_path, "pathologies", **two)
+    record = {"iteration": 0, "train": {}, "valid": {"dice_soft_pooled": 0.4}}
+    (folder / "history.jsonl").write_text(json.dumps(record) + "\n")
+    (tmp_path / "in").mkdir()
+    Image.fromarray(camera()[100:150, 200:270]).save(tmp_path / "in/a.png")
+    predict_pictures(
+        folder, tmp_path / "in", tmp_path / "out", threshold=0.4, kinds=("mask", "probability")
+    )
+    register(folder)
+    mlflow.set_tracking_uri(store)
+    model = mlflow.pyfunc.load_model(f"models:/{model_name(read_run(folder))}@best")
+    data = pd.DataFrame({"image": [(tmp_path / "in/a.png").read_bytes()]})
+    found = model.predict(data, params={"threshold": 0.4})
+    assert list(found) == [
+        f"{what}_{name}"
+        for name in ("crack", "stain")
+        for what in ("mask", "probability", "max_probability", "score")
+    ]
+    assert model.metadata.get_output_schema().input_names() == list(found)
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    for name in ("crack", "stain"):
+        for kind in ("mask", "probability"):
+            expected = (tmp_path / f"out/{kind}/{name}/a.png").read_bytes()
+            assert found[f"{kind}_{name}"][0] == expected
+        for column in (f"max_probability_{name}", f"score_{name}"):
+            np.testing.assert_allclose(found[column], table[column], atol=1e-6)
 
 
 def test_the_docs_serve_a_model_beside_the_pages():

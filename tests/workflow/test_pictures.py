@@ -12,7 +12,11 @@ import pytest
 
 from segtrans.config.runs import read_labelled_ids, read_run
 from segtrans.data.store import Store
-from tests.sources.image_folder.folders import write_folder
+from tests.sources.image_folder.folders import (
+    PATHOLOGIES,
+    write_folder,
+    write_folder_of_two,
+)
 from tests.workflow.plans import planned, snakemake
 
 SEGTRANS = Path(sysconfig.get_path("scripts")) / "segtrans"
@@ -79,6 +83,34 @@ def test_a_folder_of_pictures_becomes_a_table_a_page_and_weights(tmp_path):
     assert second.returncode == 0, second.stderr
     assert "train" not in second.stdout.split("|")[0]
     assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.*")}
+
+
+@pytest.mark.slow
+def test_a_folder_of_several_pathologies_becomes_scores_and_panels_of_each(tmp_path):
+    pictures = write_folder_of_two(tmp_path / "walls")
+    fit = [SEGTRANS, "fit", pictures, "--output", tmp_path / "run", "--iterations", "2"]
+    fit += ["--cores", "2", "--methods", "pathologies,translation"]
+    answer = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    results = tmp_path / "run" / "results" / "fit"
+    table = pd.read_csv(results / "table.csv").set_index("method")
+    for name in PATHOLOGIES:
+        dice = table[f"dice_soft_pooled_of_{name}_test_best_mean"]
+        assert 0 <= dice["pathologies"] <= 1
+        assert np.isnan(dice["translation"])
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "Dice, crack" in page
+    assert "each pathology removed in turn" in page
+    run = read_run(results / "walls" / "pathologies" / "seed0")
+    assert run.config.maps == PATHOLOGIES
+    out = tmp_path / "out"
+    command = [SEGTRANS, "predict", "--weights", run.folder, "--input", pictures, "--output", out]
+    subprocess.run([*command, "--save", "mask,residual"], check=True, capture_output=True)
+    # Masks of the folder are passed over.
+    n_pictures = sum(1 for top in ("present", "absent") for _ in (pictures / top).rglob("*.png"))
+    for name in PATHOLOGIES:
+        assert sum(1 for _ in (out / "mask" / name).rglob("*.png")) == n_pictures
+        assert sum(1 for _ in (out / "residual" / name).rglob("*.tif")) == n_pictures
 
 
 @pytest.mark.slow

@@ -143,6 +143,8 @@ class TrainingBatches(Dataset[Batch]):
         device: where batches are wanted.
         memory_limit_bytes: most that the images and masks may take there.
         neighbours: slices on either side of each image that come with it, as a stack.
+        tells_apart: whether several pathologies are wanted each by itself; else they are one target
+            (`masks_of_any`), and nothing more is said of them.
 
     Raises:
         UserError: an image holds NaN or an infinite value, or the file is damaged there; said at
@@ -157,6 +159,7 @@ class TrainingBatches(Dataset[Batch]):
         device: torch.device,
         memory_limit_bytes: int,
         neighbours: int = 0,
+        tells_apart: bool = True,
     ) -> None:
         self.store, self.plan, self.device = store, plan, device
         self._n_slots = plan.n_slots  # counted here once, not in every reading process
@@ -167,6 +170,7 @@ class TrainingBatches(Dataset[Batch]):
         is_held = store.n_bytes("train") <= memory_limit_bytes
         place = device if is_held else torch.device("cpu")
         self._known = tuple(torch.from_numpy(of).to(place) for of in known or ())
+        self._tells_apart = tells_apart
         self._held: tuple[Tensor, Tensor, Tensor] | None = None
         if is_held:
             # Stacks of P and of A share their slices.
@@ -202,6 +206,8 @@ class TrainingBatches(Dataset[Batch]):
             y = self._held[2].index_select(0, at_P[:n_labelled, at_P.shape[1] // 2])
             middle = at_P[:, at_P.shape[1] // 2]
             known = [of.index_select(0, middle) for of in self._known]
+        if known and not self._tells_apart:
+            y, known = masks_of_any(y, *(of[:n_labelled] for of in known)), []
         size, shape = len(p), x_P.shape[-2:]
         x_P, x_A = (x.view(size, -1, *shape) for x in (x_P, x_A))  # slices side by side
         # A fixed number of masks, or none: shapes that vary cost a GPU time.
@@ -217,6 +223,20 @@ class TrainingBatches(Dataset[Batch]):
 
     def _read_masks(self, indices: Indices) -> Tensor:
         return torch.from_numpy(self.store.masks("train", indices))
+
+
+def masks_of_any(masks: Tensor, t: Tensor, has_mask: Tensor) -> Tensor:
+    """Masks (L, H, W) for methods that take all pathologies for one target.
+
+    `VOID` where none is seen and one may be that no mask says anything of.
+
+    Args:
+        masks: uint8, bit k of pathology k.
+        t: (L, K) uint8, as in `segtrans.data.pathologies.Knowledge`.
+        has_mask: likewise.
+    """
+    is_whole = ((has_mask > 0) | (t == 0)).all(dim=1)[:, None, None]
+    return masks.where(is_whole | (masks > 0), VOID)
 
 
 def _read_pool(stacks: Stacks, places: Indices) -> Tensor:

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
+from segtrans.data.pathologies import Knowledge, count_known
 from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
-from segtrans.sources.image_folder.items import Item, Skipped, survey
+from segtrans.sources.image_folder.items import Item, Skipped, survey_of
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
 from segtrans.tasks.image_folder import ImageFolder
 
@@ -44,7 +46,7 @@ def check_folder(folder: Path, task: ImageFolder) -> Checked:
     Raises:
         UserError: there is no such folder.
     """
-    found = survey(folder, n_channels=len(task.channels), group=task.group)
+    found = survey_of(folder, task)
     facts = examine_all(found.items, task)
     faults = [*found.faults, *(fault for of in facts for fault in of.faults)]
     faults += faults_together(facts, task)
@@ -65,7 +67,7 @@ def counts(facts: Sequence[Facts]) -> Iterator[str]:
         of_fold = [of for of in facts if of.item.fold == fold]
         if of_fold:
             present = [of for of in of_fold if of.item.domain == PRESENT]
-            n_masks = sum(of.item.mask is not None for of in present)
+            n_masks = sum(bool(of.item.mask_files) for of in present)
             yield (
                 f"{fold or 'to be split'}: {len(present)} present, {n_masks} of them with a mask; "
                 f"{len(of_fold) - len(present)} absent"
@@ -77,6 +79,23 @@ def counts(facts: Sequence[Facts]) -> Iterator[str]:
         n_groups = len({of.item.group for of in facts})
         groups = "each by itself" if n_groups == len(facts) else f"in {n_groups} groups"
         yield f"{rows} rows, {columns} columns, of {types}; {groups}"
+
+
+def counts_of_pathologies(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
+    """How many present images show each of several pathologies, a line each."""
+    present = [of for of in facts if of.item.domain == PRESENT]
+    if not (task.pathologies and present):
+        return
+    t, has_mask = (
+        np.array(of, np.uint8)
+        for of in ([of.shows for of in present], [of.item.is_masked for of in present])
+    )
+    known = Knowledge(t, has_mask)
+    for name, n_shown, n_not, n_open, n_masks in count_known(task.pathologies, known):
+        yield (
+            f"{name}: {n_shown} present pictures show it, {n_not} do not, of {n_open} it is not "
+            f"known; {n_masks} with a mask of it"
+        )
 
 
 def _range(values: Sequence[int]) -> str:
@@ -99,7 +118,7 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
     if n := sum(of.has_alpha for of in facts):
         yield f"alpha was dropped in {n} pictures"
     if n := sum(of.is_turned for of in facts):
-        n_masks = sum(of.is_turned and of.item.mask is not None for of in facts)
+        n_masks = sum(of.is_turned and bool(of.item.mask_files) for of in facts)
         yield (
             f"{n} pictures are turned by EXIF, {n_masks} of them with a mask: see on the sheet "
             "whether these fit"

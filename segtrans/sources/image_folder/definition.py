@@ -31,9 +31,11 @@ def complete_definition(folder: Path, given: Mapping[str, Any]) -> ImageFolder:
     base, written = base_of(folder, KIND), read_definition(folder)
     validate(ImageFolder, base | written, origin=str(folder / DEFINITION))
     content = base | written | dict(given)
-    if "channels" not in content:
-        content["channels"] = first_channels(survey(folder, n_channels=None, group=None).items)
-    return validate(ImageFolder, content, origin=f"data set {folder}")
+    task = validate(ImageFolder, content, origin=f"data set {folder}")
+    if "channels" in content:
+        return task
+    found = survey(folder, n_channels=None, group=None, pathologies=task.pathologies)
+    return task.model_copy(update={"channels": tuple(first_channels(found.items))})
 
 
 def first_channels(items: Sequence[Item]) -> list[str]:

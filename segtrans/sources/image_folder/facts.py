@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.values import is_target
 from segtrans.errors import UserError
-from segtrans.sources.image_folder.files import read_picture
 from segtrans.sources.image_folder.item import Item
+from segtrans.sources.image_folder.masks import classes_in, read_masks, shows_by
 from segtrans.sources.image_folder.measures import Measures, measure
-from segtrans.sources.image_folder.picture import Picture
-from segtrans.sources.image_folder.reading import check_channels, mask_of, read_any_image
-from segtrans.sources.own_folder.names import ABSENT, LOSSLESS, kind_of
-from segtrans.tasks.base import VOID
+from segtrans.sources.image_folder.reading import check_channels, read_any_image
 from segtrans.tasks.image_folder import ImageFolder
 
 
@@ -34,6 +32,8 @@ class Facts:
         classes: values of the classes in its mask; None without one.
         target_fraction: share of its pixels that are of a class; None without a mask.
         measures: what may tell its domain; None for an image with faults.
+        shows: of several pathologies whether it shows each, by its masks or as was said: 1, 0 or
+            `VOID`; else empty.
     """
 
     item: Item
@@ -46,6 +46,7 @@ class Facts:
     classes: tuple[int, ...] | None = None
     target_fraction: float | None = None
     measures: Measures | None = None
+    shows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,10 @@ def examine(item: Item, task: ImageFolder) -> Examined:
     try:
         image, pictures = read_any_image(item.files, n_channels=len(task.channels))
     except UserError as error:
-        return Examined(Facts(item, (str(error),)))
+        return Examined(Facts(item, (str(error),), shows=item.shows))
     faults += _faults_of(item, image, task)
-    mask = None
-    if item.mask is not None and kind_of(item.mask) in LOSSLESS:  # others were refused by name
-        try:
-            picture = read_picture(item.mask)
-            mask = mask_of(picture, item.mask, task)
-            faults += _faults_of_mask(item, mask, picture, pictures[0])
-        except UserError as error:
-            faults.append(str(error))
+    mask, faults_of_masks = read_masks(item, task, pictures[0])
+    faults += faults_of_masks
     facts = Facts(
         item=item,
         faults=tuple(faults),
@@ -84,8 +79,9 @@ def examine(item: Item, task: ImageFolder) -> Examined:
         digest=_digest(image),
         has_alpha=any(picture.alpha is not None for picture in pictures),
         is_turned=any(picture.is_turned for picture in pictures),
-        classes=_classes_in(mask),
-        target_fraction=None if mask is None else float(_is_target(mask).mean()),
+        classes=None if mask is None else classes_in(mask, task),
+        target_fraction=None if mask is None else float(is_target(mask).mean()),
+        shows=item.shows if mask is None else shows_by(mask, item),
         measures=None if faults else measure(item, image),
     )
     return Examined(facts, image, mask)
@@ -102,39 +98,6 @@ def _faults_of(item: Item, image: NDArray[Any], task: ImageFolder) -> Iterator[s
         yield f"{first}: {n:,} values are NaN or infinite; give them numbers, or remove it"
     elif bool(image.min() == image.max()):
         yield f"{first}: every value is {image.flat[0]}; a picture of nothing, remove it"
-
-
-def _faults_of_mask(
-    item: Item, mask: NDArray[np.uint8], of_mask: Picture, of_image: Picture
-) -> Iterator[str]:
-    height, width = of_image.pixels.shape[:2]
-    if mask.shape != (height, width):
-        problem = f"{mask.shape[0]} x {mask.shape[1]}, and its image is {height} x {width}"
-        if of_image.is_turned and mask.shape == of_image.shape_in_file:
-            problem += ", turned by EXIF: turn the mask, or save the image upright"
-        elif mask.shape == (width, height):
-            problem += ": it looks turned by 90 degrees"
-        yield f"{item.mask}: is {problem}; expected one size"
-    has_target = bool(_is_target(mask).any())
-    if item.domain == ABSENT and has_target:
-        yield f"{item.mask}: shows target, and its image is absent; move the image to present"
-    if item.domain != ABSENT and not has_target:
-        yield (
-            f"{item.mask}: is empty, and its image is present; remove the mask if nobody drew it, "
-            "or move the image to absent"
-        )
-
-
-def _is_target(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    is_target: NDArray[np.bool_] = (mask != 0) & (mask != VOID)
-    return is_target
-
-
-def _classes_in(mask: NDArray[np.uint8] | None) -> tuple[int, ...] | None:
-    if mask is None:
-        return None
-    counts = np.bincount(mask.ravel(), minlength=VOID + 1)
-    return tuple(np.flatnonzero(counts[1:VOID]) + 1)
 
 
 def _digest(image: NDArray[Any]) -> str:

@@ -14,10 +14,13 @@ class Item:
             the rest, may have the same names.
         domain: present or absent.
         files: one, or one for each channel in turn.
-        mask: its mask; of an absent image one that should be empty.
+        mask: its mask, of all classes; of an absent image one that should be empty.
         group: what must stay in one fold; images of one group have the same.
         fold: train, valid or test; None where it is to be drawn.
         place: its path below the folder, without ending and without `_0000`, which no other has.
+        shows: of several pathologies whether it shows each, as folders or the table say: 1, 0, or
+            `VOID` where they do not; else empty.
+        masks: of several pathologies a mask of each, or None; empty where no such file is.
     """
 
     name: str
@@ -27,6 +30,27 @@ class Item:
     group: str
     fold: str | None
     place: str
+    shows: tuple[int, ...] = ()
+    masks: tuple[Path | None, ...] = ()
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        """All its masks."""
+        return tuple(path for path in (self.mask, *self.masks) if path is not None)
+
+    @property
+    def is_masked(self) -> tuple[bool, ...]:
+        """Of several pathologies: whether a mask says where each is."""
+        each = self.masks or (None,) * len(self.shows)
+        return tuple(self.mask is not None or path is not None for path in each)
+
+    @property
+    def has_whole_mask(self) -> bool:
+        """Whether masks say where all is that it may show, as scores need."""
+        if not self.masks:
+            return self.mask is not None
+        known = zip(self.is_masked, self.shows, strict=True)
+        return all(is_masked or shows == 0 for is_masked, shows in known)
 
 
 @dataclass

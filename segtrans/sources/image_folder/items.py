@@ -38,19 +38,33 @@ def find_items(folder: Path, task: ImageFolder) -> tuple[list[Item], Skipped]:
         UserErrors: what is wrong with the names and the table, a line each.
         UserError: there is no such folder.
     """
-    found = survey(folder, n_channels=len(task.channels), group=task.group)
+    found = survey_of(folder, task)
     if found.faults:
         raise UserErrors(found.faults)
     return found.items, found.skipped
 
 
-def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey:
+def survey_of(folder: Path, task: ImageFolder) -> Survey:
     """As `find_items`, with what is wrong beside what is right.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    return survey(
+        folder, n_channels=len(task.channels), group=task.group, pathologies=task.pathologies
+    )
+
+
+def survey(
+    folder: Path, *, n_channels: int | None, group: str | None, pathologies: Sequence[str] = ()
+) -> Survey:
+    """As `survey_of`, of a task of which less is known.
 
     Args:
         folder: of the data set.
         n_channels: of an image; None when that is not known yet.
         group: regular expression on names, or None.
+        pathologies: names of several.
 
     Raises:
         UserError: there is no such folder.
@@ -59,7 +73,7 @@ def survey(folder: Path, *, n_channels: int | None, group: str | None) -> Survey
     faults = found.faults + list(links_astray(folder, found.files))
     files = [path for path in found.files if path != folder / DEFINITION]
     find = items_by_table if folder / TABLE in files else items_by_folders
-    by_names = find(folder, files, n_channels)
+    by_names = find(folder, files, n_channels, pathologies)
     items, no_groups = _with_groups(by_names.items, group)
     faults += by_names.faults + no_groups + list(split_groups(items))
     if items:
@@ -87,8 +101,9 @@ def _missing_kinds(folder: Path, items: Sequence[Item]) -> Iterator[str]:
         if domain not in domains:
             yield f"{folder}: has no {domain} images to train on, {what}; put some in {domain}/"
     present = [item for item in items if item.domain == PRESENT]
-    if present and not any(item.mask for item in present if item.fold != "test"):
+    if present and not any(item.mask_files for item in present if item.fold != "test"):
         yield f"{folder}: has no mask to train on; put some in masks/, named as their images"
     for item in present:
-        if item.fold in ("valid", "test") and item.mask is None:
-            yield f"{item.place}: in fold {item.fold} without a mask, which scores need"
+        if item.fold in ("valid", "test") and not item.has_whole_mask:
+            of_each = " of each pathology that it may show" if item.shows else ""
+            yield f"{item.place}: in fold {item.fold} without a mask{of_each}, which scores need"

@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from segtrans.errors import UserError
 from segtrans.sources.image_folder.item import Found, Item
+from segtrans.sources.image_folder.shown import bare_name, by_folders, whose_mask
 from segtrans.sources.own_folder.layout import (
     masks_beside,
     names_spoken_of,
@@ -27,6 +29,7 @@ from segtrans.sources.own_folder.names import (
     role_of,
 )
 from segtrans.sources.own_folder.surveyed import shown
+from segtrans.tasks.base import VOID
 
 # Data sets of others, by a folder in them.
 _OTHERS = {"imagesTr": "nnunet", "train": "mvtec", "annotations": "coco"}
@@ -41,36 +44,51 @@ class _Part:
     images: dict[str, dict[str, list[Path]]] = field(
         default_factory=lambda: {PRESENT: defaultdict(list), ABSENT: defaultdict(list)}
     )
-    masks: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    # By the pathology that they are of; None: masks of all classes.
+    masks: dict[int | None, dict[str, list[Path]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+
+    @property
+    def names_of_masks(self) -> set[str]:
+        """All names that masks speak of."""
+        return {name for of in self.masks.values() for mask in of for name in names_spoken_of(mask)}
 
 
-def items_by_folders(folder: Path, files: Sequence[Path], n_channels: int | None) -> Found:
+def items_by_folders(
+    folder: Path, files: Sequence[Path], n_channels: int | None, pathologies: Sequence[str] = ()
+) -> Found:
     """Images, by the folders that their files are in; groups are open.
 
     Args:
         folder: of the data set.
         files: all below it.
         n_channels: of an image; None when that is not known yet.
+        pathologies: names of several.
     """
     found = Found()
     parts = {"": _Part(""), TEST: _Part(f"{TEST}/")}
     for path in files:
-        _sort_in(path, PurePath(shown(path, folder)), parts, found)
+        _sort_in(path, PurePath(shown(path, folder)), parts, pathologies, found)
     if not parts[""].folders.keys() & {PRESENT, ABSENT}:
         return Found(faults=[no_folders(folder, _OTHERS)], others=found.others)
     for part in parts.values():
         _take_masks_beside(part)
     names = [n for p in parts.values() for of in p.images.values() for n in of]
-    masks = {
-        name for part in parts.values() for mask in part.masks for name in names_spoken_of(mask)
-    }
+    masks = {name for part in parts.values() for name in part.names_of_masks}
     has_channels = are_channels(names, masks, n_channels)
     for fold, part in parts.items():
-        _pair(folder, part, fold or None, n_channels if has_channels else 0, found)
+        _pair(folder, part, fold or None, n_channels if has_channels else 0, pathologies, found)
     return found
 
 
-def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: Found) -> None:
+def _sort_in(
+    path: Path,
+    relative: PurePath,
+    parts: Mapping[str, _Part],
+    pathologies: Sequence[str],
+    found: Found,
+) -> None:
     is_test, role, top, below = role_and_rest(relative)
     if role is None:
         found.others.append(path)
@@ -82,8 +100,12 @@ def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: 
             f"{role} images; put them in one folder, with folders in it if you like"
         )
     elif kind_of(path) in PICTURES:
-        of = part.masks if role == MASKS else part.images[role]
-        of[name_of(below)].append(path)
+        name = name_of(below)
+        if role == MASKS:
+            k, name = whose_mask(name, pathologies)
+            part.masks[k][name].append(path)
+        else:
+            part.images[role][name].append(path)
     elif kind_of(path) in UNREAD:
         found.faults.append(f"{relative}: a kind of file that is not read; save it as PNG or TIFF")
     else:
@@ -94,11 +116,16 @@ def _take_masks_beside(part: _Part) -> None:
     """Masks that lie beside their images, told by the ending of their names."""
     for images in part.images.values():
         for name in masks_beside(images):
-            part.masks[name] += images.pop(name)
+            part.masks[None][name] += images.pop(name)
 
 
 def _pair(
-    folder: Path, part: _Part, fold: str | None, n_channels: int | None, found: Found
+    folder: Path,
+    part: _Part,
+    fold: str | None,
+    n_channels: int | None,
+    pathologies: Sequence[str],
+    found: Found,
 ) -> None:
     """Add a part's images with their masks.
 
@@ -107,6 +134,7 @@ def _pair(
         part: its files.
         fold: that of all its images, or None.
         n_channels: files of an image; None when unknown, 0 when an image is one file.
+        pathologies: names of several.
         found: takes images and faults.
     """
     files: dict[tuple[str, str], tuple[Path, ...]] = {}
@@ -118,17 +146,34 @@ def _pair(
             below = f"{part.prefix}{part.folders.get(domain, domain)}/"
             grouped = _by_channels(below, named, n_channels, found)
         files |= {(domain, name): paths for name, paths in grouped.items()}
-    masks = _masks_of(folder, part, files, found)
+    masks, *of_each = (
+        _masks_of(folder, part, k, files, pathologies, found)
+        for k in (None, *range(len(pathologies)))
+    )
     for (domain, name), paths in files.items():
+        place, key = f"{part.prefix}{part.folders[domain]}/{name}", (domain, name)
+        own = tuple(of.get(key) for of in of_each)
+        shows = (VOID,) * len(pathologies)
+        try:
+            shows = by_folders(name, domain, pathologies)
+        except UserError as error:
+            found.faults.append(f"{place}: {error}")
+        if key in masks and (beside := [path for path in own if path]):
+            found.faults.append(
+                f"{shown(beside[0], folder)}: a second mask beside {shown(masks[key], folder)}, "
+                "which is of all classes; keep one kind"
+            )
         found.items.append(
             Item(
                 name=name,
                 domain=domain,
                 files=paths,
-                mask=masks.get((domain, name)),
+                mask=masks.get(key),
                 group="",
                 fold=fold,
-                place=f"{part.prefix}{part.folders[domain]}/{name}",
+                place=place,
+                shows=shows,
+                masks=own,
             )
         )
 
@@ -157,14 +202,28 @@ def _by_channels(
 def _masks_of(
     folder: Path,
     part: _Part,
+    k: int | None,
     images: Collection[tuple[str, str]],
+    pathologies: Sequence[str],
     found: Found,
 ) -> dict[tuple[str, str], Path]:
+    """Masks by their images: of pathology k, or of all classes."""
     masks: dict[tuple[str, str], Path] = {}
-    found.faults += _twice(folder, part.masks)
-    for name, (path, *_) in part.masks.items():
+    bare: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for domain, name in images if pathologies else ():
+        bare[bare_name(name, pathologies)].append((domain, name))
+    found.faults += _twice(folder, part.masks[k])
+    for name, (path, *_) in part.masks[k].items():
         key = next((key for key in _images_of(name, part) if key in images), None)
         where = shown(path, folder)
+        if key is None:
+            may_be = [of for spoken in names_spoken_of(name) for of in bare[spoken]]
+            key = may_be[0] if may_be else None
+            if len(may_be) > 1:
+                found.faults.append(
+                    f"{where}: may be of {' or '.join(of[1] for of in may_be)}; put it into "
+                    "folders as those of its image"
+                )
         if key is None:
             there = part.folders.get(PRESENT, PRESENT)
             found.faults.append(

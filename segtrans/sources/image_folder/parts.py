@@ -8,7 +8,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.pathologies import bit
 from segtrans.data.values import is_target
+from segtrans.sources.image_folder.facts import Facts
 from segtrans.sources.image_folder.fitting import Fitting, Place
 from segtrans.sources.image_folder.intensities import is_whole_range, levels_of
 from segtrans.sources.image_folder.item import Item
@@ -60,10 +62,13 @@ def samples_of(
         UserError: the intensity of the task does not fit the image's values.
     """
     fitting = Fitting(image.shape[:2], task)
-    is_unlabelled = item.domain == "present" and mask is None
-    if not fitting.has_parts or is_unlabelled:
+    # Where no mask says what it shows, and where the masks that there are say what it does not.
+    is_seen = mask is not None and (not item.shows or bool(is_target(mask).any()))
+    if not fitting.has_parts or (item.domain == "present" and not is_seen):
         resized = None if mask is None else fitting.mask(mask)
-        if resized is not None and not _shows_enough(resized, task):
+        known = zip(item.shows, item.is_masked, strict=True)
+        may_show_more = any(said != 0 and not is_masked for said, is_masked in known)
+        if resized is not None and not (may_show_more or _shows_enough(resized, task)):
             return []
         return [Sample(_whole(image, fitting), resized)]
     padded = None if mask is None else fitting.padded(mask)
@@ -77,6 +82,29 @@ def samples_of(
         rng = np.random.default_rng((data_seed, _PART_STREAM, crc32(item.place.encode())))
         places = _crop(fitting, padded, rng)
     return list(_parts(image, padded, fitting, places))
+
+
+def shows_of(sample: Sample, facts: Facts, task: ImageFolder) -> tuple[int, ...]:
+    """Whether what is stored of a P image shows each of several pathologies: 1, 0 or `VOID`.
+
+    By its masks where it has some: 1 of no less than the task's share. Less is neither shown nor
+    not, and so is what was lost when the image was resized.
+    """
+    is_whole = sample.place == WHOLE
+    shows = []
+    for k, (said, is_masked) in enumerate(zip(facts.shows, facts.item.is_masked, strict=True)):
+        if is_masked and sample.mask is not None:
+            own = bit(sample.mask, k)
+            if _shows_enough(own, task):
+                said = 1
+            elif not (is_whole or own.any()):
+                said = 0
+            elif said == 1:
+                said = VOID
+        elif said == 1 and not is_whole:
+            said = VOID
+        shows.append(said)
+    return tuple(shows)
 
 
 def _whole(image: NDArray[Any], fitting: Fitting) -> NDArray[Any]:

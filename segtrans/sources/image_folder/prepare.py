@@ -23,7 +23,7 @@ from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.items import find_items
-from segtrans.sources.image_folder.parts import WHOLE, Sample, samples_of
+from segtrans.sources.image_folder.parts import WHOLE, Sample, samples_of, shows_of
 from segtrans.sources.intensity import RANGES
 from segtrans.sources.own_folder.columns import Columns, labels_of
 from segtrans.sources.own_folder.folds import draw_folds, is_used
@@ -58,9 +58,13 @@ class Prepared:
         """What it is."""
         return self.facts.item
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it shows the target, and a mask says where."""
+        return self.item.domain == PRESENT and bool(self.item.mask_files)
+
     def row(self) -> dict[str, Any]:
         """What a report says of it, as plain types."""
-        has_mask = self.item.domain == PRESENT and self.item.mask is not None
         height, width, _ = self.facts.shape or (0, 0, 0)
         return {
             "picture": self.item.place,
@@ -70,12 +74,14 @@ class Prepared:
             "height": height,
             "width": width,
             "type": self.facts.dtype,
-            "has_mask": has_mask,
-            "target": self.facts.target_fraction if has_mask else None,
+            "has_mask": self.is_labelled,
+            "target": self.facts.target_fraction if self.is_labelled else None,
             "n_samples": self.n_samples,
             "is_whole": self.is_whole,
             "is_used": is_used(self.item, self.fold),
             "digest": self.facts.digest,
+            "shows": self.facts.shows,
+            "is_masked": self.item.is_masked,
         }
 
 
@@ -91,7 +97,8 @@ def write_image_folder(
     """Write the data set of a folder of pictures.
 
     Images are of the files' own 8 or 16 bits where that is exact, else float16. `has_mask` of P
-    says which are labelled; the mask of others is `VOID` all over. `name` and `group` say whose
+    says which are labelled; the mask of others is `VOID` all over. Of several pathologies there are
+    the columns of `segtrans.data.pathologies`, too. `name` and `group` say whose
     image it is, `row` and `column` where in that a part begins, in pixels; -1 of whole images.
 
     Args:
@@ -116,7 +123,7 @@ def write_image_folder(
     check_space(output, n_used * len(task.channels) * task.height * task.width)
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.pictures") as scratch:
-        columns = Columns(Path(scratch), task, _NOTES)
+        columns = Columns(Path(scratch), task, _NOTES, of_present=_known_of(task))
         prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task, data_seed=data_seed)
@@ -125,22 +132,33 @@ def write_image_folder(
             prepared.append(picture)
             faults += picture.facts.faults
             if not faults:
-                _append(columns, picture, samples)
+                _append(columns, picture, samples, task)
         faults += faults_together([picture.facts for picture in prepared], task)
         if faults:
             raise UserErrors(faults)
         _check_kept(prepared)
+        _check_taught(prepared, task)
         header = _header(prepared, folder, task, name, data_seed)
         with write_store(output, header) as writer:
             _write(columns, writer)
     return prepared
 
 
-def _append(columns: Columns, picture: Prepared, samples: Sequence[Sample]) -> None:
+def _known_of(task: ImageFolder) -> dict[str, str]:
+    """Columns of what is known of several pathologies: `segtrans.data.pathologies` has them."""
+    kinds = ("shows", "has_mask")
+    return {f"{kind}_{name}": "uint8" for kind in kinds for name in task.pathologies}
+
+
+def _append(
+    columns: Columns, picture: Prepared, samples: Sequence[Sample], task: ImageFolder
+) -> None:
     item = picture.item
     for sample in samples:
         mask = None if sample.mask is None else sample.mask[None]
-        note = (item.name, item.group, *sample.place)
+        note: tuple[Any, ...] = (item.name, item.group, *sample.place)
+        if item.domain == PRESENT:
+            note += (*shows_of(sample, picture.facts, task), *item.is_masked)
         columns.append(picture.fold, item.domain, sample.image[None], mask, [note])
 
 
@@ -181,7 +199,7 @@ def _check_kept(prepared: Sequence[Prepared]) -> None:
     for fold in FOLDS:
         for domain in DOMAINS:
             of = [p for p in prepared if (p.fold, p.item.domain) == (fold, domain)]
-            kept = [p for p in of if p.n_samples and (domain == "absent" or p.item.mask)]
+            kept = [p for p in of if p.n_samples and (domain == "absent" or p.is_labelled)]
             if not kept:
                 raise UserError(
                     f"fold {fold}: of {len(of)} {domain} pictures none is left whose mask shows "
@@ -189,17 +207,30 @@ def _check_kept(prepared: Sequence[Prepared]) -> None:
                 )
 
 
+def _check_taught(prepared: Sequence[Prepared], task: ImageFolder) -> None:
+    """Refuse data with a pathology that no mask to train on shows."""
+    for k, name in enumerate(task.pathologies):
+        masked = [p for p in prepared if p.is_labelled and p.item.is_masked[k] and p.n_samples]
+        if not any(p.fold == "train" and p.facts.shows[k] == 1 for p in masked):
+            n = sum(p.facts.shows[k] == 1 for p in masked)
+            raise UserError(
+                f"fold train: no mask shows {name}, of which {n} pictures have one; give more, or "
+                "lower valid_fraction and test_fraction"
+            )
+
+
 def _header(
     prepared: Sequence[Prepared], folder: Path, task: ImageFolder, name: str, data_seed: int
 ) -> StoreHeader:
     facts = [
         (picture.item.place, picture.fold, picture.facts.digest, picture.mask_digest)
+        + ((picture.facts.shows, picture.item.is_masked) if task.pathologies else ())
         for picture in prepared
     ]
     n_present, n_absent = (
         sum(picture.item.domain == domain for picture in prepared) for domain in DOMAINS
     )
-    n_masks = sum(p.item.domain == PRESENT and p.item.mask is not None for p in prepared)
+    n_masks = sum(picture.is_labelled for picture in prepared)
     return StoreHeader(
         task=name,
         channels=task.channels,
@@ -210,4 +241,5 @@ def _header(
         data_seed=data_seed,
         labels=labels_of(task),
         has_void=True,
+        pathologies=task.pathologies,
     )

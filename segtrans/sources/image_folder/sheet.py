@@ -26,8 +26,10 @@ def some_pictures(facts: Sequence[Facts], task: ImageFolder) -> dict[str, list[S
     """
     good = [of for of in facts if of.measures is not None]
     kinds = {
-        "present, with a mask": [of for of in good if of.item.domain == PRESENT and of.item.mask],
-        "present": [of for of in good if of.item.domain == PRESENT and not of.item.mask],
+        "present, with a mask": [
+            of for of in good if of.item.domain == PRESENT and of.item.mask_files
+        ],
+        "present": [of for of in good if of.item.domain == PRESENT and not of.item.mask_files],
         "absent": [of for of in good if of.item.domain == ABSENT],
     }
     return {

@@ -5,7 +5,9 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from segtrans.errors import UserError
 from segtrans.sources.image_folder.item import Found, Item
+from segtrans.sources.image_folder.shown import MASK_COLUMN, by_row
 from segtrans.sources.own_folder.names import (
     LOSSLESS,
     PICTURES,
@@ -24,21 +26,26 @@ _MORE = ("mask", "group", "fold")
 _FOLDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": TEST}
 
 
-def items_by_table(folder: Path, files: Sequence[Path], n_channels: int | None) -> Found:
+def items_by_table(
+    folder: Path, files: Sequence[Path], n_channels: int | None, pathologies: Sequence[str] = ()
+) -> Found:
     """Images, by the rows of dataset.csv; groups are open where the table leaves them so.
 
     Columns: image, domain (present or absent, or what folders may be called), and, where wanted,
     mask, group and fold (train, valid, test). Paths are below the folder. Of an image with a file
-    for each channel, image is the first, `..._0000.png`.
+    for each channel, image is the first, `..._0000.png`. Of several pathologies there is a column
+    for each, 1, 0 or nothing, and perhaps `mask_<name>`.
 
     Args:
         folder: of the data set.
         files: all below it.
         n_channels: of an image; None when that is not known yet.
+        pathologies: names of several.
     """
     known = {_key(shown(path, folder)): path for path in files}
     table = known.pop(TABLE)
-    rows, fault = read_table(table, needed=_NEEDED, more=_MORE)
+    more = (*_MORE, *(f"{MASK_COLUMN}{name}" for name in pathologies))
+    rows, fault = read_table(table, needed=(*_NEEDED, *pathologies), more=more)
     if fault:
         return Found(faults=[f"{TABLE}: {fault}"])
     found = Found()
@@ -46,11 +53,11 @@ def items_by_table(folder: Path, files: Sequence[Path], n_channels: int | None) 
     listed = {_key(row["image"]) for _, row in rows}
     used: set[Path] = set()
     for number, values in rows:
-        item, problem = _item(values, known, listed, n_channels)
+        item, problem = _item(values, known, listed, n_channels, pathologies)
         if item is None:
             found.faults.append(f"{TABLE}: row {number}: {problem}")
             continue
-        used.update(item.files, [item.mask] if item.mask else [])
+        used.update(item.files, item.mask_files)
         first = rows_of.setdefault(item.place.casefold(), number)
         if first != number:
             found.faults.append(
@@ -70,6 +77,7 @@ def _item(
     known: Mapping[str, Path],
     listed: Collection[str],
     n_channels: int | None,
+    pathologies: Sequence[str],
 ) -> tuple[Item | None, str]:
     """The image of a row; or None, and what is wrong."""
     domain, fold = role_of(values["domain"]), values["fold"].casefold()
@@ -78,22 +86,31 @@ def _item(
         return None, f"domain = {values['domain'] or '(empty)'}: expected present or absent"
     if fold and fold not in _FOLDS:
         return None, f"fold = {values['fold']}: expected train, valid, test, or nothing"
-    for column, kinds in (("image", PICTURES), ("mask", LOSSLESS)):
-        if column == "mask" and not values["mask"]:
-            continue
+    of_each = [f"{MASK_COLUMN}{name}" for name in pathologies]
+    given = [column for column in ("mask", *of_each) if values[column]]
+    if "mask" in given and len(given) > 1:
+        return None, f"{given[1]} beside mask, which is of all classes; keep one kind"
+    for column, kinds in (("image", PICTURES), *((column, LOSSLESS) for column in given)):
         if (path := known.get(_key(values[column]))) is None:
             return None, f"{column} = {values[column] or '(empty)'}: no such file in the folder"
         if kind_of(path) not in kinds:
             return None, f"{column} = {values[column]}: expected {', '.join(sorted(kinds))}"
+    try:
+        shows = by_row(values, domain, pathologies)
+    except UserError as error:
+        return None, str(error)
     paths, name = _files(key, known, listed, n_channels)
+    masks = {column: known[_key(values[column])] for column in given}
     item = Item(
         name=name,
         domain=domain,
         files=paths,
-        mask=known[_key(values["mask"])] if values["mask"] else None,
+        mask=masks.get("mask"),
         group=values["group"],
         fold=_FOLDS.get(fold),
         place=name,
+        shows=shows,
+        masks=tuple(map(masks.get, of_each)),
     )
     return item, ""
 

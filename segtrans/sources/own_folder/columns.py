@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from tqdm import tqdm
 
 from segtrans.data.beside import NEITHER
+from segtrans.data.pathologies import bit_labels
 from segtrans.data.store import DOMAINS, FOLDS
 from segtrans.data.store_writer import StoreWriter
 from segtrans.data.values import BINARY
@@ -28,6 +29,7 @@ class Columns:
         scratch: folder where they wait.
         task: has their size, and the number of channels.
         notes: type of each column of provenance by name, `S` for text; `has_mask` comes by itself.
+        of_present: of columns that only P images have, behind those.
         has_neighbours: whether images of neither domain are wanted too, as neighbours of others.
     """
 
@@ -37,9 +39,11 @@ class Columns:
         task: OwnFolder,
         notes: Mapping[str, DTypeLike],
         *,
+        of_present: Mapping[str, DTypeLike] | None = None,
         has_neighbours: bool = False,
     ) -> None:
         self._size, self._types = (task.height, task.width), notes
+        self._of_present = of_present or {}
         shape = (len(task.channels), *self._size)
         domains = (*DOMAINS, NEITHER) if has_neighbours else DOMAINS
         keys = [(fold, domain) for fold in FOLDS for domain in domains]
@@ -90,11 +94,10 @@ class Columns:
                     dataset.append(block[is_chosen[start : start + len(block)]])
                     start += len(block)
             rows = [row for place, chosen in parts for row in compress(self._notes[place], chosen)]
+            types = {**self._types, **(self._of_present if domain == PRESENT else {})}
             notes = {
                 name: _column(values, kind)
-                for (name, kind), values in zip(
-                    self._types.items(), zip(*rows, strict=True), strict=True
-                )
+                for (name, kind), values in zip(types.items(), zip(*rows, strict=True), strict=True)
             }
             if domain == PRESENT:
                 masks = self._masks[fold]
@@ -117,6 +120,8 @@ class Columns:
 
 def labels_of(task: OwnFolder) -> dict[int, str]:
     """What each value of a mask means."""
+    if task.pathologies:
+        return bit_labels(task.pathologies)
     named = {value: name for name, value in task.classes.items()}
     return (BINARY if len(named) == 1 else {0: "background"}) | named
 

@@ -54,8 +54,8 @@ def draw_folds(
 
 
 def is_used(item: OwnItem, fold: str) -> bool:
-    """Whether an image has a use in a fold: P images without a mask can only be trained on."""
-    return fold == "train" or item.domain == "absent" or item.mask is not None
+    """Whether an image has a use in a fold: P images without a whole mask can only train."""
+    return fold == "train" or item.domain == "absent" or item.has_whole_mask
 
 
 def _strata(items: Sequence[OwnItem]) -> tuple[dict[str, int], dict[str, int]]:
@@ -64,7 +64,7 @@ def _strata(items: Sequence[OwnItem]) -> tuple[dict[str, int], dict[str, int]]:
     has_mask, has_present = set(), set()
     for item in items:
         is_present = item.domain == "present"
-        is_unlabelled = is_present and item.mask is None
+        is_unlabelled = is_present and not item.has_whole_mask
         n_unlabelled[item.group] = n_unlabelled.get(item.group, 0) + is_unlabelled
         if is_present:
             has_present.add(item.group)
@@ -76,7 +76,7 @@ def _strata(items: Sequence[OwnItem]) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _check(items: Sequence[OwnItem], folds: dict[str, str], *, masks_give_absent: bool) -> None:
-    with_mask = {item.group for item in items if item.domain == "present" and item.mask}
+    with_mask = {item.group for item in items if item.domain == "present" and item.has_whole_mask}
     with_absent = {item.group for item in items if item.domain == "absent"}
     if masks_give_absent:
         with_absent |= with_mask

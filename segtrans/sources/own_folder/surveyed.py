@@ -22,8 +22,8 @@ class OwnItem(Protocol):
         """Present or absent."""
 
     @property
-    def mask(self) -> Path | None:
-        """Its mask."""
+    def has_whole_mask(self) -> bool:
+        """Whether masks say where all is that it shows, as scores need."""
 
     @property
     def group(self) -> str:

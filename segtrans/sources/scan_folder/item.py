@@ -55,6 +55,11 @@ class ScanItem:
     place: str
 
     @property
+    def has_whole_mask(self) -> bool:
+        """Whether its mask says where all is that it shows."""
+        return self.mask is not None
+
+    @property
     def name(self) -> str:
         """What it is called in its domain."""
         return self.place.rpartition("/")[2]
