@@ -50,12 +50,18 @@ class Translated(NamedTuple):
 
     Attributes:
         codes: of x_P and then x_A.
+        c_P: common codes of x_P, (N, common, h, w).
+        c_A: of x_A.
+        u_P: unique codes of x_P, (N, unique, h, w).
         u_prior: sampled for x_A, (N, unique, h, w).
         images: the translations.
         residuals: of several pathologies: of each for the images of P, K times (N, C, H, W).
     """
 
     codes: Codes
+    c_P: Tensor
+    c_A: Tensor
+    u_P: Tensor
     u_prior: Tensor
     images: Images
     residuals: list[Tensor] | None = None
@@ -183,22 +189,20 @@ class Translation(Method):
         G = self.generator
         codes = G.encode(torch.cat([batch.x_P, batch.x_A]))  # eq. 1
         sizes = [len(batch.x_P), len(batch.x_A)]
-        u_P, u_A = torch.split(codes.u, sizes)
+        (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
         u_prior = normal_like(u_A, step.generator)
         x_PA, x_AA = torch.split(G.common(codes), sizes)  # eq. 2
         residuals = G.residual(codes._replace(u=torch.cat([u_P, u_prior])))
         delta_PA, delta_AP = torch.split(residuals, sizes)  # eqs 3, 6
         # x_PP of eq. 3 is not clipped, nor is x_AP of eq. 6.
         images = Images(x_PA, x_PP=x_PA + delta_PA, x_AA=x_AA, x_AP=x_AA + delta_AP)
-        return Translated(codes, u_prior, images)
+        return Translated(codes, c_P, c_A, u_P, u_prior, images)
 
     def _terms(self, batch: Batch, step: Step, translated: Translated) -> Terms:
         """The codes of translations, and each term of equations 8 to 11."""
-        G, (codes, u_prior, images, _) = self.generator, translated
+        G, (codes, c_P, c_A, u_P, u_prior, images, _) = self.generator, translated
         seen_P, seen_A = batch.x_P, batch.x_A
         x_P, x_A = (middle(seen, self.n_channels) for seen in (seen_P, seen_A))
-        sizes = [len(x_P), len(x_A)]
-        (c_P, c_A), (u_P, _) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
         made = (
             (seen_A, images.x_AP),
             (seen_P, images.x_PA),
