@@ -10,6 +10,7 @@ import pandas as pd
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
 from segtrans.report.samples import draw_samples
+from segtrans.sources.image_folder.parts import scale_note
 
 _FEW = 5  # pictures with masks: their scores say little
 _N_NAMED = 10
@@ -106,8 +107,4 @@ def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:
     is_unlabelled = (table["domain"] == "present") & ~table["has_mask"]
     n = int((is_unlabelled & is_resized & table["is_whole"]).sum())
     if definition["size"] in ("crop", "tile") and n:
-        yield (
-            f"{n} present pictures without a mask are whole and made smaller, all else is parts at "
-            "full resolution: a translator may learn that difference instead of the target. Give "
-            "them masks, or set `size: fit`."
-        )
+        yield f"{scale_note(n)}."

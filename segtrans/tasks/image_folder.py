@@ -38,6 +38,11 @@ class ImageFolder(OwnFolder):
     own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"
     paper_figure: ClassVar[int] = 7
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether networks see parts of images at full resolution, where that is certain."""
+        return self.size in ("crop", "tile")
+
     def data_mb(self, params: DataParams) -> float | None:
         """By the number of files: no picture is stored twice, but for tiles, which nobody counts.
 

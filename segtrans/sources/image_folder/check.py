@@ -13,6 +13,7 @@ from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.items import Item, Skipped, survey
+from segtrans.sources.image_folder.parts import scale_note
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
 from segtrans.tasks.image_folder import ImageFolder
 
@@ -104,9 +105,26 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
             f"{n} pictures are turned by EXIF, {n_masks} of them with a mask: see on the sheet "
             "whether these fit"
         )
-    small = [of for of in facts if 0 < (of.target_fraction or 0) < task.min_target_fraction]
+    small = [of for of in facts if 0 < _most_target(of, task) < task.min_target_fraction]
     if small:
         yield (
             f"{len(small)} masks have less target than min_target_fraction = "
             f"{task.min_target_fraction:g}, the first of them {small[0].item.place}"
         )
+    if task.has_parts and (n := sum(_is_made_smaller(of, task) for of in facts)):
+        yield f"WARNING: {scale_note(n)}"
+
+
+def _most_target(facts: Facts, task: ImageFolder) -> float:
+    """The largest share of target that an image made of a picture can have."""
+    if facts.target_fraction is None or facts.shape is None or not task.has_parts:
+        return facts.target_fraction or 0.0
+    height, width, _ = facts.shape
+    return facts.target_fraction * height * width / (task.height * task.width)
+
+
+def _is_made_smaller(facts: Facts, task: ImageFolder) -> bool:
+    """Whether a picture is larger than a part and, since nobody drew its target, not cut."""
+    height, width, _ = facts.shape or (0, 0, 0)
+    is_unlabelled = facts.item.domain == PRESENT and facts.item.mask is None
+    return is_unlabelled and (height > task.height or width > task.width)
