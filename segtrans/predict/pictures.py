@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -95,18 +96,26 @@ def predict_pictures(
         print(f"segtrans: warning: {doubt}", file=sys.stderr)
     if listed.skipped:
         print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
-    if faults := [*listed.faults, *prediction.faults]:
+    if faults := [*listed.faults, *prediction.faults.values()]:
         n = len(listed.pictures) - len(prediction.faults)
         said = f"{len(faults)} pictures are left out, named above; {n} are in {output}"
         raise UserErrors([*faults, said])
     return table
 
 
+@dataclass(frozen=True)
+class _Bad:
+    """A picture that cannot be read, and what is wrong with it."""
+
+    image: str
+    fault: str
+
+
 class _Prediction:
     """The prediction of pictures with some settings.
 
     Attributes:
-        faults: of pictures that could not be read, a line each.
+        faults: of pictures that could not be read, a line each, by what they are called.
     """
 
     def __init__(
@@ -118,7 +127,7 @@ class _Prediction:
     ) -> None:
         self._task, self._trained_type = prepared.definition, prepared.type
         self._written, self._threshold, self._kinds = written, threshold, kinds
-        self.faults: list[str] = []
+        self.faults: dict[str, str] = {}
         self._of_type: dict[str, list[str]] = defaultdict(list)
 
     def doubts(self) -> Iterator[str]:
@@ -152,17 +161,17 @@ class _Prediction:
             loaded = self._good(in_order(readers, self._load, pictures, ahead=ahead))
             for _ in in_order(writers, self._write, through(networks, loaded), ahead=ahead):
                 pass
-            return self._written.finish()
+            return self._written.finish(self.faults)
 
-    def _good(self, loaded: Iterable[Loaded | str | None]) -> Iterator[Loaded]:
+    def _good(self, loaded: Iterable[Loaded | _Bad | None]) -> Iterator[Loaded]:
         for one in loaded:
-            if isinstance(one, str):
-                self.faults.append(one)
+            if isinstance(one, _Bad):
+                self.faults[one.image] = one.fault
             elif one is not None:
                 self._of_type[one.picture.dtype.name].append(one.files.image)
                 yield one
 
-    def _load(self, files: PictureFiles) -> Loaded | str | None:
+    def _load(self, files: PictureFiles) -> Loaded | _Bad | None:
         """A picture, what is wrong with it, or None when it was predicted before."""
         try:
             sources = tuple(file_sha256(path) for path in files.files)
@@ -173,9 +182,10 @@ class _Prediction:
             return Loaded(files, sources, picture, fitting, fitting.views(picture))
         except UserError as error:
             message = str(error)
-            return message if str(files.files[0]) in message else f"{files.files[0]}: {message}"
+            named = message if str(files.files[0]) in message else f"{files.files[0]}: {message}"
+            return _Bad(files.image, named)
         except OSError as error:
-            return f"{files.files[0]}: cannot be read ({error.strerror})"
+            return _Bad(files.image, f"{files.files[0]}: cannot be read ({error.strerror})")
 
     def _write(self, made: tuple[Loaded, list[NDArray[np.float32]]]) -> None:
         loaded, maps = made

@@ -304,6 +304,11 @@ def test_what_is_there_is_not_made_again_but_what_changed_is(tmp_path, make_run,
         *(f"probability/{name}.png" for name in "bcd"),
         *("predictions.csv", "predictions.jsonl"),
     }
+    # What stands in the list of a picture that cannot be read now is of what it was before.
+    (folder / "d.png").write_bytes(b"")
+    with pytest.raises(UserErrors, match=r"d\.png: an empty file"):
+        run(tiny, folder, out, kinds=["mask"])
+    assert set(rows(table)) == {"a.png", "b.png", "c.png"}
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(tmp_path, make_run):
