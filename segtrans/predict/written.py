@@ -191,7 +191,9 @@ class Written(Generic[_Record]):
             OSError: the disk is full or refuses.
         """
         text = io.StringIO()
-        rows = [self._records[image].row() for image in sorted(self._records.keys() - set(left_out))]
+        rows = [
+            self._records[image].row() for image in sorted(self._records.keys() - set(left_out))
+        ]
         columns = list(rows[0]) if rows else list(self._kind.columns)
         table = csv.DictWriter(text, columns, lineterminator="\n")
         table.writeheader()

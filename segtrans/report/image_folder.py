@@ -23,7 +23,8 @@ def write_report(
 
     Args:
         pictures: rows of `segtrans.sources.image_folder.prepare.Prepared`.
-        shortcuts: what tells present from absent images without the target, as lines.
+        shortcuts: what a training may suffer from, and what tells present from absent images
+            without the target, as lines.
         data_file: the store that was made of them.
         folder: of the report.
 

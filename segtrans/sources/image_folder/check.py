@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from segtrans.processors import n_processors
@@ -16,6 +17,8 @@ from segtrans.sources.image_folder.items import Item, Skipped, survey
 from segtrans.sources.image_folder.parts import scale_note
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
 from segtrans.tasks.image_folder import ImageFolder
+
+_LEAST_SHARE = 0.25  # of a type's range; 14 bits in files of 16 are a hair less
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,25 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
             f"{len(small)} masks have less target than min_target_fraction = "
             f"{task.min_target_fraction:g}, the first of them {small[0].item.place}"
         )
+    yield from unused_range(facts, task)
     if task.has_parts and (n := sum(_is_made_smaller(of, task) for of in facts)):
         yield f"WARNING: {scale_note(n)}"
+
+
+def unused_range(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
+    """A warning where whole numbers fill little of their type, such as 12 bits in files of 16."""
+    of_type = [of for of in facts if of.shape and np.dtype(of.dtype).kind in "iu"]
+    if task.intensity.mode != "dtype" or not of_type:
+        return
+    largest = max(of.largest for of in of_type)
+    type_ = max(of_type, key=lambda of: of.largest).dtype
+    share = largest / np.iinfo(type_).max
+    if share < _LEAST_SHARE:
+        yield (
+            f"WARNING: no value is above {largest:.0f}, {share:.2g} of what {type_} holds, so "
+            "networks see nearly black pictures: set intensity to {mode: percentile, low: 0.5, "
+            f"high: 99.5}}, or to {{mode: window, low: 0, high: {largest:.0f}}}"
+        )
 
 
 def _most_target(facts: Facts, task: ImageFolder) -> float:

@@ -159,6 +159,27 @@ def test_a_small_target_is_measured_against_what_networks_see_of_its_picture(tmp
     assert small.startswith("12 masks")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "factor", "is_told"),
+    [(np.uint16, 16, True), (np.int64, 1, True), (np.uint16, 257, False), (np.uint8, 1, False)],
+)
+def test_values_that_fill_little_of_their_type_are_told(tmp_path, dtype, factor, is_told):
+    """A camera's 12 bits in files of 16 are between 0 and 0.06 to networks."""
+    folder, largest = write_folder(tmp_path / "discs"), 0
+    for path in [*(folder / "present").iterdir(), *(folder / "absent").iterdir()]:
+        values = np.asarray(Image.open(path)).astype(dtype) * dtype(factor)
+        largest = max(largest, int(values.max()))
+        np.save(path.with_suffix(".npy"), values)
+        path.unlink()
+    found = notes_of(folder)
+    assert len(found) == is_told
+    for note in found:
+        assert note.startswith(f"WARNING: no value is above {largest}, ")
+        assert f"of what {np.dtype(dtype)} holds" in note
+        assert note.endswith(f"or to {{mode: window, low: 0, high: {largest}}}")
+    assert notes_of(folder, intensity={"mode": "zscore"}) == []
+
+
 @pytest.mark.parametrize("size", ["crop", "tile"])
 def test_present_pictures_of_another_scale_than_all_others_are_told_before_training(tmp_path, size):
     folder = write_folder(tmp_path / "discs", shape=(60, 80))
