@@ -10,7 +10,7 @@ import pandas as pd
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
 from segtrans.report.samples import draw_samples
-from segtrans.sources.image_folder.parts import scale_note
+from segtrans.tasks.image_folder import scale_note
 
 _FEW = 5  # pictures with masks: their scores say little
 _N_NAMED = 10

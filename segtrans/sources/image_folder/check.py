@@ -14,9 +14,8 @@ from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.items import Item, Skipped, survey
-from segtrans.sources.image_folder.parts import scale_note
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
-from segtrans.tasks.image_folder import ImageFolder
+from segtrans.tasks.image_folder import ImageFolder, scale_note
 
 _LEAST_SHARE = 0.25  # of a type's range; 14 bits in files of 16 are a hair less
 

@@ -79,15 +79,6 @@ def samples_of(
     return list(_parts(image, padded, fitting, places))
 
 
-def scale_note(n: int) -> str:
-    """What to say of present pictures without a mask that are larger than a part."""
-    return (
-        f"{n} present pictures without a mask are whole and made smaller, all else is parts at "
-        "full resolution: a translator may learn that difference instead of the target. Give them "
-        "masks, or set size: fit"
-    )
-
-
 def _whole(image: NDArray[Any], fitting: Fitting) -> NDArray[Any]:
     if is_whole_range(image, fitting.task.intensity) and fitting.is_exact:
         return fitting.whole(image)
