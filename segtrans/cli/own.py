@@ -82,6 +82,7 @@ def image_folder(
 ) -> None:
     """Make a data set from a folder of pictures, and report on it."""
     from segtrans.report.image_folder import write_report
+    from segtrans.sources.image_folder.check import unused_range
     from segtrans.sources.image_folder.definition import complete_definition
     from segtrans.sources.image_folder.prepare import write_image_folder
     from segtrans.sources.image_folder.shortcuts import find_shortcuts
@@ -91,8 +92,9 @@ def image_folder(
     pictures = write_image_folder(
         output, folder, complete, task, data_seed=data_seed, n_processes=processes
     )
-    shortcuts = describe(find_shortcuts([picture.facts for picture in pictures]))
-    write_report([picture.row() for picture in pictures], list(shortcuts), output, report)
+    facts = [picture.facts for picture in pictures]
+    said = [*unused_range(facts, complete), *describe(find_shortcuts(facts))]
+    write_report([picture.row() for picture in pictures], said, output, report)
 
 
 @commands.command()

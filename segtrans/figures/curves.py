@@ -165,6 +165,8 @@ def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
             run.record.best_dice_soft_pooled,
             color=colours[run.row],
             zorder=5,
+            clip_on=False,  # it may lie on the border
+            in_layout=False,
             **_RING,
         )
     axes.set_ylim(bottom=0)
@@ -217,16 +219,12 @@ def _draw_lines(
         if of_row.empty:
             continue
         seeds = of_row.pivot(index="iteration", columns="seed", values="value")
+        is_point = len(seeds) == 1  # no line goes through a single one
+        style: dict[str, Any] = {"color": colour, "linestyle": linestyle}
+        style |= {"marker": "o", "markersize": 3, "clip_on": False} if is_point else {}
         for seed in seeds:
-            axes.plot(
-                seeds.index,
-                seeds[seed],
-                color=colour,
-                linewidth=0.6,
-                alpha=0.5,
-                linestyle=linestyle,
-            )
-        axes.plot(seeds.index, seeds.mean(axis=1), color=colour, linewidth=1.6, linestyle=linestyle)
+            axes.plot(seeds.index, seeds[seed], linewidth=0.6, alpha=0.5, **style)
+        axes.plot(seeds.index, seeds.mean(axis=1), linewidth=1.6, **style)
     axes.set_xlim(0, history["iteration"].max() * 1.01)
     if history["iteration"].max() >= _FIRST_IN_THOUSANDS:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

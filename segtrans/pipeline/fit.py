@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from segtrans.atomic import write_text
+from segtrans.config.catalogue import row_name
 from segtrans.config.layers import merge
 from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
@@ -159,9 +160,15 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
 
 
 def run_folders(run: Path) -> Iterator[Path]:
-    """The run folders of what was trained, such as results/fit/photos/translation/seed0."""
-    for file in sorted((run / "results" / PRESET).glob("*/*/seed*/run.json")):
-        yield file.parent
+    """The run folders of what was asked for, such as results/fit/photos/translation/seed0.
+
+    Earlier ones of other methods may lie beside them, trained on what the data were then.
+    """
+    asked = read_yaml(run / "params.yaml")
+    for task in asked["tasks"]:
+        for method in asked["methods"]:
+            for seed in asked["init_seeds"]:
+                yield run / "results" / PRESET / task / row_name(method, None) / f"seed{seed}"
 
 
 def _content(

@@ -68,7 +68,7 @@ def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[in
         names = [*run.config.maps] or [" or ".join(task.pathologies)]
     gives = f"gives probabilities: {len(names)} map{'s' * (len(names) > 1)} ({', '.join(names)})"
     prepared = task_of_pictures(run) if run.has_pictures else None
-    if prepared is None or prepared.size in ("crop", "tile"):
+    if prepared is None or prepared.has_parts:
         r = run.config.neighbours
         shape = (run.config.n_input_channels, task.height, task.width)
         beside = f", of {r} slices on either side too, in the order of the axis" if r else ""

@@ -110,14 +110,14 @@ class _Prediction:
 
     def run(self, scans: Sequence[ScanFiles]) -> tuple[Path, list[str]]:
         """Predict all scans that are not yet; the table of all, and what is wrong with some."""
-        faults = []
+        faults: dict[str, str] = {}
         with self.written:
             for files in tqdm(scans, unit="scan", disable=None):
                 try:
                     self._predict(files)
                 except UserError as error:  # names the file or the scan
-                    faults.append(str(error))
-            return self.written.finish(), faults
+                    faults[files.case_id] = str(error)
+            return self.written.finish(faults), list(faults.values())
 
     def _predict(self, files: ScanFiles) -> None:
         paths = [path for channel in files.channels.values() for path in source_files(channel)]

@@ -2,9 +2,11 @@
 
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +30,22 @@ from segtrans.predict.picture_files import (
 )
 from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
 from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
-from segtrans.predict.prepared import read_finite_image, task_of_pictures
+from segtrans.predict.prepared import (
+    PicturePreparation,
+    preparation_of_pictures,
+    read_finite_image,
+)
 from segtrans.predict.written import Settings, Written
 from segtrans.processors import n_processors
 from segtrans.sources.image_folder.fitting import Fitting
-from segtrans.tasks.image_folder import ImageFolder
 
 DEFAULT_KINDS = ("mask", "probability", "overlay")
 _SUFFIXES = (".png", ".tif")  # of what is written
+# What the type of a picture's values decides, by mode of intensity; by others nothing.
+_BY_TYPE = {
+    "dtype": "1 is the largest number of each type, so the same scene may be brighter or darker",
+    "window": "low and high are taken as they are, though they may mean something else there",
+}
 
 
 def predict_pictures(
@@ -64,7 +74,8 @@ def predict_pictures(
             pictures or holds files that this command did not write; nothing is written then.
     """
     run = read_run(run_folder)
-    task = task_of_pictures(run)
+    prepared = preparation_of_pictures(run)
+    task = prepared.definition
     check_places(run_folder, source, output, kinds=KINDS, what="pictures")
     listed = find_pictures(source, n_channels=len(task.channels), pathologies=task.pathologies)
     method = load_method(run, which="best")
@@ -84,42 +95,67 @@ def predict_pictures(
     networks = Networks(
         method.to(device), with_translation=any(kind in BY_TRANSLATION for kind in kinds)
     )
-    prediction = _Prediction(task, written, threshold, tuple(kinds), names)
+    prediction = _Prediction(prepared, written, threshold, tuple(kinds), names)
     table = prediction.run(listed, networks)
+    for doubt in prediction.doubts():
+        print(f"segtrans: warning: {doubt}", file=sys.stderr)
     if listed.skipped:
         print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
-    if faults := [*listed.faults, *prediction.faults]:
+    if faults := [*listed.faults, *prediction.faults.values()]:
         n = len(listed.pictures) - len(prediction.faults)
         said = f"{len(faults)} pictures are left out, named above; {n} are in {output}"
         raise UserErrors([*faults, said])
     return table
 
 
+@dataclass(frozen=True)
+class _Bad:
+    """A picture that cannot be read, and what is wrong with it."""
+
+    image: str
+    fault: str
+
+
 class _Prediction:
     """The prediction of pictures with some settings.
 
     Attributes:
-        faults: of pictures that could not be read, a line each.
+        faults: of pictures that could not be read, a line each, by what they are called.
     """
 
     def __init__(
         self,
-        task: ImageFolder,
+        prepared: PicturePreparation,
         written: Written[PictureRecord],
         threshold: float,
         kinds: tuple[str, ...],
         pathologies: tuple[str, ...],
     ) -> None:
-        self._task, self._written = task, written
-        self._threshold, self._kinds, self._pathologies = threshold, kinds, pathologies
-        self.faults: list[str] = []
+        self._task, self._trained_type = prepared.definition, prepared.type
+        self._written, self._threshold = written, threshold
+        self._kinds, self._pathologies = kinds, pathologies
+        self.faults: dict[str, str] = {}
+        self._of_type: dict[str, list[str]] = defaultdict(list)
+
+    def doubts(self) -> Iterator[str]:
+        """Why the run may not be made for pictures that were predicted, a line each."""
+        intensity = self._task.intensity.mode
+        if self._trained_type is None or intensity not in _BY_TYPE:
+            return
+        for name, pictures in self._of_type.items():
+            if name != self._trained_type:
+                yield (
+                    f"{len(pictures)} pictures hold {name}, the first of them {pictures[0]}, and "
+                    f"the run was trained on {self._trained_type}: {_BY_TYPE[intensity]}; save "
+                    "them as those were"
+                )
 
     def run(self, listed: Listed, networks: Networks) -> Path:
         """Predict all pictures that are not yet, and write the table of all."""
         n_workers = n_processors()
         # A whole batch is read and written while networks see another; the tiles of one picture
         # are many batches, and more than a few such pictures would not fit into memory.
-        ahead = n_workers + (1 if self._task.size in ("crop", "tile") else BATCH_SIZE)
+        ahead = n_workers + (1 if self._task.has_parts else BATCH_SIZE)
         pictures = tqdm(listed.pictures, unit="picture", disable=None)
         with ExitStack() as stack:
             # Readers silence warnings each for itself, which threads cannot.
@@ -132,16 +168,17 @@ class _Prediction:
             loaded = self._good(in_order(readers, self._load, pictures, ahead=ahead))
             for _ in in_order(writers, self._write, through(networks, loaded), ahead=ahead):
                 pass
-            return self._written.finish()
+            return self._written.finish(self.faults)
 
-    def _good(self, loaded: Iterable[Loaded | str | None]) -> Iterator[Loaded]:
+    def _good(self, loaded: Iterable[Loaded | _Bad | None]) -> Iterator[Loaded]:
         for one in loaded:
-            if isinstance(one, str):
-                self.faults.append(one)
+            if isinstance(one, _Bad):
+                self.faults[one.image] = one.fault
             elif one is not None:
+                self._of_type[one.picture.dtype.name].append(one.files.image)
                 yield one
 
-    def _load(self, files: PictureFiles) -> Loaded | str | None:
+    def _load(self, files: PictureFiles) -> Loaded | _Bad | None:
         """A picture, what is wrong with it, or None when it was predicted before."""
         try:
             sources = tuple(file_sha256(path) for path in files.files)
@@ -152,9 +189,10 @@ class _Prediction:
             return Loaded(files, sources, picture, fitting, fitting.views(picture))
         except UserError as error:
             message = str(error)
-            return message if str(files.files[0]) in message else f"{files.files[0]}: {message}"
+            named = message if str(files.files[0]) in message else f"{files.files[0]}: {message}"
+            return _Bad(files.image, named)
         except OSError as error:
-            return f"{files.files[0]}: cannot be read ({error.strerror})"
+            return _Bad(files.image, f"{files.files[0]}: cannot be read ({error.strerror})")
 
     def _write(self, made: tuple[Loaded, list[NDArray[np.float32]]]) -> None:
         loaded, maps = made

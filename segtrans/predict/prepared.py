@@ -17,9 +17,17 @@ from segtrans.tasks.scan_folder import ScanFolder
 _Length = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
-class _Preparation(BaseModel):
+class PicturePreparation(BaseModel):
+    """How pictures became images.
+
+    Attributes:
+        definition: the whole task.
+        type: of the pictures' values; None of runs that do not say it.
+    """
+
     model_config = ConfigDict(strict=True)
     definition: ImageFolder
+    type: str | None = None
 
 
 class ScanPreparation(BaseModel):
@@ -39,6 +47,15 @@ def task_of_pictures(run: Run) -> ImageFolder:
     """The whole task that a run's pictures were prepared by.
 
     Raises:
+        UserError: as `preparation_of_pictures`.
+    """
+    return preparation_of_pictures(run).definition
+
+
+def preparation_of_pictures(run: Run) -> PicturePreparation:
+    """What a run's pictures were prepared by.
+
+    Raises:
         UserError: the run was not trained on pictures.
     """
     if not run.has_pictures:
@@ -49,7 +66,7 @@ def task_of_pictures(run: Run) -> ImageFolder:
             "folder"
         )
     origin = f"{run.folder / 'run.json'}, data.parameters"
-    return validate(_Preparation, run.record.data.parameters, origin=origin).definition
+    return validate(PicturePreparation, run.record.data.parameters, origin=origin)
 
 
 def preparation_of_scans(run: Run) -> ScanPreparation:

@@ -12,7 +12,7 @@ import shutil
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Annotated, ClassVar, Generic, Self, TypeVar
@@ -179,14 +179,20 @@ class Written(Generic[_Record]):
                     (self._output / name).unlink()
         self._records[record.image] = record
 
-    def finish(self) -> Path:
+    def finish(self, left_out: Collection[str]) -> Path:
         """Write the table of all images in the list, and give its path.
+
+        Args:
+            left_out: images that could not be read now: what the list has of them is of what they
+                were before, and gets no row.
 
         Raises:
             OSError: the disk is full or refuses.
         """
         text = io.StringIO()
-        rows = [self._records[image].row() for image in sorted(self._records)]
+        rows = [
+            self._records[image].row() for image in sorted(self._records.keys() - set(left_out))
+        ]
         columns = list(rows[0]) if rows else list(self._kind.columns)
         table = csv.DictWriter(text, columns, lineterminator="\n")
         table.writeheader()

@@ -12,6 +12,7 @@ from segtrans.data.pathologies import count_known, read_knowledge
 from segtrans.data.store import FOLDS, Store
 from segtrans.report.samples import draw_samples
 from segtrans.tasks.base import VOID
+from segtrans.tasks.image_folder import scale_note
 
 _FEW = 5  # pictures with masks: their scores say little
 _N_NAMED = 10
@@ -24,7 +25,8 @@ def write_report(
 
     Args:
         pictures: rows of `segtrans.sources.image_folder.prepare.Prepared`.
-        shortcuts: what tells present from absent images without the target, as lines.
+        shortcuts: what a training may suffer from, and what tells present from absent images
+            without the target, as lines.
         data_file: the store that was made of them.
         folder: of the report.
 
@@ -136,8 +138,4 @@ def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:
     is_unlabelled = (table["domain"] == "present") & ~table["has_mask"]
     n = int((is_unlabelled & is_resized & table["is_whole"]).sum())
     if definition["size"] in ("crop", "tile") and n:
-        yield (
-            f"{n} present pictures without a mask are whole and made smaller, all else is parts at "
-            "full resolution: a translator may learn that difference instead of the target. Give "
-            "them masks, or set `size: fit`."
-        )
+        yield f"{scale_note(n)}."

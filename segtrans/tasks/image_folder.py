@@ -11,7 +11,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from segtrans.tasks.own_folder import Intensity, OwnFolder
 from segtrans.tasks.parameters import DataParams
 
-__all__ = ["ImageFolder", "Intensity"]
+__all__ = ["ImageFolder", "Intensity", "scale_note"]
 
 _STORED_BYTES = 2  # of a value, at most
 _MOST_PATHOLOGIES = 7  # bits of a mask below `VOID`
@@ -69,6 +69,11 @@ class ImageFolder(OwnFolder):
         """As `Task.pathologies`: the classes by their values."""
         return tuple(sorted(self.classes, key=self.classes.__getitem__)) if self.multi_label else ()
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether networks see parts of images at full resolution, where that is certain."""
+        return self.size in ("crop", "tile")
+
     def data_mb(self, params: DataParams) -> float | None:
         """By the number of files: no picture is stored twice, but for tiles, which nobody counts.
 
@@ -96,6 +101,15 @@ def _check_names(names: list[str]) -> None:
             raise ValueError(f"classes = {name}: has a meaning of its own with multi_label; rename")
     if len({name.casefold() for name in names}) < len(names):
         raise ValueError(f"classes = {', '.join(names)}: differ in the case of letters alone")
+
+
+def scale_note(n: int) -> str:
+    """What to say of present pictures without a mask that are larger than a part."""
+    return (
+        f"{n} present pictures without a mask are whole and made smaller, all else is parts at "
+        "full resolution: a translator may learn that difference instead of the target. Give them "
+        "masks, or set size: fit"
+    )
 
 
 @functools.cache

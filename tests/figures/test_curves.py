@@ -74,6 +74,17 @@ def test_every_seed_and_the_mean_are_lines(folders, tmp_path, drawn):
     assert [line.get_xdata()[0] for line in kept] == [200, 200, 200]
 
 
+def test_a_single_logged_value_and_the_first_weights_are_seen(write_run, tmp_path, drawn):
+    """A line through one point has no length, and a border cuts a ring in half."""
+    short = [record for record in history() if record["iteration"] < 200]
+    curves_figure([write_run("translation", 0, history=short)], tmp_path / "curves.png")
+    dice, total, *_ = drawn[0].get_axes()
+    assert [line.get_marker() for line in total.get_lines()] == ["o", "o"]
+    assert {line.get_marker() for line in dice.get_lines() if len(line.get_xdata()) > 1} == {"None"}
+    (ring,) = (line for line in dice.get_lines() if len(line.get_xdata()) == 1)
+    assert not ring.get_clip_on()
+
+
 def test_every_term_has_its_axes_unknown_ones_last(folders, tmp_path, drawn):
     curves_figure(folders, tmp_path / "curves.png")
     titles = [axes.get_title(loc="left") for axes in drawn[0].get_axes()[1:]]

@@ -275,6 +275,12 @@ def test_what_is_not_ours_is_kept_and_what_is_there_is_not_made_again(tmp_path, 
     run(tiny, folder, out)
     assert seen == ["a", "b", "a", "b", "c"]
     np.testing.assert_array_equal(as_lps(out / "mask/b.nii.gz"), ct(1) > 500)
+    # What stands in the list of a scan that cannot be read now is of what it was before.
+    (folder / "c.nii.gz").write_bytes(b"")
+    with pytest.raises(UserErrors, match=r"c\.nii\.gz"):
+        run(tiny, folder, out)
+    text = (out / "predictions.csv").read_text()
+    assert [line.split(",")[0] for line in text.splitlines()] == ["case", "a", "b"]
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(tmp_path):

@@ -1,6 +1,7 @@
 """Pictures go in and come back in their own size, type and name; the networks are tiny."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -197,6 +198,35 @@ def test_bad_pictures_are_named_at_the_end_and_the_good_ones_are_written(tmp_pat
     assert set(contents(out)) == written | {"predictions.csv", "predictions.jsonl"}
 
 
+@pytest.mark.parametrize(
+    ("intensity", "words"),
+    [
+        ({"mode": "dtype"}, "1 is the largest number of each type"),
+        ({"mode": "window", "low": 0, "high": 255}, "low and high are taken as they are"),
+        ({"mode": "percentile", "low": 1, "high": 99}, None),
+    ],
+)
+def test_pictures_of_another_type_than_those_of_the_training_are_told(
+    tmp_path, make_run, light, capfd, intensity, words
+):
+    """A sensor's 12 bits in 16 are nearly black to a run that was trained on 8 bits."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write(folder / "a.png", camera()[:50, :60])
+    for name in "bc":
+        write(folder / f"{name}.png", camera()[:50, :60].astype(np.uint16) << 4)
+    trained = make_run("translation", intensity=intensity)
+    run(trained, folder, out)  # which does not say what it was trained on
+    assert capfd.readouterr().err == ""
+    facts = json.loads((trained / "run.json").read_text())
+    facts["data"]["parameters"]["type"] = "uint8"
+    (trained / "run.json").write_text(json.dumps(facts))
+    run(trained, folder, tmp_path / "again")
+    assert contents(tmp_path / "again/mask") == contents(out / "mask")
+    said = capfd.readouterr().err
+    start = "segtrans: warning: 2 pictures hold uint16, the first of them b.png, and the run was"
+    assert said.startswith(f"{start} trained on uint8: {words}") if words else said == ""
+
+
 def test_what_is_not_ours_is_kept_and_nothing_is_written_then(tmp_path, make_run, light):
     folder, out = tmp_path / "in", tmp_path / "out"
     for name in ("a", "b"):
@@ -274,6 +304,11 @@ def test_what_is_there_is_not_made_again_but_what_changed_is(tmp_path, make_run,
         *(f"probability/{name}.png" for name in "bcd"),
         *("predictions.csv", "predictions.jsonl"),
     }
+    # What stands in the list of a picture that cannot be read now is of what it was before.
+    (folder / "d.png").write_bytes(b"")
+    with pytest.raises(UserErrors, match=r"d\.png: an empty file"):
+        run(tiny, folder, out, kinds=["mask"])
+    assert set(rows(table)) == {"a.png", "b.png", "c.png"}
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(tmp_path, make_run):

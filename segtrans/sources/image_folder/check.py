@@ -16,7 +16,9 @@ from segtrans.sources.image_folder.facts import Facts, examine
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.items import Item, Skipped, survey_of
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
-from segtrans.tasks.image_folder import ImageFolder
+from segtrans.tasks.image_folder import ImageFolder, scale_note
+
+_LEAST_SHARE = 0.25  # of a type's range; 14 bits in files of 16 are a hair less
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,43 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
             f"{n} pictures are turned by EXIF, {n_masks} of them with a mask: see on the sheet "
             "whether these fit"
         )
-    small = [of for of in facts if 0 < (of.target_fraction or 0) < task.min_target_fraction]
+    small = [of for of in facts if 0 < _most_target(of, task) < task.min_target_fraction]
     if small:
         yield (
             f"{len(small)} masks have less target than min_target_fraction = "
             f"{task.min_target_fraction:g}, the first of them {small[0].item.place}"
         )
+    yield from unused_range(facts, task)
+    if task.has_parts and (n := sum(_is_made_smaller(of, task) for of in facts)):
+        yield f"WARNING: {scale_note(n)}"
+
+
+def unused_range(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
+    """A warning where whole numbers fill little of their type, such as 12 bits in files of 16."""
+    of_type = [of for of in facts if of.shape and np.dtype(of.dtype).kind in "iu"]
+    if task.intensity.mode != "dtype" or not of_type:
+        return
+    largest = max(of.largest for of in of_type)
+    type_ = max(of_type, key=lambda of: of.largest).dtype
+    share = largest / np.iinfo(type_).max
+    if share < _LEAST_SHARE:
+        yield (
+            f"WARNING: no value is above {largest:.0f}, {share:.2g} of what {type_} holds, so "
+            "networks see nearly black pictures: set intensity to {mode: percentile, low: 0.5, "
+            f"high: 99.5}}, or to {{mode: window, low: 0, high: {largest:.0f}}}"
+        )
+
+
+def _most_target(facts: Facts, task: ImageFolder) -> float:
+    """The largest share of target that an image made of a picture can have."""
+    if facts.target_fraction is None or facts.shape is None or not task.has_parts:
+        return facts.target_fraction or 0.0
+    height, width, _ = facts.shape
+    return facts.target_fraction * height * width / (task.height * task.width)
+
+
+def _is_made_smaller(facts: Facts, task: ImageFolder) -> bool:
+    """Whether a picture is larger than a part and, since nobody drew its target, not cut."""
+    height, width, _ = facts.shape or (0, 0, 0)
+    is_unlabelled = facts.item.domain == PRESENT and facts.item.mask is None
+    return is_unlabelled and (height > task.height or width > task.width)

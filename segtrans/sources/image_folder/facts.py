@@ -26,6 +26,7 @@ class Facts:
         faults: what is wrong with it, a line each.
         shape: (H, W, C); None when it could not be read.
         dtype: of its files.
+        largest: of its values.
         digest: of its pixels, whatever the format of their file.
         has_alpha: whether alpha was dropped.
         is_turned: whether EXIF turned it.
@@ -40,6 +41,7 @@ class Facts:
     faults: tuple[str, ...]
     shape: tuple[int, int, int] | None = None
     dtype: str = ""
+    largest: float = 0.0
     digest: str = ""
     has_alpha: bool = False
     is_turned: bool = False
@@ -76,6 +78,7 @@ def examine(item: Item, task: ImageFolder) -> Examined:
         faults=tuple(faults),
         shape=image.shape,
         dtype=image.dtype.name,
+        largest=float(image.max()),
         digest=_digest(image),
         has_alpha=any(picture.alpha is not None for picture in pictures),
         is_turned=any(picture.is_turned for picture in pictures),

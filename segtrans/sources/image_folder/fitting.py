@@ -40,7 +40,7 @@ class Fitting:
     @property
     def has_parts(self) -> bool:
         """Whether the task looks at parts; a whole image is fitted all the same, if asked for."""
-        return self.task.size in ("crop", "tile")
+        return self.task.has_parts
 
     @property
     def resized(self) -> tuple[int, int]:

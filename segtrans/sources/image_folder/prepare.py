@@ -234,7 +234,11 @@ def _header(
     return StoreHeader(
         task=name,
         channels=task.channels,
-        parameters={"definition": task.model_dump(mode="json"), "title": task.title},
+        parameters={
+            "definition": task.model_dump(mode="json"),
+            "title": task.title,
+            "type": prepared[0].facts.dtype,  # that of all pictures
+        },
         source=f"{n_present} present pictures, {n_masks} of them with masks, and {n_absent} absent "
         f"ones, of {folder.name}.",
         source_sha256=hashlib.sha256(repr(facts).encode()).hexdigest(),

@@ -54,7 +54,8 @@ class Skipped:
         """How many there are, with the first of their names, by their paths below the folder."""
         names = [shown(path, folder) for path in (*self.others, *self.hidden)]
         rest = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-        return f"{len(names)} files: {', '.join([*names[:_NAMED], *rest])}"
+        some = "s" if len(names) > 1 else ""
+        return f"{len(names)} file{some}: {', '.join([*names[:_NAMED], *rest])}"
 
 
 def shown(path: Path, folder: Path) -> str:

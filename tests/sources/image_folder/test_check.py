@@ -14,10 +14,11 @@ from sklearn.model_selection import cross_val_predict
 
 from segtrans import cli
 from segtrans.errors import UserError
-from segtrans.sources.image_folder.check import check_folder
+from segtrans.sources.image_folder.check import check_folder, notes
 from segtrans.sources.image_folder.definition import complete_definition
 from segtrans.sources.image_folder.shortcuts import find_shortcuts
 from segtrans.sources.own_folder.shortcuts import CLASSIFIER, auc_of, classifier_auc
+from tests.sources.image_folder.folders import write_folder
 from tests.sources.image_folder.pictures import fill, pixels, save, square, task
 
 FOUR = [
@@ -138,6 +139,54 @@ def test_what_exif_turned_is_told(folder):
     save(folder / "masks/a.png", mask.T.copy())
     (line,) = check_folder(folder, task()).faults
     assert "masks/a.png: is 24 x 32, and its image is 32 x 24, turned by EXIF: turn" in line
+
+
+def notes_of(folder, **values):
+    task = complete_definition(folder, values)
+    return list(notes(check_folder(folder, task), folder, task))
+
+
+def test_a_small_target_is_measured_against_what_networks_see_of_its_picture(tmp_path):
+    """The disc is 3 % of its picture, and may fill a tile of 16 x 16."""
+    folder = write_folder(tmp_path / "discs", shape=(60, 180), n_masks=12)
+    values = {"height": 16, "width": 16, "min_target_fraction": 0.05}
+    (small,) = notes_of(folder, **values)
+    assert small == (
+        "12 masks have less target than min_target_fraction = 0.05, the first of them present/p00"
+    )
+    assert notes_of(folder, **values, size="tile") == []
+    (small,) = notes_of(folder, **values | {"min_target_fraction": 0.9, "height": 32}, size="tile")
+    assert small.startswith("12 masks")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor", "is_told"),
+    [(np.uint16, 16, True), (np.int64, 1, True), (np.uint16, 257, False), (np.uint8, 1, False)],
+)
+def test_values_that_fill_little_of_their_type_are_told(tmp_path, dtype, factor, is_told):
+    """A camera's 12 bits in files of 16 are between 0 and 0.06 to networks."""
+    folder, largest = write_folder(tmp_path / "discs"), 0
+    for path in [*(folder / "present").iterdir(), *(folder / "absent").iterdir()]:
+        values = np.asarray(Image.open(path)).astype(dtype) * dtype(factor)
+        largest = max(largest, int(values.max()))
+        np.save(path.with_suffix(".npy"), values)
+        path.unlink()
+    found = notes_of(folder)
+    assert len(found) == is_told
+    for note in found:
+        assert note.startswith(f"WARNING: no value is above {largest}, ")
+        assert f"of what {np.dtype(dtype)} holds" in note
+        assert note.endswith(f"or to {{mode: window, low: 0, high: {largest}}}")
+    assert notes_of(folder, intensity={"mode": "zscore"}) == []
+
+
+@pytest.mark.parametrize("size", ["crop", "tile"])
+def test_present_pictures_of_another_scale_than_all_others_are_told_before_training(tmp_path, size):
+    folder = write_folder(tmp_path / "discs", shape=(60, 80))
+    (warning,) = notes_of(folder, size=size, height=40, width=80)
+    assert warning.startswith("WARNING: 6 present pictures without a mask are whole and made small")
+    assert notes_of(folder, size=size, height=60, width=80) == []
+    assert notes_of(folder, height=40, width=80) == []
 
 
 def test_a_class_nobody_drew_is_named(folder):

@@ -7,7 +7,7 @@ import yaml
 
 from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
-from segtrans.pipeline.fit import write_project
+from segtrans.pipeline.fit import run_folders, write_project
 from segtrans.pipeline.preflight import check_sources
 from segtrans.sources.parameters import read_params
 from tests.sources.image_folder.folders import write_folder
@@ -88,7 +88,12 @@ def test_fit_writes_parameters_only_where_all_is_well(tmp_path):
     params = read_params(run / "params.yaml")
     assert params.tasks == ("my_photos_2",)
     assert (params.training.iterations, params.training.validate_every) == (3, 3)
+    assert list(run_folders(run)) == [run / "results/fit/my_photos_2/translation/seed0"]
+    (run / "results/fit/my_photos_2/translation/seed0").mkdir(parents=True)
+    (run / "results/fit/my_photos_2/translation/seed0/run.json").touch()
     write_project(run, folder, methods=["autoencoder"], iterations=None)
+    # The other one may have been trained on what the pictures were then.
+    assert list(run_folders(run)) == [run / "results/fit/my_photos_2/autoencoder/seed0"]
     (run / "params.yaml").write_text("preset: laptop\n")
     with pytest.raises(UserError, match="not of `segtrans fit`"):
         write_project(run, folder, methods=["translation"], iterations=None)

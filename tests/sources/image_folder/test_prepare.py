@@ -72,6 +72,7 @@ def test_unlabelled_images_train_and_the_rest_is_shared_out(folder, tmp_path):
     assert set(np.unique(masks[has_mask])) == {0, 1}
     assert store.header.labels == {0: "background", 1: "target"}
     assert store.header.parameters["definition"]["height"] == 48
+    assert store.header.parameters["type"] == "uint8"
 
 
 def test_what_is_stored_is_the_fitted_picture(folder, tmp_path):
