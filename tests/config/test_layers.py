@@ -32,7 +32,7 @@ PRESETS = {
     "config/paper_check.yaml": (8, "41212ebe6f07b323"),
     "config/pathologies.yaml": (3, "8fde1f1a03ba02a2"),
     "config/pictures.yaml": (8, "4bf0b257d0e4324f"),
-    "config/removal.yaml": (1, "1e01609cbc383dfd"),
+    "config/removal.yaml": (3, "74502bac4f552689"),
     "config/smoke.yaml": (6, "8c436ef16fc63f26"),
     "config/paper.yaml+config/paper_check.yaml": (19, "563b78f43bc2c979"),
 }

@@ -18,6 +18,7 @@ from segtrans.sources.image_folder.items import Item, Skipped, survey_of
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
 from segtrans.tasks.image_folder import ImageFolder, scale_note
 
+_MOST_TARGET = 0.5  # of a picture
 _LEAST_SHARE = 0.25  # of a type's range; 14 bits in files of 16 are a hair less
 
 
@@ -131,9 +132,20 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
             f"{len(small)} masks have less target than min_target_fraction = "
             f"{task.min_target_fraction:g}, the first of them {small[0].item.place}"
         )
+    yield from inverted_masks(facts)
     yield from unused_range(facts, task)
     if task.has_parts and (n := sum(_is_made_smaller(of, task) for of in facts)):
         yield f"WARNING: {scale_note(n)}"
+
+
+def inverted_masks(facts: Sequence[Facts]) -> Iterator[str]:
+    """A warning where most masks mark most of their picture, as those of the background do."""
+    shares = [of.target_fraction for of in facts if of.target_fraction]
+    if shares and (usual := float(np.median(shares))) > _MOST_TARGET:
+        yield (
+            f"WARNING: half of the masks mark {usual:.0%} of their picture or more as target: if "
+            "0 is the target in them and not the background, swap the values"
+        )
 
 
 def unused_range(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:

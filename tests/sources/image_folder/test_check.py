@@ -1,6 +1,7 @@
 """A folder as a whole: every fault at once, what its images are, what tells its domains apart."""
 
 import json
+import re
 import sys
 import zipfile
 
@@ -178,6 +179,15 @@ def test_values_that_fill_little_of_their_type_are_told(tmp_path, dtype, factor,
         assert f"of what {np.dtype(dtype)} holds" in note
         assert note.endswith(f"or to {{mode: window, low: 0, high: {largest}}}")
     assert notes_of(folder, intensity={"mode": "zscore"}) == []
+
+
+def test_masks_of_the_background_are_told(tmp_path):
+    folder = write_folder(tmp_path / "discs")
+    assert notes_of(folder) == []
+    for path in (folder / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    (warning,) = notes_of(folder)
+    assert re.match(r"WARNING: half of the masks mark 9\d% of their picture or more", warning)
 
 
 @pytest.mark.parametrize("size", ["crop", "tile"])
