@@ -63,8 +63,10 @@ def rounding_error(largest: float) -> float:
     """How far from whole a label may lie in a file, by the largest label of its mask.
 
     Labels saved as floats under a header of 8 bits are stored with a slope that makes the largest
-    255: nibabel gives 1, 2 and 4 back as 1.0039, 1.9922 and 4.
+    255: nibabel gives 1, 2 and 4 back as 1.0039, 1.9922 and 4. The largest stays whole.
     """
+    if abs(largest - round(largest)) > _ROUNDING:
+        return _ROUNDING
     return min(max(_ROUNDING, largest / 500), _MOST_ROUNDING)
 
 

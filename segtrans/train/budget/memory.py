@@ -18,7 +18,7 @@ _ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.
 _SHARE_OF_GENERATOR = 0.5
 _LATENT = 512  # channels of the widest layer at full width
 # The one module that takes more: its tensors over the translation's (iteration_cost).
-_MORE = {"translation_mean_teacher": 1.15}
+_MORE = {"translation_mean_teacher": 1.2}
 _MORE_OF_ANOTHER_PATHOLOGY = 0.25  # likewise, for each behind the first
 # Per pixel of the batch and channel of neighbouring slices, at any width: both stacks, and those of
 # what is encoded again (iteration_cost), and half as much again.
