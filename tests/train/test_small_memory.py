@@ -20,10 +20,8 @@ resource.setrlimit(resource.RLIMIT_DATA, ({LIMIT_GB} * 10**9, {LIMIT_GB} * 10**9
 
 import torch
 from benchmarks.steps import made_up_batch, make_config, make_method, step
-from segtrans.train.hardware.arena import keep_freed_memory
 
 torch.set_num_threads(1)
-keep_freed_memory()
 config = make_config("translation", task="brats", width=1.0, batch_size=20)
 method, batch = make_method(config), made_up_batch(config, 3)
 for _ in range(2):  # the first one makes the optimisers' moments
@@ -62,6 +60,7 @@ def test_the_papers_width_needs_little_more_than_half(task):
 
 @pytest.mark.slow
 def test_the_papers_width_on_brats_trains_in_a_process_of_6_gb():
+    """Freed memory goes back to the system; a training keeps it, and then takes more."""
     answer = subprocess.run(
         [sys.executable, "-c", UPDATES_WITHIN_A_LIMIT],
         cwd=ROOT,
