@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 import torch
 
 from benchmarks.augment import PAPER
-from benchmarks.lines import Line, best_by_turns
-from benchmarks.steps import made_up_batch, make_config, make_method, step
+from benchmarks.lines import Line
+from benchmarks.steps import beside, made_up_batch, make_config, make_method, step
 from segtrans.config.run_config import RunConfig
 from segtrans.data.feed.augment import augment_batch
-from segtrans.train.budget.cost import iteration_cost
 from segtrans.train.hardware.arena import keep_freed_memory
 
 N_THREADS, REPEATS = 2, 7
@@ -31,16 +30,9 @@ def lines() -> Iterator[Line]:
         with_one = without.model_copy(update={"networks": networks})
         case = f"translation, width {width:g}, {batch_size} + {batch_size} half-slices, r = 1"
         steps = [_training_step(config) for config in (without, with_one)]
-        floor, seconds = best_by_turns(steps, repeats=REPEATS)
-        yield Line(
-            part="neighbours", case=case, value=seconds, unit="CPU s", floor=floor,
-            floor_is="the same step with r = 0",
-        )  # fmt: skip
-        peaks = [iteration_cost(config).peak_bytes / 1e6 for config in (without, with_one)]
-        yield Line(
-            part="neighbours", case=case, value=peaks[1], unit="MB", floor=peaks[0],
-            floor_is="tensors that live at once with r = 0",
-        )  # fmt: skip
+        than = "the same step with r = 0"
+        configs = (without, with_one)
+        yield from beside("neighbours", case, configs, steps, repeats=REPEATS, than=than)
 
 
 def _training_step(config: RunConfig) -> Callable[[], None]:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.lines import Line, best_by_turns
-from benchmarks.steps import PARAMS, made_up_batch, make_method, step
+from benchmarks.lines import Line
+from benchmarks.steps import PARAMS, beside, made_up_batch, make_method, step
 from segtrans.config.params import load_params
 from segtrans.config.run_config import RunConfig, resolve_config
-from segtrans.train.budget.cost import iteration_cost
 from segtrans.train.hardware.arena import keep_freed_memory
 
 N_THREADS, N_LABELLED, BATCH_SIZE = 2, 2, 20
@@ -32,17 +31,9 @@ def lines() -> Iterator[Line]:
         for name in ("pathologies", "pathologies_separate"):
             one, two = _config("translation", width), _config(name, width)
             steps = [_training_step(config) for config in (one, two)]
-            floor, seconds = best_by_turns(steps, repeats=repeats)
             case = f"{name}, K = 2, width {width:g}, {BATCH_SIZE} + {BATCH_SIZE} of 48 x 48"
-            yield Line(
-                part="pathologies", case=case, value=seconds, unit="CPU s", floor=floor,
-                floor_is="the same step of translation, K = 1",
-            )  # fmt: skip
-            peaks = [iteration_cost(config).peak_bytes / 1e6 for config in (one, two)]
-            yield Line(
-                part="pathologies", case=case, value=peaks[1], unit="MB", floor=peaks[0],
-                floor_is="tensors that live at once in translation, K = 1",
-            )  # fmt: skip
+            than = "the same step of translation, K = 1"
+            yield from beside("pathologies", case, (one, two), steps, repeats=repeats, than=than)
 
 
 def _config(method: str, width: float) -> RunConfig:

@@ -1,14 +1,17 @@
 """Training steps to measure."""
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks.lines import Line, best_by_turns
 from segtrans.batch import Batch
 from segtrans.config.params import load_params
 from segtrans.config.run_config import RunConfig, resolve_config
 from segtrans.methods.base import Method, plain_step
 from segtrans.methods.weights import build_method
+from segtrans.train.budget.cost import iteration_cost
 
 _CPU = torch.device("cpu")
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -33,6 +36,32 @@ def step(method: Method, batch: Batch) -> None:
     """One update on a batch, in single precision on the processor."""
     generator = torch.Generator().manual_seed(0)
     method.update(batch, plain_step(generator))
+
+
+def beside(
+    part: str,
+    case: str,
+    configs: Sequence[RunConfig],
+    steps: Sequence[Callable[[], object]],
+    *,
+    repeats: int,
+    than: str,
+) -> Iterator[Line]:
+    """CPU seconds and tensors of a second training step, with those of a first one as the floor.
+
+    Args:
+        part: of the table.
+        case: the second one in words.
+        configs: of both.
+        steps: updates of both, each run once before; taken by turns.
+        repeats: of each, of which the best counts.
+        than: the first one in words.
+    """
+    floor, seconds = best_by_turns(steps, repeats=repeats)
+    yield Line(part=part, case=case, value=seconds, unit="CPU s", floor=floor, floor_is=than)
+    floor, peak = (iteration_cost(config).peak_bytes / 1e6 for config in configs)
+    than = f"tensors that live at once in {than}"
+    yield Line(part=part, case=case, value=peak, unit="MB", floor=floor, floor_is=than)
 
 
 def made_up_batch(config: RunConfig, n_labelled: int) -> Batch:

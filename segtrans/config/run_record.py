@@ -16,6 +16,10 @@ _VERSION: Final = 1
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+# What an older version wrote has the second name.
+ConfigIdentity = Annotated[
+    str, Field(validation_alias=AliasChoices("config_identity", "cell_identity"))
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Literal["digit", "volume", "half_slice", "image"]
 Fold = Literal["valid", "test"]
@@ -153,9 +157,7 @@ class RunOrigin(Record):
     schema_version: Literal[1] = _VERSION
     # What an older version wrote has the second names.
     config: Annotated[RunConfig, Field(validation_alias=AliasChoices("config", "cell"))]
-    config_identity: Annotated[
-        str, Field(validation_alias=AliasChoices("config_identity", "cell_identity"))
-    ]
+    config_identity: ConfigIdentity
     preset: Annotated[str, Field(validation_alias=AliasChoices("preset", "scale"))]
     variant: str | None = None
     data: DataRecord
@@ -211,9 +213,7 @@ class Metrics(Record):
     best: dict[Fold, Scores]
     last: dict[Fold, Scores]
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
-    config_identity: Annotated[
-        str, Field(validation_alias=AliasChoices("config_identity", "cell_identity"))
-    ]
+    config_identity: ConfigIdentity
     data_sha256: Sha256
     weights_sha256: WeightsSha256 | None = None
     notes: dict[str, str] = {}

@@ -31,6 +31,8 @@ def rectified(x: Tensor, amounts: Amounts, mode: str = "reflect", *, slope: floa
 
 
 class _Rectified(torch.autograd.Function):
+    """`rectified`, of which the result alone is kept for the way back."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, amounts: Amounts, mode: str, slope: float) -> Tensor:
         y = F.pad(x, amounts, mode=mode) if any(amounts) else x.clone()
@@ -41,6 +43,7 @@ class _Rectified(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        """The padding's gradient, then the ReLU's where the result was positive."""
         (y,), (amounts, mode, slope) = ctx.saved_tensors, ctx.options
         (gradient,) = gradients
         if any(amounts):

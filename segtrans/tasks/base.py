@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from segtrans.block import Block, Positive
 from segtrans.tasks.parameters import DataParams
@@ -28,6 +28,8 @@ class Task(Block, ABC):
         own_files: what a folder of the user's own holds, "pictures" or "scans"; None of data that
             are made or fetched.
         paper_figure: number of the paper's figure that a panel follows.
+        later: fields that came later; at their defaults they are left out of what is written, so
+            that data sets and runs from before stay what they are.
     """
 
     title: Annotated[str, Field(min_length=1, max_length=80)] = Field(
@@ -56,12 +58,26 @@ class Task(Block, ABC):
     has_patients: ClassVar[bool]
     own_files: ClassVar[Literal["pictures", "scans"] | None] = None
     paper_figure: ClassVar[int]
+    later: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="after")
     def _counts_classes(self) -> Self:
         if sorted(self.classes.values()) != list(range(1, len(self.classes) + 1)):
             raise ValueError(f"classes = {self.classes}: values are 1, 2, 3... without a gap")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        for name in self.later:
+            if content.get(name) == type(self).model_fields[name].default:
+                del content[name]
+        return content
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes by their values."""
+        return tuple(sorted(self.classes, key=self.classes.__getitem__))
 
     @property
     def n_classes(self) -> int:

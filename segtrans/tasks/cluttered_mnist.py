@@ -1,8 +1,8 @@
 """Digits on clutter (section 4.1)."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from segtrans.block import Positive
 from segtrans.tasks.base import Task
@@ -26,6 +26,7 @@ class ClutteredMnist(Task):
     is_augmented: ClassVar[bool] = False
     has_patients: ClassVar[bool] = False
     paper_figure: ClassVar[int] = 7
+    later: ClassVar[tuple[str, ...]] = ("figures",)
 
     @model_validator(mode="after")
     def _names_both(self) -> Self:
@@ -35,18 +36,10 @@ class ClutteredMnist(Task):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_no_figures(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Tasks from before there were figures stay what they are."""
-        content: dict[str, Any] = dump(self)
-        if not self.figures:
-            content.pop("figures", None)
-        return content
-
     @property
     def pathologies(self) -> tuple[str, ...]:
         """As `Task.pathologies`: digit and figure."""
-        return tuple(sorted(self.classes, key=self.classes.__getitem__)) if self.figures else ()
+        return self.class_names if self.figures else ()
 
     def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:
         """As `Task.check`: enough images for a batch, a label, and every digit on an image."""

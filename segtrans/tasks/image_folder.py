@@ -4,9 +4,9 @@ import functools
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from segtrans.tasks.own_folder import Intensity, OwnFolder
 from segtrans.tasks.parameters import DataParams
@@ -48,6 +48,7 @@ class ImageFolder(OwnFolder):
     has_patients: ClassVar[bool] = False
     own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"
     paper_figure: ClassVar[int] = 7
+    later: ClassVar[tuple[str, ...]] = ("multi_label",)
     seen: ClassVar[frozenset[str]] = OwnFolder.seen | {"multi_label"}
 
     @model_validator(mode="after")
@@ -56,18 +57,10 @@ class ImageFolder(OwnFolder):
             _check_names(list(self.classes))
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_one_label(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Tasks from before there were several labels stay what they are."""
-        content: dict[str, Any] = dump(self)
-        if not self.multi_label:
-            content.pop("multi_label", None)
-        return content
-
     @property
     def pathologies(self) -> tuple[str, ...]:
         """As `Task.pathologies`: the classes by their values."""
-        return tuple(sorted(self.classes, key=self.classes.__getitem__)) if self.multi_label else ()
+        return self.class_names if self.multi_label else ()
 
     @property
     def has_parts(self) -> bool:

@@ -1,11 +1,9 @@
 """Scans of the user's own, in folders that say whether they show the target."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
@@ -16,7 +14,6 @@ from segtrans.tasks.sides import SIDES, WHOLE
 
 # Of the LPS orientation: what columns, rows and slices of an image run along, by `axis`.
 _AXES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
-_LATER = ("neighbours", "absent_positions")  # keys that came later
 _Millimetres = Annotated[float, Field(ge=0.01, le=100.0)]
 
 
@@ -91,6 +88,7 @@ class ScanFolder(OwnFolder):
     has_patients: ClassVar[bool] = True
     own_files: ClassVar[Literal["pictures", "scans"] | None] = "scans"
     paper_figure: ClassVar[int] = 8
+    later: ClassVar[tuple[str, ...]] = ("neighbours", "absent_positions")
     seen: ClassVar[frozenset[str]] = OwnFolder.seen | {"halves"}
 
     @model_validator(mode="after")
@@ -98,15 +96,6 @@ class ScanFolder(OwnFolder):
         if self.halves and self.axis == "sagittal":
             raise ValueError("halves = true: sagittal slices have no left and right; set it false")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Data sets from before there were these keys stay what they are."""
-        content: dict[str, Any] = dump(self)
-        for name in _LATER:
-            if content.get(name) == ScanFolder.model_fields[name].default:
-                del content[name]
-        return content
 
     def neighbours_in(self, params: DataParams) -> int:
         """As `Task.neighbours_in`."""

@@ -1,3 +1,6 @@
+HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
+
+
 rule phantom:
     output:
         folder=directory("data/{preset}/phantom/{patients}/{job}"),

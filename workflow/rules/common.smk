@@ -72,9 +72,6 @@ if all(
 ):
     TASK_FIGURES += ["labels.png"]
 TASK_CURVES = "results/{preset}/figures/{task}/learning_curves.csv"
-HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
-PICTURE_REPORT = ["samples.png", "report.md", "pictures.csv"]
-SCAN_REPORT = ["samples.png", "report.md", "cases.csv"]
 CUDA_MB = 4000  # of the machine's memory, for its libraries
 JOBS = range(PARAMS.brats.n_jobs)
 # Where this preset's files stand, each with its records.json.

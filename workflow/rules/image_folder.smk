@@ -1,3 +1,6 @@
+PICTURE_REPORT = ["samples.png", "report.md", "pictures.csv"]
+
+
 rule image_folder:
     output:
         data="data/{preset}/{task}.h5",

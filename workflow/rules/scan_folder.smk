@@ -1,3 +1,6 @@
+SCAN_REPORT = ["samples.png", "report.md", "cases.csv"]
+
+
 rule scan_folder:
     output:
         data="data/{preset}/{task}.h5",
