@@ -40,7 +40,12 @@ def config_of(task, method="translation", *, n=8, **networks):
 
 
 @pytest.mark.parametrize(
-    "method", ["translation", "translation_separate", "translation_mean_teacher"]
+    "method",
+    [
+        "translation",
+        pytest.param("translation_separate", marks=pytest.mark.slow),
+        pytest.param("translation_mean_teacher", marks=pytest.mark.slow),
+    ],
 )
 def test_the_discriminators_maps_are_gone_before_translations_are_encoded_again(method):
     """They are the largest: what learns without them needs hardly less."""

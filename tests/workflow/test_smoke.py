@@ -61,8 +61,9 @@ def test_the_page_shows_both_tasks(project):
     page = (project / "results/smoke/report.html").read_text(encoding="utf-8")
     for words in ("reduced scale", "MNIST 48×48 simple", "BraTS on phantoms", "too few seeds"):
         assert words in page, words
-    # Samples, learning curves, Dice, differences, failures; and a panel for each method.
-    assert page.count("<img ") == len(TASKS) * (5 + len(METHODS))
+    # Samples, learning curves, Dice, differences, failures; a panel for each method; and the
+    # progress of the one that translates.
+    assert page.count("<img ") == len(TASKS) * (5 + len(METHODS) + 1)
 
 
 def test_every_run_leaves_its_files_and_its_weights_load(project):
