@@ -56,7 +56,7 @@ def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_the_title_says_that_patients_are_made_up(write_run, axes_of):
+def test_the_title_says_that_patients_are_phantoms(write_run, axes_of):
     axes = axes_of([write_run(task="brats", phantoms=True)])
     assert axes.get_title(loc="left") == "BraTS on phantoms, preset laptop"
 

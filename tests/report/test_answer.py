@@ -177,7 +177,7 @@ def test_the_question_names_the_labelled_share_of_each_task(write_run):
     assert "masks for 1 % of the training" in plain(question(read_runs(same)))
 
 
-def test_question_and_forest_say_that_patients_are_made_up(write_run, drawn_axes):
+def test_question_and_forest_say_that_patients_are_phantoms(write_run, drawn_axes):
     folders = [write_run(m, task="brats", phantoms=True) for m in ("autoencoder", "translation")]
     runs = read_runs([*folders, write_run(labels={"fraction": 0.5})])
     assert "(BraTS on phantoms)" in question(runs)

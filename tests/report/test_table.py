@@ -225,7 +225,7 @@ def test_the_same_runs_give_the_same_bytes(write_run, tmp_path):
 
 
 @pytest.mark.parametrize("phantoms", [True, False])
-def test_made_up_patients_are_never_called_brats_alone(write_run, write, phantoms):
+def test_phantoms_are_never_called_brats_alone(write_run, write, phantoms):
     frame, text = write([write_run(task="brats", phantoms=phantoms, best_iteration=0)])
     assert frame["phantoms"].tolist() == [phantoms]
     assert text.count("BraTS") == 3  # the row, the run that learnt nothing, the sizes

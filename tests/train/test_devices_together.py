@@ -73,7 +73,7 @@ def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
 
 def test_a_batch_that_cannot_be_shared_is_one_line(make_config):
     training = make_config("autoencoder", batch_size=3).training
-    with pytest.raises(UserError, match="training.batch_size = 3: cannot be shared") as raised:
+    with pytest.raises(UserError, match=r"training\.batch_size = 3: cannot be shared") as raised:
         start_fabric(training, [], 2)
     assert "\n" not in str(raised.value)
 

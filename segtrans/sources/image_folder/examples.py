@@ -125,7 +125,7 @@ def _shared_out(kind: _Kind, rng: np.random.Generator) -> tuple[list[_Block], li
 
 def _definition(kind: _Kind) -> dict[str, Any]:
     return {
-        "title": f"{', '.join(kind.photographs)} with made-up defects",
+        "title": f"{', '.join(kind.photographs)} with synthetic defects",
         "channels": list(kind.channels),
         "classes": {"defect": 1},
         "height": _SIDE,

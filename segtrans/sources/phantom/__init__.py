@@ -1,1 +1,1 @@
-"""Made-up patients: a real average brain, deformed, with a tumour grown in it."""
+"""Synthetic phantoms: a real average brain, deformed, with a tumour grown in it."""

@@ -1,4 +1,4 @@
-"""Made-up patients: warped MNI brains with tumours, written as BraTS 2017 writes real ones.
+"""Synthetic phantoms: warped MNI brains with tumours, written as BraTS 2017 writes real ones.
 
 They stand in for BraTS where it is not at hand, so that every step runs on files of the real
 kind. They look like scans, they are none: a score on them says nothing about patients.
