@@ -44,6 +44,7 @@ def check(
             callback=file_to_write,
         ),
     ] = None,
+    data_seed: DataSeed = 0,
 ) -> None:
     """Read all pictures or scans in a folder, and report what it contains and every problem.
 
@@ -56,7 +57,7 @@ def check(
 
     given = _given(definition)
     kind = str(given.get("kind") or kind_of_folder(folder))
-    found = inspect_folder(folder, given, kind=kind)
+    found = inspect_folder(folder, given, kind=kind, data_seed=data_seed)
     task = found.task
     print(f"{folder}: channels {', '.join(task.channels)}; classes {', '.join(task.classes)}")
     for line in found.lines:

@@ -24,7 +24,7 @@ def write_report(
     """Write pictures.csv, report.md and samples.png into a folder.
 
     Args:
-        pictures: rows of `segtrans.sources.image_folder.prepare.Prepared`.
+        pictures: rows of `segtrans.sources.image_folder.prepared.Prepared`.
         shortcuts: what a training may suffer from, and what tells present from absent images
             without the target, as lines.
         data_file: the store that was made of them.

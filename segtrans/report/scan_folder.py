@@ -27,7 +27,7 @@ def write_report(
     """Write cases.csv, report.md and samples.png into a folder.
 
     Args:
-        cases: rows of `segtrans.sources.scan_folder.prepare.Prepared`.
+        cases: rows of `segtrans.sources.scan_folder.prepared.Prepared`.
         said: what should be known of the slices, and what tells P from A without the target.
         data_file: the store that was made of them.
         folder: of the report.

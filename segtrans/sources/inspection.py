@@ -36,39 +36,43 @@ class Inspection:
     shown: Callable[[], Mapping[str, Sequence[Shown]]]
 
 
-def inspect_folder(folder: Path, given: Mapping[str, Any], *, kind: str) -> Inspection:
+def inspect_folder(
+    folder: Path, given: Mapping[str, Any], *, kind: str, data_seed: int
+) -> Inspection:
     """Read all that a folder holds, once.
 
     Args:
         folder: of the data set.
         given: values of an entry of `data_sets`; they win over dataset.yaml.
         kind: of its task, of `INSPECT`.
+        data_seed: of the split.
 
     Raises:
         UserError: there is no such folder, or a value is refused.
     """
-    return INSPECT[kind](folder, given)
+    return INSPECT[kind](folder, given, data_seed)
 
 
-def _inspect_pictures(folder: Path, given: Mapping[str, Any]) -> Inspection:
+def _inspect_pictures(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspection:
     from segtrans.sources.image_folder import check as pictures
     from segtrans.sources.image_folder.definition import complete_definition
     from segtrans.sources.image_folder.sheet import some_pictures
     from segtrans.sources.image_folder.shortcuts import find_shortcuts
 
     task = complete_definition(folder, given)
-    checked = pictures.check_folder(folder, task)
+    checked = pictures.check_folder(folder, task, data_seed=data_seed)
     lines = [*pictures.counts(checked.facts), *pictures.counts_of_pathologies(checked.facts, task)]
     lines += pictures.notes(checked, folder, task)
     lines += describe(find_shortcuts(checked.facts)) if checked.facts else ()
     return Inspection(task, lines, checked.faults, lambda: some_pictures(checked.facts, task))
 
 
-def _inspect_scans(folder: Path, given: Mapping[str, Any]) -> Inspection:
+def _inspect_scans(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspection:
     from segtrans.sources.scan_folder import check as scans
     from segtrans.sources.scan_folder.definition import complete_definition
 
-    checked = scans.check_folder(folder, complete_definition(folder, given))
+    task = complete_definition(folder, given)
+    checked = scans.check_folder(folder, task, data_seed=data_seed)
     lines = [*scans.counts(checked), *scans.notes(checked)]
     lines += (
         describe(scans.find_shortcuts(checked.facts, checked.task), least=scans.LEAST)
@@ -78,7 +82,7 @@ def _inspect_scans(folder: Path, given: Mapping[str, Any]) -> Inspection:
     return Inspection(checked.task, lines, checked.faults, lambda: scans.some_slices(checked.facts))
 
 
-INSPECT: dict[str, Callable[[Path, Mapping[str, Any]], Inspection]] = {
+INSPECT: dict[str, Callable[[Path, Mapping[str, Any], int], Inspection]] = {
     PICTURES_KIND: _inspect_pictures,
     SCANS_KIND: _inspect_scans,
 }

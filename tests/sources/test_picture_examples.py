@@ -11,7 +11,7 @@ from segtrans.cli.imports import Example
 from segtrans.errors import UserError
 from segtrans.sources.image_folder import examples
 from segtrans.sources.image_folder.examples import KINDS, draw_defect, write_example
-from segtrans.sources.image_folder.items import find_items
+from segtrans.sources.image_folder.items import share_out
 from segtrans.sources.image_folder.reading import read_image, read_mask
 from segtrans.tasks.image_folder import ImageFolder
 
@@ -34,7 +34,7 @@ def test_an_example_is_a_sound_folder_with_few_masks(tmp_path, kind, monkeypatch
     settings = yaml.safe_load((tmp_path / "mine/dataset.yaml").read_text())
     own = {"kind": "image_folder", "directory": "mine"}
     task = ImageFolder.model_validate(settings | own, strict=False)
-    items, _ = find_items(tmp_path / "mine", task)
+    items, _ = share_out(tmp_path / "mine", task, data_seed=0)
     to_train = [item for item in items if item.fold is None]
     assert counts["present"] == counts["absent"] == len(to_train) // 2
     assert counts["masks"] == sum(item.mask is not None for item in to_train)

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from segtrans.data.pathologies import Knowledge, count_known
 from segtrans.processors import n_processors
-from segtrans.sources.image_folder.facts import Facts, examine
+from segtrans.sources.image_folder.facts import Facts
 from segtrans.sources.image_folder.faults import faults_together
 from segtrans.sources.image_folder.items import Item, Skipped, survey_of
+from segtrans.sources.image_folder.prepared import Prepared, faults_of_folds, read_in_fold
+from segtrans.sources.own_folder.folds import draw_folds
 from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
 from segtrans.tasks.image_folder import ImageFolder, scale_note
 
@@ -37,31 +39,34 @@ class Checked:
     faults: list[str]
 
 
-def check_folder(folder: Path, task: ImageFolder) -> Checked:
+def check_folder(folder: Path, task: ImageFolder, *, data_seed: int = 0) -> Checked:
     """Read all pictures of a folder once, in as many threads as there are processors.
 
-    Decoders and NumPy let other threads run meanwhile; each has one picture in memory.
+    Decoders and NumPy let other threads run meanwhile; each has one picture in memory. Nothing is
+    resized or written, else all is as when the data set is made.
 
     Args:
         folder: of the data set.
         task: what its images are.
+        data_seed: of the split, and of where crops lie.
 
     Raises:
         UserError: there is no such folder.
     """
     found = survey_of(folder, task)
-    facts = examine_all(found.items, task)
-    faults = [*found.faults, *(fault for of in facts for fault in of.faults)]
-    faults += faults_together(facts, task)
-    return Checked(facts, found.skipped, [fault.replace(f"{folder}/", "") for fault in faults])
+    folds, lacking = draw_folds(found.items, task, data_seed=data_seed)
 
+    def read(item: Item) -> Prepared:
+        return read_in_fold(item, folds[item.group], task, data_seed=data_seed)[0]
 
-def examine_all(items: Sequence[Item], task: ImageFolder) -> list[Facts]:
-    """Facts of images, in their order."""
     with warnings.catch_warnings(), ThreadPoolExecutor(n_processors()) as pool:
         warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
-        facts = pool.map(lambda item: examine(item, task).facts, items)
-        return list(tqdm(facts, total=len(items), unit="picture", disable=None))
+        n = len(found.items)
+        prepared = list(tqdm(pool.map(read, found.items), total=n, unit="picture", disable=None))
+    facts = [picture.facts for picture in prepared]
+    faults = [*found.faults, *lacking, *(fault for of in facts for fault in of.faults)]
+    faults += [*faults_together(facts, task), *faults_of_folds(prepared, task)]
+    return Checked(facts, found.skipped, [fault.replace(f"{folder}/", "") for fault in faults])
 
 
 def counts(facts: Sequence[Facts]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
+from segtrans.sources.image_folder.intensities import levels_of
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.masks import classes_in, read_masks, shows_by
 from segtrans.sources.image_folder.measures import Measures, measure
@@ -99,8 +100,14 @@ def _faults_of(item: Item, image: NDArray[Any], task: ImageFolder) -> Iterator[s
     if image.dtype.kind == "f" and not bool(np.isfinite(image).all()):
         n = int((~np.isfinite(image)).sum())
         yield f"{first}: {n:,} values are NaN or infinite; give them numbers, or remove it"
-    elif bool(image.min() == image.max()):
+        return
+    if bool(image.min() == image.max()):
         yield f"{first}: every value is {image.flat[0]}; a picture of nothing, remove it"
+    if task.intensity.mode == "dtype":  # all others take any values, and their time
+        try:
+            levels_of(image, task.intensity)
+        except UserError as error:
+            yield f"{first}: {error}"
 
 
 def _digest(image: NDArray[Any]) -> str:

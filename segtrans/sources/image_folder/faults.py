@@ -1,6 +1,6 @@
 """What is wrong with the images of a folder taken together."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from segtrans.sources.image_folder.facts import Facts
@@ -48,12 +48,13 @@ def _fold(fold: str | None) -> str:
     return f"fold {fold}" if fold else "no fold yet"
 
 
+def labelled_classes(facts: Sequence[Facts]) -> set[int]:
+    """Values of the classes that are in some mask to train on."""
+    return {value for of in facts if of.item.fold != "test" for value in of.classes or ()}
+
+
 def _never_labelled(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
-    found: dict[int, int] = defaultdict(int)
-    for of in facts:
-        if of.item.fold != "test":
-            for value in of.classes or ():
-                found[value] += 1
+    found = labelled_classes(facts)
     if not found:
         return  # no mask could be read, which is said already
     for name, value in task.classes.items():

@@ -15,11 +15,12 @@ from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.layout import items_by_folders
 from segtrans.sources.image_folder.table import TABLE, items_by_table
 from segtrans.sources.own_folder.definition import DEFINITION
+from segtrans.sources.own_folder.folds import draw_folds
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.surveyed import Skipped, links_astray, split_groups
 from segtrans.tasks.image_folder import ImageFolder
 
-__all__ = ["DEFINITION", "Item", "Skipped", "Survey", "find_items", "survey"]
+__all__ = ["DEFINITION", "Item", "Skipped", "Survey", "share_out", "survey", "survey_of"]
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,24 @@ class Survey:
     faults: list[str]
 
 
-def find_items(folder: Path, task: ImageFolder) -> tuple[list[Item], Skipped]:
-    """All images of a folder, in the order of their places, and what was passed over.
+def share_out(
+    folder: Path, task: ImageFolder, *, data_seed: int
+) -> tuple[list[Item], dict[str, str]]:
+    """All images of a folder, in the order of their places, and the fold of each group.
 
     Raises:
-        UserErrors: what is wrong with the names and the table, a line each.
+        UserErrors: what is wrong with the names and the table, and what folds lack, a line each.
         UserError: there is no such folder.
     """
     found = survey_of(folder, task)
-    if found.faults:
-        raise UserErrors(found.faults)
-    return found.items, found.skipped
+    folds, lacking = draw_folds(found.items, task, data_seed=data_seed)
+    if faults := [*found.faults, *lacking]:
+        raise UserErrors(faults)
+    return found.items, folds
 
 
 def survey_of(folder: Path, task: ImageFolder) -> Survey:
-    """As `find_items`, with what is wrong beside what is right.
+    """All images of a folder, in the order of their places, what was passed over, what is wrong.
 
     Raises:
         UserError: there is no such folder.

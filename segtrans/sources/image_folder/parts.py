@@ -1,6 +1,6 @@
 """From a picture to what is stored of it: the whole, or parts whose domain is certain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -37,50 +37,67 @@ class Sample:
     place: Place = WHOLE
 
 
-def samples_of(
+def places_of(
     item: Item,
-    image: NDArray[Any],
+    shape: tuple[int, int],
     mask: NDArray[np.uint8] | None,
     task: ImageFolder,
     *,
     data_seed: int,
-) -> list[Sample]:
-    """What is stored of a picture; none where too little of it is target.
+) -> list[Place]:
+    """Where what is stored of a picture begins; nowhere where too little of it is target.
 
     Parts are cut from A images and, by their mask, from labelled P images: such a part shows the
     target in no less than the task's share. Who knows whether a part of an unlabelled P image shows
-    it? So these stay whole, resized.
+    it? So these stay whole, resized: `WHOLE`.
 
     Args:
         item: whose domain decides.
-        image: (H, W, C), of any type.
-        mask: (H, W) uint8; None without one.
+        shape: (H, W) of the image.
+        mask: (H, W) uint8 of a P image; None without one.
         task: of the folder.
         data_seed: of where a crop lies, together with the item's place.
+    """
+    fitting = Fitting(shape, task)
+    # Where no mask says what it shows, and where the masks that there are say what it does not.
+    is_seen = mask is not None and (not item.shows or bool(is_target(mask).any()))
+    if not fitting.has_parts or (item.domain == "present" and not is_seen):
+        known = zip(item.shows, item.is_masked, strict=True)
+        may_show_more = any(said != 0 and not is_masked for said, is_masked in known)
+        is_kept = mask is None or may_show_more or _shows_enough(fitting.mask(mask), task)
+        return [WHOLE] if is_kept else []
+    padded = None if mask is None else fitting.padded(mask)
+    if task.size == "tile":
+        return [
+            place
+            for place in fitting.places()
+            if padded is None or _shows_enough(fitting.part(padded, place), task)
+        ]
+    rng = np.random.default_rng((data_seed, _PART_STREAM, crc32(item.place.encode())))
+    return _crop(fitting, padded, rng)
+
+
+def samples_of(
+    image: NDArray[Any],
+    mask: NDArray[np.uint8] | None,
+    places: Sequence[Place],
+    task: ImageFolder,
+) -> list[Sample]:
+    """What is stored of a picture.
+
+    Args:
+        image: (H, W, C), of any type.
+        mask: (H, W) uint8 of a P image; None without one.
+        places: of `places_of`.
+        task: of the folder.
 
     Raises:
         UserError: the intensity of the task does not fit the image's values.
     """
     fitting = Fitting(image.shape[:2], task)
-    # Where no mask says what it shows, and where the masks that there are say what it does not.
-    is_seen = mask is not None and (not item.shows or bool(is_target(mask).any()))
-    if not fitting.has_parts or (item.domain == "present" and not is_seen):
-        resized = None if mask is None else fitting.mask(mask)
-        known = zip(item.shows, item.is_masked, strict=True)
-        may_show_more = any(said != 0 and not is_masked for said, is_masked in known)
-        if resized is not None and not (may_show_more or _shows_enough(resized, task)):
-            return []
-        return [Sample(_whole(image, fitting), resized)]
+    if WHOLE in places:
+        return [Sample(_whole(image, fitting), None if mask is None else fitting.mask(mask))]
     padded = None if mask is None else fitting.padded(mask)
-    if task.size == "tile":
-        places = [
-            place
-            for place in fitting.places()
-            if padded is None or _shows_enough(fitting.part(padded, place), task)
-        ]
-    else:
-        rng = np.random.default_rng((data_seed, _PART_STREAM, crc32(item.place.encode())))
-        places = _crop(fitting, padded, rng)
     return list(_parts(image, padded, fitting, places))
 
 
@@ -114,7 +131,7 @@ def _whole(image: NDArray[Any], fitting: Fitting) -> NDArray[Any]:
 
 
 def _parts(
-    image: NDArray[Any], mask: NDArray[np.uint8] | None, fitting: Fitting, places: list[Place]
+    image: NDArray[Any], mask: NDArray[np.uint8] | None, fitting: Fitting, places: Sequence[Place]
 ) -> Iterator[Sample]:
     padded, intensity = fitting.padded(image), fitting.task.intensity
     levels = levels_of(image, intensity)

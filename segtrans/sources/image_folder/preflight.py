@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segtrans.config.params import Params
-from segtrans.sources.image_folder.items import find_items
-from segtrans.sources.own_folder.folds import draw_folds
+from segtrans.sources.image_folder.items import share_out
 from segtrans.tasks.image_folder import ImageFolder
 
 
@@ -13,10 +12,8 @@ def check(params: Params, tasks: Sequence[str]) -> None:
     """Refuse folders whose names do not say what is what, or that have too little for three folds.
 
     Raises:
-        UserErrors: what is wrong with the names of a folder, a line each.
-        UserError: a fold would be empty.
+        UserErrors: what is wrong with the names of a folder, and what folds lack, a line each.
     """
     for task in tasks:
         if isinstance(definition := params.data_sets[task], ImageFolder):
-            items, _ = find_items(Path(definition.directory), definition)
-            draw_folds(items, definition, data_seed=params.data_seed)
+            share_out(Path(definition.directory), definition, data_seed=params.data_seed)

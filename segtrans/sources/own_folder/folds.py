@@ -1,10 +1,9 @@
 """Which groups of images, or of scans, train, which validate, which test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from segtrans.errors import UserError
 from segtrans.sources.own_folder.surveyed import OwnItem
 from segtrans.tasks.own_folder import OwnFolder
 
@@ -14,7 +13,7 @@ _FOLD_STREAM = 1004  # keeps the draw apart from those of other modules
 
 def draw_folds(
     items: Sequence[OwnItem], task: OwnFolder, *, data_seed: int, masks_give_absent: bool = False
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[str]]:
     """Share groups out to the folds; what has a fold already keeps it.
 
     Validation and test need P images with masks: their share is drawn from the groups with masks,
@@ -29,10 +28,8 @@ def draw_folds(
             of a scan.
 
     Returns:
-        Fold (train, valid, test) by group.
-
-    Raises:
-        UserError: a fold would have no P image with a mask, or no A image.
+        Fold (train, valid, test) by group; and what folds would lack, a line each: a P image with a
+        mask, or an A image.
     """
     folds = {item.group: item.fold for item in items if item.fold is not None}
     shares = {"test": task.test_fraction, "valid": task.valid_fraction}
@@ -49,8 +46,7 @@ def draw_folds(
         folds |= dict.fromkeys(left, "train")
     for item in items:
         folds.setdefault(item.group, "train")
-    _check(items, folds, masks_give_absent=masks_give_absent)
-    return folds
+    return folds, list(_lacking(items, task, folds, masks_give_absent=masks_give_absent))
 
 
 def is_used(item: OwnItem, fold: str) -> bool:
@@ -75,16 +71,30 @@ def _strata(items: Sequence[OwnItem]) -> tuple[dict[str, int], dict[str, int]]:
     return labelled, absent
 
 
-def _check(items: Sequence[OwnItem], folds: dict[str, str], *, masks_give_absent: bool) -> None:
+def _lacking(
+    items: Sequence[OwnItem], task: OwnFolder, folds: dict[str, str], *, masks_give_absent: bool
+) -> Iterator[str]:
     with_mask = {item.group for item in items if item.domain == "present" and item.has_whole_mask}
     with_absent = {item.group for item in items if item.domain == "absent"}
     if masks_give_absent:
         with_absent |= with_mask
-    kinds = {"present images with a mask": with_mask, "absent images": with_absent}
-    for what, groups in kinds.items():
-        for fold in FOLDS:
-            if not any(folds[group] == fold for group in groups):
-                raise UserError(
-                    f"no {what} are left for fold {fold}: {len(groups)} groups have some; expected "
-                    "at least one group for each of train, valid and test; give more of them"
+    given = {item.group: item.fold for item in items if item.fold is not None}
+    for what, groups in (
+        ("present images with a mask", with_mask),
+        ("absent images", with_absent),
+    ):
+        if not any(given.get(group) != "test" for group in groups) and not task.pathologies:
+            continue  # there is nothing of it to train on, which is said by the names
+        lacking = [fold for fold in FOLDS if not any(folds[group] == fold for group in groups)]
+        for fold in lacking:
+            if fold in given.values():
+                yield (
+                    f"fold {fold}: is given, by a folder or the table, without {what}; put some "
+                    "there, or give no such fold, so that it is drawn"
                 )
+        if left := [fold for fold in lacking if fold not in given.values()]:
+            n = sum(group not in given for group in groups)
+            yield (
+                f"no {what} are left for fold {' and '.join(left)}: {n} groups have some; expected "
+                "at least one group for each fold that is drawn; give more of them"
+            )

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.errors import UserError
 from segtrans.processors import n_processors
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
@@ -21,6 +20,7 @@ from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.items import draw_scan_folds, survey
 from segtrans.sources.scan_folder.measures import NAMES, PLACE
 from segtrans.sources.scan_folder.positions import drawn_as_present
+from segtrans.sources.scan_folder.prepared import Prepared, drawn_absent, faults_of_folds
 from segtrans.sources.scan_folder.spacing import fix_spacing, spacing_of
 from segtrans.tasks.scan_folder import ScanFolder
 
@@ -50,12 +50,13 @@ class Checked:
     faults: list[str]
 
 
-def check_folder(folder: Path, task: ScanFolder) -> Checked:
+def check_folder(folder: Path, task: ScanFolder, *, data_seed: int = 0) -> Checked:
     """Read all scans of a folder once, in as many processes as there are processors.
 
     Args:
         folder: of the data set.
         task: what its images are.
+        data_seed: of the split.
 
     Raises:
         UserError: there is no such folder.
@@ -63,12 +64,17 @@ def check_folder(folder: Path, task: ScanFolder) -> Checked:
     found = survey(folder, task)
     # A case whose files are not known has its fault already.
     items = [item for item in found.items if len(item.scan.channels) == len(task.channels)]
+    folds, lacking = draw_scan_folds(found.items, task, data_seed=data_seed)
     fixed = fix_spacing(items, task)
-    read = partial(_facts_of, task=fixed)
+    read = partial(_read, task=fixed)
     n = min(n_processors(), len(items)) if _are_large(items) else 1
     facts = list(in_parallel(read, items, n, unit="scan", n_at_once=1))
-    faults = [*found.faults, *(fault for of in facts for fault in of.faults)]
+    prepared = [Prepared(of, folds[of.item.group]) for of in facts]
+    faults = [*found.faults, *lacking, *(fault for of in facts for fault in of.faults)]
     faults += faults_together(facts, fixed)
+    if len(items) == len(found.items):
+        drawn = drawn_absent(prepared, fixed, data_seed=data_seed)
+        faults += faults_of_folds(prepared, fixed, drawn)
     shown = [fault.replace(f"{folder}/", "") for fault in faults]
     return Checked(fixed, facts, found.skipped, shown)
 
@@ -80,7 +86,7 @@ def _are_large(items: Sequence[ScanItem]) -> bool:
     return sum(file.stat().st_size for file in files) > _LARGE_BYTES
 
 
-def _facts_of(item: ScanItem, *, task: ScanFolder) -> Facts:
+def _read(item: ScanItem, *, task: ScanFolder) -> Facts:
     return examine(item, task, spacing_mm=spacing_of(task)).facts
 
 
@@ -157,11 +163,6 @@ def notes(checked: Checked) -> Iterator[str]:
         yield f"passed over: {checked.skipped}"
     if line := truth_of_unlabelled(checked.facts, checked.task):
         yield line
-    try:
-        items = [of.item for of in checked.facts]
-        draw_scan_folds(items, checked.task, data_seed=0)
-    except UserError as error:
-        yield f"not yet enough to train: {error}"
     said: dict[str, list[str]] = {}
     for of in checked.facts:
         for note in of.notes:

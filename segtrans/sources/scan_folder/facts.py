@@ -61,6 +61,7 @@ class Facts:
         target_fraction: share of what is not background that is of a class; None without a mask.
         counts: images by fate, of `FATES`.
         n_slices: along the resampled axis.
+        places: by domain, where along that axis its images lie, (k,) from 0 to 1, in their order.
         measures: by domain, of some of its images.
         example: (h, w) in [0, 1] of a slice, and where its mask is, or None.
     """
@@ -76,6 +77,7 @@ class Facts:
     target_fraction: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
     n_slices: int = 0
+    places: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     measures: dict[str, Measures] = field(default_factory=dict)
     example: tuple[NDArray[np.float32], NDArray[np.bool_] | None] | None = None
 
@@ -126,6 +128,7 @@ def examine(
         target_fraction=None if masks is None else _share(masks, scan.content),
         counts={fate: int((joined == fate).sum()) for fate in FATES},
         n_slices=scan.n_slices,
+        places={d: _slices_of(fates, d) / max(1, scan.n_slices - 1) for d in _DOMAINS},
         measures={} if faults else {d: _measures(scan, grid, fates, d) for d in _DOMAINS},
         example=None if faults else _example(scan, used),
     )
@@ -167,8 +170,13 @@ def _images(scan: Scan, masks: Masks | None, fates: Fates, domain: str) -> Image
         np.concatenate([scan.images[side][at] for side, at in chosen.items()]),
         mask,
         np.concatenate([np.full(len(at), side) for side, at in chosen.items()]),
-        np.concatenate(list(chosen.values())).astype(np.int64),
+        _slices_of(fates, domain),
     )
+
+
+def _slices_of(fates: Fates, domain: str) -> NDArray[np.int64]:
+    """Slices of a domain, (k,), side by side."""
+    return np.concatenate([np.flatnonzero(of == domain) for of in fates.values()]).astype(np.int64)
 
 
 def _measures(scan: Scan, grid: Grid, fates: Fates, domain: str) -> Measures:

@@ -33,21 +33,24 @@ class Survey:
     faults: list[str]
 
 
-def find_items(folder: Path, task: ScanFolder) -> tuple[list[ScanItem], Skipped]:
-    """All cases of a folder, in the order of their places, and what was passed over.
+def share_out(
+    folder: Path, task: ScanFolder, *, data_seed: int
+) -> tuple[list[ScanItem], dict[str, str]]:
+    """All cases of a folder, in the order of their places, and the fold of each group.
 
     Raises:
-        UserErrors: what is wrong with the names and the tables, a line each.
+        UserErrors: what is wrong with the names and the tables, and what folds lack, a line each.
         UserError: there is no such folder.
     """
     found = survey(folder, task)
-    if found.faults:
-        raise UserErrors(found.faults)
-    return found.items, found.skipped
+    folds, lacking = draw_scan_folds(found.items, task, data_seed=data_seed)
+    if faults := [*found.faults, *lacking]:
+        raise UserErrors(faults)
+    return found.items, folds
 
 
 def survey(folder: Path, task: ScanFolder) -> Survey:
-    """As `find_items`, with what is wrong beside what is right.
+    """All cases of a folder, in the order of their places, what was passed over, what is wrong.
 
     Raises:
         UserError: there is no such folder.
@@ -67,7 +70,7 @@ def first_channels(folder: Path, task: ScanFolder) -> tuple[str, ...]:
 
 def draw_scan_folds(
     items: Sequence[ScanItem], task: ScanFolder, *, data_seed: int
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[str]]:
     """As `draw_folds`: scans with masks may give A images too."""
     gives_absent = task.absent_from_present != "never"
     return draw_folds(items, task, data_seed=data_seed, masks_give_absent=gives_absent)

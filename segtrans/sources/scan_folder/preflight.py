@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segtrans.config.params import Params
-from segtrans.sources.scan_folder.items import draw_scan_folds, find_items
+from segtrans.sources.scan_folder.items import share_out
 from segtrans.tasks.scan_folder import ScanFolder
 
 
@@ -12,10 +12,8 @@ def check(params: Params, tasks: Sequence[str]) -> None:
     """Refuse folders whose names do not say what is what, or that have too little for three folds.
 
     Raises:
-        UserErrors: what is wrong with the names of a folder, a line each.
-        UserError: a fold would be empty.
+        UserErrors: what is wrong with the names of a folder, and what folds lack, a line each.
     """
     for task in tasks:
         if isinstance(definition := params.data_sets[task], ScanFolder):
-            items, _ = find_items(Path(definition.directory), definition)
-            draw_scan_folds(items, definition, data_seed=params.data_seed)
+            share_out(Path(definition.directory), definition, data_seed=params.data_seed)

@@ -25,6 +25,7 @@ from tests.sources.image_folder.pictures import fill, pixels, save, square, task
 FOUR = [
     *("present/a.png", "present/b.png", "absent/c.png", "absent/d.png", "masks/a.png"),
     *("test/present/e.png", "test/absent/f.png", "test/masks/e.png"),
+    *("present/g.png", "masks/g.png"),
 ]
 
 
@@ -108,7 +109,7 @@ def test_every_fault_is_named_at_once_and_nothing_is_written(folder, segtrans):
         assert len(lines) == 1 + any(name in line for line in more), lines
     assert len(errors) == len(expected) + len(more) + 1
     assert errors[-1].endswith(f"{len(expected) + len(more)} faults")
-    assert "11 present, 7 of them with a mask; 5 absent" in out
+    assert "12 present, 8 of them with a mask; 5 absent" in out
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
@@ -119,7 +120,7 @@ def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
     code, out, errors = segtrans("check", folder, "--sheet", sheet)
     assert (code, errors) == (0, [])
     for words in (
-        *("channels grey; classes target", "to be split: 3 present, 1 of them with a mask; 2 abs"),
+        *("channels grey; classes target", "to be split: 4 present, 2 of them with a mask; 2 abs"),
         *(
             "test: 1 present, 1 of them with a mask; 1 absent",
             "24 rows, 32 columns, of uint8; each by",
@@ -201,7 +202,8 @@ def test_present_pictures_of_another_scale_than_all_others_are_told_before_train
 
 def test_a_class_nobody_drew_is_named(folder):
     two = {"crack": 1, "rust": 2}
-    save(folder / "masks/a.png", square(1))
+    for name in ("a", "g"):
+        save(folder / f"masks/{name}.png", square(1))
     save(folder / "test/masks/e.png", square(2))
     checked = check_folder(folder, task(classes=two))
     assert checked.faults == [
@@ -280,7 +282,8 @@ def a_folder_of(folder, n, change):
         for domain in ("present", "absent"):
             image = pixels(2 * number + (domain == "present"), (40, 40)) // 2 + 40
             save(folder / domain / f"{number}.png", change(image, domain == "present"))
-    save(folder / "masks/0.png", square(255, (40, 40)))
+    for number in range(3):  # one for each fold
+        save(folder / f"masks/{number}.png", square(255, (40, 40)))
     return folder
 
 

@@ -4,8 +4,7 @@ import unicodedata
 
 import pytest
 
-from segtrans.errors import UserErrors
-from segtrans.sources.image_folder.items import find_items
+from segtrans.sources.image_folder.items import survey_of
 from segtrans.sources.own_folder.names import unmasked
 from tests.sources.image_folder.pictures import fill, save, task
 
@@ -13,14 +12,15 @@ LEAST = ("present/p.png", "absent/a.png", "masks/p.png")
 
 
 def found(folder, **values):
-    items, skipped = find_items(folder, task(**values))
-    return {item.place: item for item in items}, skipped
+    survey = survey_of(folder, task(**values))
+    assert survey.faults == []
+    return {item.place: item for item in survey.items}, survey.skipped
 
 
 def faults_of(folder, **values):
-    with pytest.raises(UserErrors) as raised:
-        find_items(folder, task(**values))
-    return raised.value.lines
+    faults = survey_of(folder, task(**values)).faults
+    assert faults
+    return faults
 
 
 def test_folders_say_domain_mask_and_fold(tmp_path):
@@ -72,9 +72,9 @@ def test_several_files_are_the_channels_of_an_image(tmp_path):
     assert [path.name for path in items["present/x"].files] == ["x_0000.png", "x_0001.png"]
     assert items["present/x"].mask.name == "x.png"
     (tmp_path / "absent/x_0001.png").rename(tmp_path / "absent/x_0002.png")
-    assert faults_of(tmp_path, channels=("t1", "flair")) == (
+    assert faults_of(tmp_path, channels=("t1", "flair")) == [
         "absent/x: has no file _0001; expected one for each channel",
-    )
+    ]
 
 
 def test_a_folder_that_lies_elsewhere_is_named_once(tmp_path):
@@ -207,7 +207,7 @@ def test_all_faults_of_a_table_are_named_at_once(tmp_path):
         "img/c.png,absent,,s1,test\nimg/z.png,absent,,,\n../x.png,absent,,,\n"
         "img/d.png,absent,,,later\nimg/e.png,present,seg/none.png,,\n"
     )
-    assert faults_of(table(tmp_path, HEAD + rows)) == (
+    assert faults_of(table(tmp_path, HEAD + rows)) == [
         "dataset.csv: row 3: image img/a.png is in row 2 too; one row an image, and names differ "
         "in more than ending and case",
         "dataset.csv: row 4: domain = maybe: expected present or absent",
@@ -217,7 +217,7 @@ def test_all_faults_of_a_table_are_named_at_once(tmp_path):
         "dataset.csv: row 9: mask = seg/none.png: no such file in the folder",
         "group s1: img/a has fold train, img/c has fold test; keep a group in one fold",
         f"{tmp_path}: has no absent images to train on, known not to show it; put some in absent/",
-    )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_parts_are_cut_only_where_it_is_certain_what_they_show(tmp_path, size):
         assert (shares >= least).all()
         assert (store.provenance(fold, "absent")["row"] >= 0).all()
     by_name = {p.item.place: p for p in pictures}
-    assert by_name["absent/a00"].n_samples == (1 if size == "crop" else 9)
+    assert len(by_name["absent/a00"].places) == (1 if size == "crop" else 9)
     # Parts have the very pixels of their picture.
     noted = store.provenance("train", "present")
     index = int(np.flatnonzero(noted["has_mask"])[0])

@@ -8,7 +8,7 @@ from segtrans.errors import UserError, UserErrors
 from segtrans.sources.own_folder.kind import kind_of_folder
 from segtrans.sources.scan_folder.definition import complete_definition
 from segtrans.sources.scan_folder.item import Listed
-from segtrans.sources.scan_folder.items import draw_scan_folds, find_items, survey
+from segtrans.sources.scan_folder.items import share_out, survey
 from segtrans.sources.scan_folder.slices import parse_slices
 from tests.sources.scan_folder.folders import task
 
@@ -28,9 +28,15 @@ def fill(folder, *names, **texts):
     return folder
 
 
+def items_of(folder, **values):
+    found = survey(folder, task(**values))
+    assert found.faults == []
+    return found.items
+
+
 def found(folder, **values):
     """By place: files by channel below the folder, and the mask."""
-    items, _ = find_items(folder, task(**values))
+    items = items_of(folder, **values)
     below = {
         item.place: {name: below_of(path, folder) for name, path in item.scan.channels.items()}
         for item in items
@@ -143,9 +149,9 @@ IN_TABLE += ["x/a2.nii.gz", "x/pm.nii.gz", "series/a1/IM1"]
 
 def test_a_table_says_all_of_it(tmp_path):
     folder = fill(tmp_path, *IN_TABLE, dataset=TABLE)
-    items, skipped = find_items(folder, task(channels=("flair", "t1")))
-    assert not skipped.others
-    by_name = {item.place: item for item in items}
+    found = survey(folder, task(channels=("flair", "t1")))
+    assert (found.faults, found.skipped.others) == ([], ())
+    by_name = {item.place: item for item in found.items}
     assert by_name["q"].slices == (Listed(3, 5), Listed(9, 9))
     assert [(name, item.domain, item.group, item.fold) for name, item in by_name.items()] == [
         ("a", "absent", "a", "test"),
@@ -186,7 +192,7 @@ def test_columns_are_channels(tmp_path):
 
 def test_lists_of_slices(tmp_path):
     listed = "case,slices\nb,12-30 41\n"
-    items, _ = find_items(fill(tmp_path, *ONE, slices=listed), task())
+    items = items_of(fill(tmp_path, *ONE, slices=listed))
     assert [item.slices for item in items] == [None, None, (Listed(12, 30), Listed(41, 41))]
     for text, words in {
         "a,1": "present/a: has a list of slices and a mask, which says it",
@@ -229,35 +235,33 @@ def test_a_file_that_says_nothing_is_named(tmp_path, name):
 def test_a_folder_of_something_else_is_named(tmp_path):
     (line,) = faults(fill(tmp_path, "imagesTr/a.nii.gz"))
     assert "holds imagesTr; expected present/, absent/ and masks/" in line
-    with pytest.raises(UserErrors, match="has no mask to train on"):
-        find_items(fill(tmp_path / "b", *ONE[:3]), task())
+    (line,) = faults(fill(tmp_path / "b", *ONE[:3]))
+    assert "has no mask to train on" in line
 
 
 def test_time_points_of_a_patient_are_a_group(tmp_path):
     names = ["present/BraTS-GLI-00007-000.nii.gz", "absent/BraTS-GLI-00007-001.nii.gz"]
-    items, _ = find_items(fill(tmp_path, *ONE, *names), task())
+    items = items_of(fill(tmp_path, *ONE, *names))
     assert len({item.group for item in items}) == 4
-    items, _ = find_items(tmp_path, task(group=r"^(.)"))
+    items = items_of(tmp_path, group=r"^(.)")
     assert {item.group for item in items} == {"a", "b", "c", "B"}
 
 
 def test_one_name_in_both_domains_is_two_cases(tmp_path):
     folder = fill(tmp_path, "present/1.nii.gz", "absent/1.nii.gz", "masks/1.nii.gz")
-    items, _ = find_items(folder, task())
+    items = items_of(folder)
     assert {item.scan.case_id for item in items} == {"present/1", "absent/1"}
     assert {item.group for item in items} == {"1"}
 
 
 def test_masks_alone_may_give_both_domains(tmp_path):
     folder = fill(tmp_path, *(f"{of}/{n}.nii.gz" for of in ("present", "masks") for n in "abcdef"))
-    items, _ = find_items(folder, task())
-    folds = draw_scan_folds(items, task(), data_seed=0)
+    _, folds = share_out(folder, task(), data_seed=0)
     assert sorted(folds.values()) == ["test", "train", "train", "train", "train", "valid"]
-    assert any(
-        "has no absent scans" in line for line in faults(folder, absent_from_present="never")
-    )
-    with pytest.raises(UserError, match="no absent images are left for fold train"):
-        draw_scan_folds(items, task(absent_from_present="never"), data_seed=0)
+    with pytest.raises(UserErrors) as caught:
+        share_out(folder, task(absent_from_present="never"), data_seed=0)
+    (line,) = caught.value.lines
+    assert "has no absent scans to train on" in line
 
 
 @pytest.mark.parametrize(

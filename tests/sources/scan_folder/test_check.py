@@ -159,10 +159,12 @@ def test_a_real_case_is_read_and_its_slices_counted(tmp_path, segtrans):
         "{channels: [t1, t1ce, t2, flair], height: 240, width: 240, spacing_mm: [1, 1, 1]}\n"
     )
     code, out, errors = segtrans("check", folder)
-    assert (code, errors) == (0, [])
+    assert code == 1
+    for error, what in zip(errors, ("present images with a mask", "absent images"), strict=False):
+        assert f"no {what} are left for fold valid and test: 1 groups have some" in error
+    assert len(errors) == 2 + 1
     assert "1 present scans, 1 of them with a mask; 0 absent" in out
     assert "240 columns of 1 mm; 240 rows of 1 mm; 155 slices of 1 mm" in out
-    assert "not yet enough to train: no present images with a mask are left for fold " in out
     mask = nib.load(next(REAL.glob("*_seg.nii.gz"))).get_fdata() > 0
     brain = np.any([nib.load(path).get_fdata() != 0 for path in REAL.glob("*_[tf]*")], axis=0)
     inside, of_slice = (of.sum(axis=(0, 1)) for of in (mask & brain, brain))

@@ -13,7 +13,7 @@ from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import make_half_slices
 from segtrans.sources.scan_folder.definition import complete_definition
 from segtrans.sources.scan_folder.import_brats import import_brats
-from segtrans.sources.scan_folder.items import find_items
+from segtrans.sources.scan_folder.items import share_out
 from segtrans.sources.scan_folder.prepare import write_scan_folder
 from segtrans.sources.scans.cases import find_cases
 from segtrans.sources.scans.volumes import read_case
@@ -145,7 +145,7 @@ def test_few_masks_are_kept_and_of_others_is_said_what_shows_the_tumour(source, 
         one, both = (f"{a}-{b}" if a < b else f"{a}" for a, b in shown.values())
         ranges = {side: f"{side}{one}", other: f"{other}{both}"}
         assert rows[name]["slices"] == f"{ranges['R']} {ranges['L']}"
-    items, _ = find_items(folder, complete_definition(folder, {}))
+    items, _ = share_out(folder, complete_definition(folder, {}), data_seed=0)
     assert len(items) == N_CASES
     same = run(source, tmp_path / "again", labelled=0.2)
     assert same == lines
