@@ -37,7 +37,7 @@ def both(folder):
     few_absent(folder)
 
 
-def test_without_absent(folder):
+def no_absent_to_test(folder):
     give(folder, "present/p00.png", "masks/p00.png")
 
 
@@ -75,8 +75,8 @@ LACKING = {
     "few masks": (few_masks, {}, [f"{MASKS} are left for fold valid: 2 groups have some"]),
     "few absent": (few_absent, {}, [f"{ABSENT} are left for fold valid: 2 groups have some"]),
     "both": (both, {}, [f"{MASKS} are left for fold valid", f"{ABSENT} are left for fold valid"]),
-    "test": (test_without_absent, {}, ["fold test: is given, by a folder or the table, without abs"]),
-    "table": (table_without_valid, {}, ["fold valid: is given, by a folder or the table, without abs"]),
+    "test": (no_absent_to_test, {}, ["fold test: is given, by a folder or the table, with"]),
+    "table": (table_without_valid, {}, ["fold valid: is given, by a folder or the table, w"]),
     "masks to test": (masks_in_test_alone, {}, ["has no mask to train on; put some in masks/"]),
     "small": (
         lambda folder: None,

@@ -265,16 +265,14 @@ def test_a_pathology_that_nobody_could_learn_or_score_is_said(tmp_path):
     folder = write_folder_of_two(tmp_path / "walls")
     for name in ("300", "301", "302", "303", "201", "202", "203"):
         (folder / "masks/stain" / f"{name}.png").unlink()
+    task = complete_definition(folder, {"valid_fraction": 0.45, "test_fraction": 0.45})
     with pytest.raises(UserError, match="fold train: no mask shows stain, of which 1 pictures"):
         for seed in range(20):  # until it comes to another fold
+            faults = check_folder(folder, task, data_seed=seed).faults
             pictures = write_image_folder(
-                tmp_path / "walls.h5",
-                folder,
-                complete_definition(folder, {"valid_fraction": 0.45, "test_fraction": 0.45}),
-                "walls",
-                data_seed=seed,
-                n_processes=1,
+                tmp_path / "walls.h5", folder, task, "walls", data_seed=seed, n_processes=1
             )
+            assert faults == []
             store = Store(tmp_path / "walls.h5")
             shown = [(read_knowledge(store, fold).t[:, 1] == 1).any() for fold in ("valid", "test")]
             rows = [picture.row() for picture in pictures]
@@ -282,6 +280,8 @@ def test_a_pathology_that_nobody_could_learn_or_score_is_said(tmp_path):
             text = (tmp_path / "report/report.md").read_text()
             for fold, is_shown in zip(("valid", "test"), shown, strict=True):
                 assert (f"Fold {fold} has no picture that shows stain" in text) != is_shown
+    (fault,) = faults
+    assert fault.startswith("fold train: no mask shows stain, of which 1 pictures")
 
 
 @pytest.mark.parametrize(

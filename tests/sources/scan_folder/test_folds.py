@@ -1,11 +1,12 @@
 """What folds lack, known before anything is made: the check says what the making would refuse."""
 
+import numpy as np
 import pytest
 
 from segtrans.errors import UserErrors
 from segtrans.sources.scan_folder.check import check_folder
 from segtrans.sources.scan_folder.prepare import write_scan_folder
-from tests.sources.scan_folder.folders import task, write_scans
+from tests.sources.scan_folder.folders import save, scan, task, write_scans
 
 MASKS, ABSENT = "no present images with a mask", "no absent images"
 
@@ -19,10 +20,18 @@ def few_masks(folder):
         path.unlink()
 
 
-def test_without_absent(folder):
+def no_absent_to_test(folder):
     for place in ("present/p00.nii.gz", "masks/p00.nii.gz"):
         (folder / "test" / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).rename(folder / "test" / place)
+
+
+def absent_at_the_foot(folder):
+    rng = np.random.default_rng(5)
+    for path in (folder / "absent").iterdir():
+        volume, _ = scan(rng, shows_target=False)
+        volume[:, :, 3:] = 0  # the ball is above
+        save(path, volume)
 
 
 def few_of_both(folder):
@@ -43,7 +52,7 @@ LACKING = {
     "test": (
         test_without_absent,
         NEVER,
-        ["fold test: is given, by a folder or the table, without"],
+        ["fold test: is given, by a folder or the t"],
     ),
     "small": (
         nothing,
@@ -54,9 +63,9 @@ LACKING = {
         ],
     ),
     "elsewhere": (
-        nothing,
-        {"absent_positions": "as_present", "min_content_fraction": 0.45} | NEVER,
-        [],
+        absent_at_the_foot,
+        {"absent_positions": "as_present"} | NEVER,
+        [f"fold {fold}: no slice of A lies along the axis" for fold in ("train", "valid", "test")],
     ),
 }
 
