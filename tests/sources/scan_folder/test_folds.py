@@ -50,7 +50,7 @@ LACKING = {
         [f"{MASKS} are left for fold valid", f"{ABSENT} are left for fold valid and test: 1 group"],
     ),
     "test": (
-        test_without_absent,
+        no_absent_to_test,
         NEVER,
         ["fold test: is given, by a folder or the t"],
     ),
