@@ -1,5 +1,6 @@
 """Commands that train, score and use runs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -187,9 +188,11 @@ def export(
     ] = "uint8",
 ) -> None:
     """Write the segmentation of a run as an ONNX model, including resizing and intensities."""
-    from segtrans.predict.export import export_run
+    from segtrans.predict.export import doubt_of_pixels, export_run
 
     print(export_run(run, output, pixels=pixels))
+    if doubt := doubt_of_pixels(run, pixels):
+        print(f"segtrans: warning: {doubt}", file=sys.stderr)
 
 
 @commands.command()

@@ -16,7 +16,7 @@ from segtrans.config.runs import Run, read_run
 from segtrans.errors import UserError
 from segtrans.methods.weights import load_method
 from segtrans.predict.network_of_pictures import NetworkOfIntensities, NetworkOfPictures
-from segtrans.predict.prepared import task_of_pictures
+from segtrans.predict.prepared import PicturePreparation, preparation_of_pictures
 
 PixelType = Literal["uint8", "uint16", "float32"]
 
@@ -48,17 +48,31 @@ def export_run(run_folder: Path, output: Path, *, pixels: PixelType) -> str:
                 f"{name} is missing, which export needs: pip install 'segtrans[export]'"
             ) from error
     run = read_run(run_folder)
-    network, example, names, said = _network_of(run, pixels)
+    prepared = preparation_of_pictures(run) if run.has_pictures else None
+    network, example, names, said = _network_of(run, prepared, pixels)
     dynamic = {axis: torch.export.Dim(name, min=2) for axis, name in names.items()}
     program = _exported(network.eval(), example, dynamic)
     program.model.doc_string = said
+    if prepared is not None and prepared.type is not None:
+        program.model.metadata_props["trained_on_type"] = prepared.type
     with atomic_path(output) as temporary:
         program.save(temporary, external_data=False)
         _check(temporary, network, example)
     return said
 
 
-def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[int, str], str]:
+def doubt_of_pixels(run_folder: Path, pixels: PixelType) -> str | None:
+    """Why the exported run may not be made for pictures of a type; None where nothing says so."""
+    run = read_run(run_folder)
+    if not run.has_pictures or (prepared := preparation_of_pictures(run)).definition.has_parts:
+        return None
+    doubt = prepared.doubt_of(pixels)
+    return f"the model takes {pixels}, and {doubt}" if doubt else None
+
+
+def _network_of(
+    run: Run, prepared: PicturePreparation | None, pixels: PixelType
+) -> tuple[nn.Module, Tensor, dict[int, str], str]:
     """The network, an example of what it takes, its axes of any length, and what it does."""
     method = load_method(run, which="best")
     task = run.config.definition
@@ -67,8 +81,7 @@ def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[in
     if task.pathologies:
         names = [*run.config.maps] or [" or ".join(task.pathologies)]
     gives = f"gives probabilities: {len(names)} map{'s' * (len(names) > 1)} ({', '.join(names)})"
-    prepared = task_of_pictures(run) if run.has_pictures else None
-    if prepared is None or prepared.has_parts:
+    if prepared is None or prepared.definition.has_parts:
         r = run.config.neighbours
         shape = (run.config.n_input_channels, task.height, task.width)
         beside = f", of {r} slices on either side too, in the order of the axis" if r else ""
@@ -82,12 +95,14 @@ def _network_of(run: Run, pixels: PixelType) -> tuple[nn.Module, Tensor, dict[in
     largest = 1.0 if pixels == "float32" else float(np.iinfo(pixels).max)
     picture = _example(generator, len(task.channels), largest, pixels)
     channels = f"{len(task.channels)}: {', '.join(task.channels)}"
+    own, trained = prepared.definition, prepared.type
+    on = f"; the run was trained on {trained}" if trained is not None else ""
     said = (
         f"Takes one picture as its file holds it, {pixels} (rows, columns, {channels}) of any size "
-        f"from 2 x 2; intensity ({prepared.intensity.mode}) and size ({prepared.size} to "
-        f"{task.height} x {task.width}, and back) are in it; {gives} of the picture's size."
+        f"from 2 x 2; intensity ({own.intensity.mode}) and size ({own.size} to "
+        f"{task.height} x {task.width}, and back) are in it; {gives} of the picture's size{on}."
     )
-    network = NetworkOfPictures(method, prepared, largest=largest)
+    network = NetworkOfPictures(method, own, largest=largest)
     return network, torch.from_numpy(picture), {0: "height", 1: "width"}, said
 
 

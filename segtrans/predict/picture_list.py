@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserError, UserErrors
-from segtrans.sources.image_folder.table import TABLE, items_by_table
+from segtrans.sources.image_folder.table import TABLE, pictures_by_table
 from segtrans.sources.own_folder.names import (
     MASKS,
     PICTURES,
@@ -53,7 +53,7 @@ class Listed:
     skipped: Skipped
 
 
-def find_pictures(source: Path, *, n_channels: int, pathologies: Sequence[str] = ()) -> Listed:
+def find_pictures(source: Path, *, n_channels: int) -> Listed:
     """List the pictures of a folder and its sub-folders, or of a single file.
 
     Folders of masks are passed over. A folder with dataset.csv has the images of its rows.
@@ -61,7 +61,6 @@ def find_pictures(source: Path, *, n_channels: int, pathologies: Sequence[str] =
     Args:
         source: the folder or file.
         n_channels: of a picture; with several, `stem_0000`, `stem_0001`... are one picture's.
-        pathologies: names of several, which dataset.csv has columns of.
 
     Raises:
         UserErrors: the table is wrong, or two pictures would have one name but for the ending or
@@ -77,7 +76,7 @@ def find_pictures(source: Path, *, n_channels: int, pathologies: Sequence[str] =
         files, faults = found.files, list(found.faults)
         hidden = found.hidden
     # A folder that was trained on has masks, too, which look like grey pictures.
-    masks = _masks_of(source, files, n_channels, pathologies) if source.is_dir() else set()
+    masks = _masks_of(source, files, n_channels) if source.is_dir() else set()
     pictures = [path for path in files if kind_of(path) in PICTURES and path not in masks]
     unread = [path for path in files if kind_of(path) in UNREAD and path not in masks]
     if not (pictures or unread or faults):
@@ -99,19 +98,17 @@ def find_pictures(source: Path, *, n_channels: int, pathologies: Sequence[str] =
     return Listed(folder.resolve(), list(single.values()), faults, skipped)
 
 
-def _masks_of(
-    folder: Path, files: Sequence[Path], n_channels: int, pathologies: Sequence[str]
-) -> set[Path]:
+def _masks_of(folder: Path, files: Sequence[Path], n_channels: int) -> set[Path]:
     """Files that no row of dataset.csv calls an image; without it, those in folders of masks.
 
     Raises:
         UserErrors: what is wrong with the table, a line each.
     """
     if folder / TABLE in files:
-        found = items_by_table(folder, files, n_channels, pathologies)
-        if found.faults:
-            raise UserErrors(found.faults)
-        return set(files) - {path for item in found.items for path in item.files}
+        pictures, faults = pictures_by_table(folder, files, n_channels)
+        if faults:
+            raise UserErrors(faults)
+        return set(files) - pictures
     return {
         path
         for path in files

@@ -41,11 +41,6 @@ from segtrans.sources.image_folder.fitting import Fitting
 
 DEFAULT_KINDS = ("mask", "probability", "overlay")
 _SUFFIXES = (".png", ".tif")  # of what is written
-# What the type of a picture's values decides, by mode of intensity; by others nothing.
-_BY_TYPE = {
-    "dtype": "1 is the largest number of each type, so the same scene may be brighter or darker",
-    "window": "low and high are taken as they are, though they may mean something else there",
-}
 
 
 def predict_pictures(
@@ -77,7 +72,7 @@ def predict_pictures(
     prepared = preparation_of_pictures(run)
     task = prepared.definition
     check_places(run_folder, source, output, kinds=KINDS, what="pictures")
-    listed = find_pictures(source, n_channels=len(task.channels), pathologies=task.pathologies)
+    listed = find_pictures(source, n_channels=len(task.channels))
     method = load_method(run, which="best")
     check_kinds(kinds, KINDS, run, can_translate=isinstance(method, Translates))
     weights = file_sha256(run_folder / WEIGHTS["best"])
@@ -131,7 +126,7 @@ class _Prediction:
         kinds: tuple[str, ...],
         pathologies: tuple[str, ...],
     ) -> None:
-        self._task, self._trained_type = prepared.definition, prepared.type
+        self._task, self._prepared = prepared.definition, prepared
         self._written, self._threshold = written, threshold
         self._kinds, self._pathologies = kinds, pathologies
         self.faults: dict[str, str] = {}
@@ -139,16 +134,10 @@ class _Prediction:
 
     def doubts(self) -> Iterator[str]:
         """Why the run may not be made for pictures that were predicted, a line each."""
-        intensity = self._task.intensity.mode
-        if self._trained_type is None or intensity not in _BY_TYPE:
-            return
         for name, pictures in self._of_type.items():
-            if name != self._trained_type:
-                yield (
-                    f"{len(pictures)} pictures hold {name}, the first of them {pictures[0]}, and "
-                    f"the run was trained on {self._trained_type}: {_BY_TYPE[intensity]}; save "
-                    "them as those were"
-                )
+            if doubt := self._prepared.doubt_of(name):
+                n = len(pictures)
+                yield f"{n} pictures hold {name}, the first of them {pictures[0]}, and {doubt}"
 
     def run(self, listed: Listed, networks: Networks) -> Path:
         """Predict all pictures that are not yet, and write the table of all."""

@@ -10,10 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from segtrans.config.refusals import validate
 from segtrans.config.runs import Run
 from segtrans.errors import UserError
+from segtrans.sources.image_folder.intensities import check_values
 from segtrans.sources.image_folder.reading import read_image
 from segtrans.tasks.image_folder import ImageFolder
 from segtrans.tasks.scan_folder import ScanFolder
 
+# What the type of a picture's values decides, by mode of intensity; by others nothing.
+_BY_TYPE = {
+    "dtype": "1 is the largest number of each type, so the same scene may be brighter or darker",
+    "window": "low and high are taken as they are, though they may mean something else there",
+}
 _Length = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
@@ -28,6 +34,13 @@ class PicturePreparation(BaseModel):
     model_config = ConfigDict(strict=True)
     definition: ImageFolder
     type: str | None = None
+
+    def doubt_of(self, type_: str) -> str | None:
+        """Why a run may not be made for pictures of a type, the end of a sentence; or None."""
+        intensity = self.definition.intensity.mode
+        if self.type in (None, type_) or intensity not in _BY_TYPE:
+            return None
+        return f"the run was trained on {self.type}: {_BY_TYPE[intensity]}; save them as those were"
 
 
 class ScanPreparation(BaseModel):
@@ -83,9 +96,14 @@ def read_finite_image(files: tuple[Path, ...], task: ImageFolder) -> NDArray[Any
     """A picture (H, W, C) in the type of its files.
 
     Raises:
-        UserError: it cannot be read, has other channels, or holds values that are no numbers.
+        UserError: it cannot be read, has other channels, or holds values that are no numbers, or
+            none that the run's intensity takes.
     """
     picture = read_image(files, task.channels)
     if picture.dtype.kind == "f" and not np.isfinite(picture).all():
         raise UserError(f"{files[0]}: holds values that are no numbers; put 0 there")
+    try:
+        check_values(picture, task.intensity)
+    except UserError as error:
+        raise UserError(f"{files[0]}: {error}; save it with values as the run's own have") from None
     return picture

@@ -15,7 +15,7 @@ from segtrans.sources.scan_folder.channels import (
     read_case_folder,
 )
 from segtrans.sources.scan_folder.item import ScanFiles
-from segtrans.sources.scan_folder.table import TABLE, cases_by_table
+from segtrans.sources.scan_folder.table import TABLE, scans_by_table
 from segtrans.sources.scans.case_names import recognise, stem
 from segtrans.tasks.scan_folder import ScanFolder
 
@@ -42,7 +42,7 @@ class ListedScans:
 def find_scans(source: Path, task: ScanFolder) -> ListedScans:
     """List the scans of a folder, or a single one.
 
-    A scan is what it is in present/ of a folder to train on: a NIfTI file, files that end in
+    A scan is as in present/ of the data that a run is of: a NIfTI file, files that end in
     `_0000`, `_0001`..., or a folder with a file or a DICOM series for each channel. Such folders
     may lie in others; folders of masks are passed over. A folder with dataset.csv has the cases of
     its rows.
@@ -62,10 +62,9 @@ def find_scans(source: Path, task: ScanFolder) -> ListedScans:
         walked = walk_all(source)
         listed = ListedScans(source.resolve(), faults=list(walked.faults))
         if source / TABLE in walked.files:
-            found = cases_by_table(source, walked.files, task.channels, halves=task.halves)
-            if found.faults:
-                raise UserErrors(found.faults)
-            listed.scans = [item.scan for item in found.items]
+            listed.scans, faults = scans_by_table(source, walked.files, task.channels)
+            if faults:
+                raise UserErrors(faults)
         else:
             _take_folder(source, source, walked.files, task.channels, listed)
         used = {path for scan in listed.scans for path in scan.channels.values()}

@@ -9,9 +9,10 @@ from segtrans.methods.weights import load_method
 from segtrans.predict.picture_files import PicturePrediction, encoded, place_of
 from segtrans.predict.picture_list import PictureFiles
 from segtrans.predict.picture_stream import Loaded, Networks, through
-from segtrans.predict.prepared import read_finite_image, task_of_pictures
+from segtrans.predict.prepared import preparation_of_pictures, read_finite_image
 from segtrans.sources.image_folder.fitting import Fitting
 
+DOUBT = "doubt"  # column of the answer
 NEEDED = ("imagecodecs", "pillow", "tifffile")  # beside what every model needs
 
 
@@ -26,10 +27,11 @@ class PictureSegmenter:
     """
 
     def __init__(self, run: Run) -> None:
-        self._task, self._pathologies = task_of_pictures(run), run.config.maps
+        self._prepared, self._pathologies = preparation_of_pictures(run), run.config.maps
+        self._task = self._prepared.definition
         self._networks = Networks(load_method(run, which="best"), with_translation=False)
 
-    def segment(self, content: bytes, threshold: float) -> dict[str, bytes | float]:
+    def segment(self, content: bytes, threshold: float) -> dict[str, bytes | float | str]:
         """What `segtrans predict` writes of a picture, and says of it in its table.
 
         Args:
@@ -38,7 +40,8 @@ class PictureSegmenter:
 
         Returns:
             mask and probability, PNG in the picture's own size; max_probability and score: as
-            `columns_of` calls them, of each of several pathologies.
+            `columns_of` calls them, of each of several pathologies; and doubt, why the run may
+            not be made for a picture of this type, else empty.
 
         Raises:
             UserError: it is no such picture.
@@ -58,7 +61,7 @@ class PictureSegmenter:
             pathologies=self._pathologies,
         )
         files_of = {kind: encoded(kind, predicted, self._task) for kind in ("mask", "probability")}
-        answer: dict[str, bytes | float] = {}
+        answer: dict[str, bytes | float | str] = {}
         for name, seen in predicted.seen.items():
             values: tuple[bytes | float, ...] = (
                 *(files_of[kind][place_of(kind, name, ".png")] for kind in files_of),
@@ -66,7 +69,9 @@ class PictureSegmenter:
                 seen.score(self._task.min_target_fraction),
             )
             answer |= dict(zip(columns_of(name), values, strict=True))
-        return answer
+        type_ = picture.dtype.name
+        doubt = self._prepared.doubt_of(type_)
+        return answer | {DOUBT: f"the picture holds {type_}, and {doubt}" if doubt else ""}
 
 
 def columns_of(pathology: str = "") -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class Segmenter(PythonModel):
 
         Returns:
             Of pictures, a table: mask and probability as PNG in the picture's own size,
-            max_probability and score. Else the probability that a pixel belongs to a lesion,
+            max_probability, score and doubt. Else the probability that a pixel belongs to a lesion,
             (N, H, W) float32 in [0, 1]; of several pathologies of each, (N, K, H, W).
         """
         if hasattr(self, "_pictures"):

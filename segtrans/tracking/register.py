@@ -175,14 +175,14 @@ def _signature(run: Run) -> Any:
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
     if run.has_pictures:
-        from segtrans.predict.served import columns_of
+        from segtrans.predict.served import DOUBT, columns_of
 
         kinds = ("binary", "binary", "double", "double")
         gives = {
             column: kind
             for name in run.config.maps or ("",)
             for column, kind in zip(columns_of(name), kinds, strict=True)
-        }
+        } | {DOUBT: "string"}
         return ModelSignature(
             inputs=Schema([ColSpec("binary", "image")]),
             outputs=Schema([ColSpec(kind, name) for name, kind in gives.items()]),

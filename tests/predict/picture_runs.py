@@ -14,12 +14,15 @@ from tests.run_files import run_facts
 ROOT = Path(__file__).parents[2]
 
 
-def write_run(place, method="translation", **task):
-    """Write a run folder in `place`; `task` is laid over a task of 32 x 40 grey pixels."""
+def write_run(place, method="translation", *, type_=None, **task):
+    """Write a run folder in `place`; `task` is laid over a task of 32 x 40 grey pixels.
+
+    `type_` is that of the pictures that it was trained on; None: it does not say.
+    """
     content = {"kind": "image_folder", "title": "Mine", "directory": "mine", "height": 32}
     content |= {"width": 40, "architecture": "mnist48"}
     definition = ImageFolder.model_validate_json(json.dumps(content | task))
-    return write_run_of(place, method, definition)
+    return write_run_of(place, method, definition, **({"type": type_} if type_ else {}))
 
 
 def write_run_of(place, method, definition, **parameters):

@@ -7,7 +7,7 @@ from skimage.data import astronaut, camera
 
 from segtrans.config.runs import read_run
 from segtrans.methods.weights import load_method
-from segtrans.predict.export import export_run
+from segtrans.predict.export import doubt_of_pixels, export_run
 from segtrans.predict.network_of_pictures import NetworkOfPictures
 from segtrans.predict.picture_stream import Networks
 from segtrans.predict.prepared import task_of_pictures
@@ -43,15 +43,35 @@ def test_torch_alone_fits_pictures_as_prediction_does(tmp_path, size, intensity)
         np.testing.assert_allclose(found, by_prediction(folder, picture), atol=2e-4)
 
 
+@pytest.mark.parametrize(
+    ("task", "type_", "pixels", "is_told"),
+    [
+        ({}, "uint8", "uint16", True),
+        ({}, "uint8", "uint8", False),
+        ({}, None, "uint16", False),
+        ({"intensity": PERCENTILE}, "uint8", "uint16", False),
+        ({"size": "tile"}, "uint8", "uint16", False),  # it takes intensities
+    ],
+)
+def test_a_model_of_another_type_than_that_of_the_training_is_told(
+    tmp_path, task, type_, pixels, is_told
+):
+    doubt = doubt_of_pixels(write_run(tmp_path, "autoencoder", type_=type_, **task), pixels)
+    expected = "the model takes uint16, and the run was trained on uint8: 1 is the largest number"
+    assert doubt.startswith(expected) if is_told else doubt is None
+
+
 @pytest.mark.slow
 def test_onnx_runtime_computes_the_same_of_pictures_of_any_size(tmp_path):
     import onnxruntime
 
-    folder = write_run(tmp_path, "translation", intensity=PERCENTILE)
+    folder = write_run(tmp_path, "translation", intensity=PERCENTILE, type_="uint8")
     said = export_run(folder, tmp_path / "model.onnx", pixels="uint16")
     assert "intensity (percentile) and size (fit to 32 x 40, and back) are in it" in said
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert said.endswith("of the picture's size; the run was trained on uint8.")
     assert session.get_modelmeta().description == said
+    assert session.get_modelmeta().custom_metadata_map["trained_on_type"] == "uint8"
     assert [x.type for x in session.get_inputs()] == ["tensor(uint16)"]
     deep = camera().astype(np.uint16)[..., None] * 200
     for picture in (deep[:100, :60], deep[:33, :150]):

@@ -362,7 +362,32 @@ def test_the_wrong_input_for_a_run_is_one_line(tmp_path, make_run):
     assert not Path(out).exists()
 
 
-@pytest.mark.parametrize("has_table", [False, True])
+def test_what_is_wrong_with_a_picture_is_said_to_who_predicts_it(tmp_path, make_run, light):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "colour.png", astronaut()[:50, :60])
+    np.save(folder / "floats.npy", camera()[:50, :60].astype(np.float32))
+    trained = make_run("translation")
+    with pytest.raises(UserErrors) as caught:
+        run(trained, folder, tmp_path / "out")
+    colour, floats, _ = caught.value.lines
+    assert colour == (
+        f"{folder}/colour.png: has 3 channels; expected 1 (grey), those that the run was trained on"
+    )
+    assert floats == (
+        f"{folder}/floats.npy: values are 197 to 210, which intensity.mode = dtype takes for "
+        "intensities of -1 to 1; save it with values as the run's own have"
+    )
+    (folder / "dataset.csv").write_text("image\n/colour.png\nnone.png\n")
+    with pytest.raises(UserErrors) as caught:
+        run(trained, folder, tmp_path / "out")
+    assert [line.split(";")[0] for line in caught.value.lines] == [
+        "dataset.csv: row 2: image = /colour.png: an absolute path",
+        "dataset.csv: row 3: image = none.png: no such file in the folder",
+    ]
+
+
+@pytest.mark.parametrize("has_table", [False, True, "of pictures alone"])
 def test_masks_of_a_folder_that_was_trained_on_are_no_pictures(tmp_path, has_table):
     folder = tmp_path / "in"
     masks = "elsewhere" if has_table else "ground_truth"
@@ -375,6 +400,8 @@ def test_masks_of_a_folder_that_was_trained_on_are_no_pictures(tmp_path, has_tab
             f"defect/a.png,present,{masks}/a_mask.png",
             "good/b.png,absent,",
         )
+        if has_table == "of pictures alone":
+            rows = ("image,camera", "defect/a.png,7", "good/b.png,")
         (folder / "dataset.csv").write_text("\n".join(rows))
     found = find_pictures(folder, n_channels=1)
     assert [picture.name for picture in found.pictures] == ["defect/a", "good/b"]

@@ -258,7 +258,7 @@ def test_a_model_of_several_pathologies_gives_what_predict_writes_of_each(tmp_pa
         f"{what}_{name}"
         for name in ("crack", "stain")
         for what in ("mask", "probability", "max_probability", "score")
-    ]
+    ] + ["doubt"]
     assert model.metadata.get_output_schema().input_names() == list(found)
     table = pd.read_csv(tmp_path / "out/predictions.csv")
     for name in ("crack", "stain"):

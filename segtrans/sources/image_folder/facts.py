@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
-from segtrans.sources.image_folder.intensities import levels_of
+from segtrans.sources.image_folder.intensities import check_values
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.masks import classes_in, read_masks, shows_by
 from segtrans.sources.image_folder.measures import Measures, measure
@@ -94,7 +94,8 @@ def examine(item: Item, task: ImageFolder) -> Examined:
 def _faults_of(item: Item, image: NDArray[Any], task: ImageFolder) -> Iterator[str]:
     first = item.files[0]
     try:
-        check_channels(item.files, image, task.channels)
+        whose = "as said or as the first image has"
+        check_channels(item.files, image, task.channels, whose=whose)
     except UserError as error:
         yield str(error)
     if image.dtype.kind == "f" and not bool(np.isfinite(image).all()):
@@ -103,11 +104,13 @@ def _faults_of(item: Item, image: NDArray[Any], task: ImageFolder) -> Iterator[s
         return
     if bool(image.min() == image.max()):
         yield f"{first}: every value is {image.flat[0]}; a picture of nothing, remove it"
-    if task.intensity.mode == "dtype":  # all others take any values, and their time
-        try:
-            levels_of(image, task.intensity)
-        except UserError as error:
-            yield f"{first}: {error}"
+    try:
+        check_values(image, task.intensity)
+    except UserError as error:
+        yield (
+            f"{first}: {error}; set intensity to {{mode: percentile, low: 0.5, high: 99.5}}, or "
+            "another"
+        )
 
 
 def _digest(image: NDArray[Any]) -> str:

@@ -79,6 +79,16 @@ def levels_of(image: NDArray[Any], intensity: Intensity) -> Levels:
     return Levels(middle, _above(middle, (high - low) / 2))
 
 
+def check_values(image: NDArray[Any], intensity: Intensity) -> None:
+    """Refuse an image whose values `levels_of` refuses, without the time that it takes.
+
+    Raises:
+        UserError: as there.
+    """
+    if intensity.mode == "dtype":
+        _largest(image)
+
+
 def _above(zero: NDArray[np.float64], distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return zero + np.where(distance > 0, distance, 1.0)
 
@@ -92,6 +102,6 @@ def _largest(image: NDArray[Any]) -> float:
     if low < -1 or high > 1:
         raise UserError(
             f"values are {low:g} to {high:g}, which intensity.mode = dtype takes for intensities "
-            "of -1 to 1; set intensity to {mode: percentile, low: 0.5, high: 99.5}, or another"
+            "of -1 to 1"
         )
     return 1.0

@@ -18,7 +18,7 @@ _MANY = 3  # values beside the background: more of them in a mask of one class a
 
 
 def read_image(files: Sequence[Path], channels: Sequence[str]) -> NDArray[Any]:
-    """An image from its file, or from one file for each channel.
+    """An image of the kind that a run was trained on, from a file, or from one for each channel.
 
     EXIF orientation is applied, palettes become colours, alpha is dropped, bits become 0 and 255.
 
@@ -33,12 +33,14 @@ def read_image(files: Sequence[Path], channels: Sequence[str]) -> NDArray[Any]:
         UserError: a file cannot be read, is no picture, or does not have these channels.
     """
     image, _ = read_any_image(files, n_channels=len(channels))
-    check_channels(files, image, channels)
+    check_channels(files, image, channels, whose="those that the run was trained on")
     return image
 
 
-def check_channels(files: Sequence[Path], image: NDArray[Any], channels: Sequence[str]) -> None:
-    """Refuse an image (H, W, C) of other channels than named ones.
+def check_channels(
+    files: Sequence[Path], image: NDArray[Any], channels: Sequence[str], *, whose: str
+) -> None:
+    """Refuse an image (H, W, C) of other channels than named ones; `whose` says of what they are.
 
     Raises:
         UserError: names the file.
@@ -50,7 +52,7 @@ def check_channels(files: Sequence[Path], image: NDArray[Any], channels: Sequenc
     some = "s" if n > 1 else ""
     raise UserError(
         f"{files[0]}: has {n} channel{some}{grey}; expected {len(channels)} "
-        f"({', '.join(channels)}), as said or as the first image has"
+        f"({', '.join(channels)}), {whose}"
     )
 
 

@@ -1,7 +1,5 @@
 """A data set as a table: dataset.csv, a row an image."""
 
-import posixpath
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +16,7 @@ from segtrans.sources.own_folder.names import (
     role_of,
 )
 from segtrans.sources.own_folder.surveyed import shown
-from segtrans.sources.own_folder.tables import read_table
+from segtrans.sources.own_folder.tables import key_of, read_table, why_not_there
 
 TABLE = "dataset.csv"
 _NEEDED = ("image", "domain")
@@ -42,7 +40,7 @@ def items_by_table(
         n_channels: of an image; None when that is not known yet.
         pathologies: names of several.
     """
-    known = {_key(shown(path, folder)): path for path in files}
+    known = {key_of(shown(path, folder)): path for path in files}
     table = known.pop(TABLE)
     more = (*_MORE, *(f"{MASK_COLUMN}{name}" for name in pathologies))
     rows, fault = read_table(table, needed=(*_NEEDED, *pathologies), more=more)
@@ -50,10 +48,10 @@ def items_by_table(
         return Found(faults=[f"{TABLE}: {fault}"])
     found = Found()
     rows_of: dict[str, int] = {}
-    listed = {_key(row["image"]) for _, row in rows}
+    listed = {key_of(row["image"]) for _, row in rows}
     used: set[Path] = set()
     for number, values in rows:
-        item, problem = _item(values, known, listed, n_channels, pathologies)
+        item, problem = _item(values, folder, known, listed, n_channels, pathologies)
         if item is None:
             found.faults.append(f"{TABLE}: row {number}: {problem}")
             continue
@@ -72,8 +70,35 @@ def items_by_table(
     return found
 
 
+def pictures_by_table(
+    folder: Path, files: Sequence[Path], n_channels: int
+) -> tuple[set[Path], list[str]]:
+    """Files of the images of dataset.csv, and what is wrong with their paths, a line each.
+
+    To predict them nothing else need be known of them, nor be in the table.
+
+    Args:
+        folder: of the data set.
+        files: all below it.
+        n_channels: of an image.
+    """
+    known = {key_of(shown(path, folder)): path for path in files}
+    rows, fault = read_table(known.pop(TABLE), needed=("image",), more=None)
+    faults = [f"{TABLE}: {fault}"] if fault else []
+    listed = {key_of(row["image"]) for _, row in rows}
+    used: set[Path] = set()
+    for number, row in rows:
+        if (key := key_of(row["image"])) in known:
+            used.update(_files(key, known, listed, n_channels)[0])
+        else:
+            why = why_not_there(row["image"], folder)
+            faults.append(f"{TABLE}: row {number}: image = {why}")
+    return used, faults
+
+
 def _item(
     values: Mapping[str, str],
+    folder: Path,
     known: Mapping[str, Path],
     listed: Collection[str],
     n_channels: int | None,
@@ -81,7 +106,7 @@ def _item(
 ) -> tuple[Item | None, str]:
     """The image of a row; or None, and what is wrong."""
     domain, fold = role_of(values["domain"]), values["fold"].casefold()
-    key = _key(values["image"])
+    key = key_of(values["image"])
     if domain not in ("present", "absent"):
         return None, f"domain = {values['domain'] or '(empty)'}: expected present or absent"
     if fold and fold not in _FOLDS:
@@ -91,8 +116,8 @@ def _item(
     if "mask" in given and len(given) > 1:
         return None, f"{given[1]} beside mask, which is of all classes; keep one kind"
     for column, kinds in (("image", PICTURES), *((column, LOSSLESS) for column in given)):
-        if (path := known.get(_key(values[column]))) is None:
-            return None, f"{column} = {values[column] or '(empty)'}: no such file in the folder"
+        if (path := known.get(key_of(values[column]))) is None:
+            return None, f"{column} = {why_not_there(values[column], folder)}"
         if kind_of(path) not in kinds:
             return None, f"{column} = {values[column]}: expected {', '.join(sorted(kinds))}"
     try:
@@ -100,7 +125,7 @@ def _item(
     except UserError as error:
         return None, str(error)
     paths, name = _files(key, known, listed, n_channels)
-    masks = {column: known[_key(values[column])] for column in given}
+    masks = {column: known[key_of(values[column])] for column in given}
     item = Item(
         name=name,
         domain=domain,
@@ -131,7 +156,3 @@ def _files(
     while (more := f"{stem}_{len(paths):04d}{path.suffix}") in known and more not in listed:
         paths.append(known[more])
     return (tuple(paths), stem) if len(paths) > 1 else ((known[key],), name)
-
-
-def _key(path: str) -> str:
-    return posixpath.normpath(unicodedata.normalize("NFC", path))

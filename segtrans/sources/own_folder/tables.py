@@ -1,8 +1,10 @@
 """Tables of the user's own: CSV files in UTF-8."""
 
 import csv
+import posixpath
+import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 Row = tuple[int, dict[str, str]]  # number of its line, and values by column
 
@@ -39,3 +41,28 @@ def read_table(
         (number, empty | {name: (row[name] or "").strip() for name in columns})
         for number, row in rows
     ], None
+
+
+def key_of(path: str) -> str:
+    """A path of a table below its folder, spelt in one way only."""
+    return posixpath.normpath(unicodedata.normalize("NFC", path))
+
+
+def why_not_there(path: str, folder: Path) -> str:
+    """What to say of a path that is none of a file below a table's folder.
+
+    Args:
+        path: as the table has it.
+        folder: of the table.
+    """
+    expected = "expected a path below the folder"
+    if not path:
+        return f"(empty): {expected}"
+    if Path(path).is_absolute() or PureWindowsPath(path).drive:
+        inside = Path(path).is_relative_to(folder.absolute())
+        example = f", here {Path(path).relative_to(folder.absolute()).as_posix()}" if inside else ""
+        return f"{path}: an absolute path; {expected}{example}"
+    if key_of(path).split("/")[0] == "..":
+        return f"{path}: leads out of the folder; {expected}: put a copy of the file there"
+    slashes = ", with / between names" if "\\" in path else ""
+    return f"{path}: no such file in the folder; {expected}{slashes}"

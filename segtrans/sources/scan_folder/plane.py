@@ -178,8 +178,8 @@ def windows_of(content: NDArray[np.bool_], task: ScanFolder, *, case_id: str) ->
         of = "of each half " if task.halves else ""
         raise UserError(
             f"{case_id}: {needed_rows} rows and {needed_columns} columns {of}are not background at "
-            f"this spacing; height = {task.height}, width = {task.width}: make them as large, or "
-            "spacing_mm larger"
+            f"this spacing, and images have {task.height} and {task.width}: crop the scan, or make "
+            "height and width, or spacing_mm, of the data set larger"
         )
     size = (task.height, task.width)
     row = _start(content.shape[1], task.height, rows)

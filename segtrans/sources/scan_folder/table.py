@@ -1,13 +1,12 @@
 """Scans as a table: dataset.csv, a row a case."""
 
-import posixpath
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segtrans.sources.own_folder.names import TEST, role_of
 from segtrans.sources.own_folder.surveyed import shown
-from segtrans.sources.own_folder.tables import read_table
+from segtrans.sources.own_folder.tables import key_of, read_table, why_not_there
 from segtrans.sources.scan_folder.channels import holds_dicom
 from segtrans.sources.scan_folder.item import Found, ScanFiles, ScanItem
 from segtrans.sources.scan_folder.slices import parse_slices
@@ -17,7 +16,7 @@ TABLE = "dataset.csv"
 _NEEDED = ("case", "domain")
 _MORE = ("mask", "group", "fold", "slices")
 _FOLDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": TEST}
-_EXPECTED = "expected a NIfTI file, or a folder with a DICOM series"
+_EXPECTED = "a NIfTI file, or a folder with a DICOM series"
 
 
 def cases_by_table(
@@ -35,7 +34,7 @@ def cases_by_table(
         channels: names in stored order; None: those of the table, in its order.
         halves: whether images are halves of slices.
     """
-    known = {_key(shown(path, folder)): path for path in files}
+    known = {key_of(shown(path, folder)): path for path in files}
     table = known.pop(TABLE)
     rows, fault = read_table(table, needed=_NEEDED, more=None)
     there = [name for name in rows[0][1] if name not in (*_NEEDED, *_MORE)] if rows else []
@@ -45,15 +44,13 @@ def cases_by_table(
         fault = _fault_of_channels(there, channels)
     if fault:
         return Found(faults=[f"{TABLE}: {fault}"])
-    series: dict[str, list[Path]] = {}
-    for path in files:
-        series.setdefault(_key(shown(path.parent, folder)), []).append(path)
+    series = _by_folder(folder, files)
     found = Found()
     rows_of: dict[str, int] = {}
     used: set[Path] = set()
     for number, row in rows:
         try:
-            item = _item(row, known, series, tuple(channels or there), halves=halves)
+            item = _item(row, folder, known, series, tuple(channels or there), halves=halves)
             first = rows_of.setdefault(item.place.casefold(), number)
             if first != number:
                 raise ValueError(f"case {item.place} is in row {first} too; one row a case")
@@ -77,8 +74,41 @@ def _fault_of_channels(there: Sequence[str], channels: Sequence[str] | None) -> 
     return None
 
 
+def scans_by_table(
+    folder: Path, files: Sequence[Path], channels: Sequence[str]
+) -> tuple[list[ScanFiles], list[str]]:
+    """Scans by the rows of dataset.csv, and what is wrong with their paths, a line each.
+
+    To predict them nothing else need be known of them, nor be in the table.
+
+    Args:
+        folder: of the data set.
+        files: all below it.
+        channels: names in stored order.
+    """
+    known = {key_of(shown(path, folder)): path for path in files}
+    rows, fault = read_table(known.pop(TABLE), needed=("case", *channels), more=None)
+    found, faults = [], [f"{TABLE}: {fault}"] if fault else []
+    series = _by_folder(folder, files)
+    for number, row in rows:
+        try:
+            name = unicodedata.normalize("NFC", row["case"])
+            found.append(ScanFiles(name, _scans_of(row, folder, known, series, channels)))
+        except ValueError as error:
+            faults.append(f"{TABLE}: row {number}: {error}")
+    return found, faults
+
+
+def _by_folder(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    series: dict[str, list[Path]] = {}
+    for path in files:
+        series.setdefault(key_of(shown(path.parent, folder)), []).append(path)
+    return series
+
+
 def _item(
     row: Mapping[str, str],
+    folder: Path,
     known: Mapping[str, Path],
     series: Mapping[str, list[Path]],
     channels: Sequence[str],
@@ -87,27 +117,17 @@ def _item(
 ) -> ScanItem:
     """The case of a row; raises ValueError with what is wrong."""
     domain, fold = role_of(row["domain"]), row.get("fold", "").casefold()
-    if not row["case"]:
-        raise ValueError("case = (empty): expected its name")
     if domain not in ("present", "absent"):
         raise ValueError(f"domain = {row['domain'] or '(empty)'}: expected present or absent")
     if fold and fold not in _FOLDS:
         raise ValueError(f"fold = {row['fold']}: expected train, valid, test, or nothing")
-    scans = {}
-    for channel in channels:
-        key = _key(row[channel])
-        path = known.get(key) or (series[key][0].parent if key in series else None)
-        if not row[channel] or path is None:
-            named = row[channel] or "(empty)"
-            raise ValueError(f"{channel} = {named}: not in the folder; {_EXPECTED}")
-        is_scan = holds_dicom(series[key]) if path.is_dir() else stem(path) is not None
-        if not is_scan:
-            raise ValueError(f"{channel} = {row[channel]}: {_EXPECTED}")
-        scans[channel] = path
-    mask = known.get(_key(row["mask"])) if row.get("mask") else None
+    scans = _scans_of(row, folder, known, series, channels)
+    mask = known.get(key_of(row["mask"])) if row.get("mask") else None
     if row.get("mask") and (mask is None or stem(mask) is None):
-        problem = "not in the folder" if mask is None else "no NIfTI file"
-        raise ValueError(f"mask = {row['mask']}: {problem}")
+        why = (
+            why_not_there(row["mask"], folder) if mask is None else f"{row['mask']}: no NIfTI file"
+        )
+        raise ValueError(f"mask = {why}")
     listed = row.get("slices", "")
     name = unicodedata.normalize("NFC", row["case"])
     return ScanItem(
@@ -121,5 +141,25 @@ def _item(
     )
 
 
-def _key(path: str) -> str:
-    return posixpath.normpath(unicodedata.normalize("NFC", path))
+def _scans_of(
+    row: Mapping[str, str],
+    folder: Path,
+    known: Mapping[str, Path],
+    series: Mapping[str, list[Path]],
+    channels: Sequence[str],
+) -> dict[str, Path]:
+    """Files or folders of a row's scans by channel; raises ValueError with what is wrong."""
+    if not row["case"]:
+        raise ValueError("case = (empty): expected its name")
+    scans = {}
+    for channel in channels:
+        key = key_of(row[channel])
+        path = known.get(key) or (series[key][0].parent if key in series else None)
+        if not row[channel] or path is None:
+            why = why_not_there(row[channel], folder)
+            raise ValueError(f"{channel} = {why} ({_EXPECTED})")
+        is_scan = holds_dicom(series[key]) if path.is_dir() else stem(path) is not None
+        if not is_scan:
+            raise ValueError(f"{channel} = {row[channel]}: expected {_EXPECTED}")
+        scans[channel] = path
+    return scans

@@ -8,6 +8,7 @@ from segtrans.sources.image_folder.items import survey_of
 from segtrans.sources.own_folder.names import unmasked
 from tests.sources.image_folder.pictures import fill, save, task
 
+NO_SUCH = "no such file in the folder; expected a path below the folder"
 LEAST = ("present/p.png", "absent/a.png", "masks/p.png")
 
 
@@ -211,10 +212,11 @@ def test_all_faults_of_a_table_are_named_at_once(tmp_path):
         "dataset.csv: row 3: image img/a.png is in row 2 too; one row an image, and names differ "
         "in more than ending and case",
         "dataset.csv: row 4: domain = maybe: expected present or absent",
-        "dataset.csv: row 6: image = img/z.png: no such file in the folder",
-        "dataset.csv: row 7: image = ../x.png: no such file in the folder",
+        f"dataset.csv: row 6: image = img/z.png: {NO_SUCH}",
+        "dataset.csv: row 7: image = ../x.png: leads out of the folder; expected a path below the "
+        "folder: put a copy of the file there",
         "dataset.csv: row 8: fold = later: expected train, valid, test, or nothing",
-        "dataset.csv: row 9: mask = seg/none.png: no such file in the folder",
+        f"dataset.csv: row 9: mask = seg/none.png: {NO_SUCH}",
         "group s1: img/a has fold train, img/c has fold test; keep a group in one fold",
         f"{tmp_path}: has no absent images to train on, known not to show it; put some in absent/",
     ]
@@ -240,3 +242,31 @@ def test_what_is_no_table_is_refused(tmp_path, text, words):
 def test_endings_of_masks_are_taken_off(ending):
     assert unmasked(f"a/scan_7{ending}") == "a/scan_7"
     assert unmasked(f"a/scan{ending[1:]}") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (
+            "/elsewhere/a.png",
+            "/elsewhere/a.png: an absolute path; expected a path below the",
+        ),
+        (
+            "{folder}/img/a.png",
+            "; expected a path below the folder, here img/a.png",
+        ),
+        ("C:\\photos\\a.png", "an absolute path; expected a path below the folder"),
+        ("img/../../x/a.png", "leads out of the folder; expected a path below the folder: put a c"),
+        ("img\\a.png", f"{NO_SUCH}, with / between names"),
+        ("", "(empty): expected a path below the folder"),
+    ],
+)
+def test_a_path_of_a_table_that_is_none_below_its_folder_says_what_was_expected(
+    tmp_path, path, words
+):
+    fill(tmp_path, "img/a.png")
+    named = path.format(folder=tmp_path)
+    (tmp_path / "dataset.csv").write_text(f"image,domain\n{named},present\n")
+    (fault,) = survey_of(tmp_path, task()).faults
+    assert fault.startswith("dataset.csv: row 2: image = ")
+    assert words in fault

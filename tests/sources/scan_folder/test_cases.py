@@ -165,12 +165,15 @@ def test_a_table_says_all_of_it(tmp_path):
 
 
 WRONG_ROWS = {
-    "p,present,x/none.nii.gz,x/p2.nii.gz,,,,": "row 2: t1 = x/none.nii.gz: not in the folder",
+    "p,present,x/none.nii.gz,x/p2.nii.gz,,,,": "row 2: t1 = x/none.nii.gz: no such file in",
     "p,maybe,x/p1.nii.gz,x/p2.nii.gz,,,,": "row 2: domain = maybe: expected present or absent",
-    "p,present,x/p1.nii.gz,x/p2.nii.gz,x/m.png,,,": "row 2: mask = x/m.png: not in the folder",
+    "p,present,x/p1.nii.gz,x/p2.nii.gz,x/m.png,,,": "row 2: mask = x/m.png: no such file in the",
     "p,present,x/p1.nii.gz,x/p2.nii.gz,,,now,": "row 2: fold = now: expected train, valid, test",
     "p,present,x/p1.nii.gz,x/p2.nii.gz,,,,5-3": "row 2: 5-3: expected numbers from 1",
-    "p,present,x/p1.nii.gz,,,,,": "row 2: flair = (empty): not in the folder",
+    "p,present,x/p1.nii.gz,,,,,": "row 2: flair = (empty): expected a path",
+    "p,present,../p1.nii.gz,x/p2.nii.gz,,,,": "row 2: t1 = ../p1.nii.gz: leads out of the folder",
+    "p,present,/p1.nii.gz,x/p2.nii.gz,,,,": "row 2: t1 = /p1.nii.gz: an absolute path; expected",
+    "p,present,x/p1.nii.gz,x/p2.nii.gz,/m.nii,,,": "row 2: mask = /m.nii: an absolute path; exp",
     "b,present,x/p1.nii.gz,x/p2.nii.gz,,,,": "row 5: case b is in row 2 too",
     "p,present,x/p1.nii.gz,x,,,,": "row 2: flair = x: expected a NIfTI file, or a folder with",
 }  # fmt: skip
