@@ -20,6 +20,7 @@ PARTS = (
     "methods",
     "neighbours",
     "pathologies",
+    "pictures",
     "memory",
     "growth",
 )

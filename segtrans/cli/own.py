@@ -51,13 +51,16 @@ def check(
     Also reports what tells present from absent images apart from the target, since a translator
     would learn that instead. Writes only the sheet; the exit code is 1 if there is a problem.
     """
-    from segtrans.errors import UserErrors
-    from segtrans.sources.inspection import inspect_folder
+    from segtrans.config.refusals import nearest
+    from segtrans.errors import UserError, UserErrors
     from segtrans.sources.own_folder.kind import kind_of_folder
+    from segtrans.sources.own_kinds import KINDS
 
     given = _given(definition)
     kind = str(given.get("kind") or kind_of_folder(folder))
-    found = inspect_folder(folder, given, kind=kind, data_seed=data_seed)
+    if kind not in KINDS:
+        raise UserError(f"--definition: kind = {kind}: {nearest(kind, KINDS)}")
+    found = KINDS[kind].inspect(folder, given, data_seed)
     task = found.task
     print(f"{folder}: channels {', '.join(task.channels)}; classes {', '.join(task.classes)}")
     for line in found.lines:

@@ -24,18 +24,17 @@ from segtrans.pipeline.preflight import check_sources
 from segtrans.pipeline.project import project_folder
 from segtrans.places import check_folder
 from segtrans.sources.own_folder.kind import kind_of_folder
+from segtrans.sources.own_kinds import KINDS
 from segtrans.sources.parameters import complete_data_sets
 
 PRESET = "fit"
-_LAYERS = {"image_folder": ("config/pictures.yaml",)}  # over params.yaml, by kind of folder
 _WARP_SHARE = 5 / 120  # the paper's, of the shorter side of its half-slices
 _FIRST_LINE = "# Written by `segtrans fit`, which writes it anew each time; change its options.\n"
 _RULE = re.compile(r"(?:local)?rule (\w+):")
 _WILDCARDS = re.compile(r"    wildcards: (.*)")
 _ERROR = re.compile(r"(?:\S+\.log: )?segtrans: error: (.*)")
 _STEPS = {
-    "image_folder": "read the pictures",
-    "scan_folder": "read the scans",
+    **{name: kind.step for name, kind in KINDS.items()},
     "train": "train",
     "evaluate": "score",
     "figures": "draw figures",
@@ -175,7 +174,7 @@ def _content(
     task: str, folder: Path, methods: Sequence[str], iterations: int | None
 ) -> dict[str, Any]:
     kind = kind_of_folder(folder)
-    names = ("params.yaml", *_LAYERS.get(kind, ()))
+    names = ("params.yaml", *KINDS[kind].layers)
     content = merge((name, read_yaml(project_folder() / name)) for name in names)
     content |= {"preset": PRESET, "tasks": [task], "methods": list(methods), "init_seeds": [0]}
     entry = {"kind": kind, "directory": str(folder.resolve())}

@@ -1,20 +1,11 @@
 """Parameters with what the user's own data say of themselves: read here by all that runs."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from segtrans.config.params import Params, load_params
 from segtrans.sources.folders import check_directory
-from segtrans.sources.image_folder import definition as image_folder
-from segtrans.sources.scan_folder import definition as scan_folder
-from segtrans.tasks.own_folder import OwnFolder
-
-# Of a kind: the whole task, from what an entry says and what its folder holds.
-COMPLETE: dict[str, Callable[[Path, Mapping[str, Any]], OwnFolder]] = {
-    image_folder.KIND: image_folder.complete_definition,
-    scan_folder.KIND: scan_folder.complete_definition,
-}
+from segtrans.sources.own_kinds import KINDS
 
 
 def read_params(*files: Path, overlay: dict[str, Any] | None = None) -> Params:
@@ -37,10 +28,10 @@ def complete_data_sets(content: dict[str, Any]) -> None:
     if not isinstance(entries, dict):
         return  # refused in a moment
     for name, entry in entries.items():
-        complete = COMPLETE.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
-        if complete is None or not isinstance(folder := entry.get("directory"), str):
+        kind = KINDS.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
+        if kind is None or not isinstance(folder := entry.get("directory"), str):
             continue
         if isinstance(tasks, list) and name in tasks:
             check_directory(f"data_sets.{name}.directory", folder, holds="pictures or scans")
         if Path(folder).is_dir():
-            entries[name] = complete(Path(folder), entry).model_dump(mode="json")
+            entries[name] = kind.complete(Path(folder), entry).model_dump(mode="json")

@@ -5,13 +5,11 @@ from collections.abc import Callable, Sequence
 from segtrans.config.params import Params
 from segtrans.sources.brats import preflight as brats
 from segtrans.sources.cluttered_mnist import preflight as cluttered_mnist
-from segtrans.sources.image_folder import preflight as image_folder
-from segtrans.sources.scan_folder import preflight as scan_folder
+from segtrans.sources.own_kinds import KINDS
 
 # Of a kind: the check of its chosen tasks; raises UserError.
 CHECKS: dict[str, Callable[[Params, Sequence[str]], None]] = {
     "cluttered_mnist": cluttered_mnist.check,
     "half_slices": brats.check,
-    "image_folder": image_folder.check,
-    "scan_folder": scan_folder.check,
+    **{name: kind.check for name, kind in KINDS.items()},
 }

@@ -1,7 +1,7 @@
 """All kinds of tasks, and the paper's tasks by name."""
 
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, get_args
 
 import yaml
 from pydantic import Field, TypeAdapter
@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 from segtrans.tasks.cluttered_mnist import ClutteredMnist
 from segtrans.tasks.half_slices import HalfSlices
 from segtrans.tasks.image_folder import ImageFolder
+from segtrans.tasks.own_folder import OwnFolder
 from segtrans.tasks.scan_folder import ScanFolder
 
 AnyTask = Annotated[
@@ -16,6 +17,12 @@ AnyTask = Annotated[
 ]
 # The kinds that a task of the user's own may be of.
 OWN_KINDS = (ClutteredMnist, ImageFolder, ScanFolder)
+# Those whose data a folder of the user's own holds, by name.
+FOLDER_KINDS = tuple(
+    get_args(kind.model_fields["kind"].annotation)[0]
+    for kind in OWN_KINDS
+    if issubclass(kind, OwnFolder)
+)
 
 
 def _read_paper_tasks() -> dict[str, AnyTask]:

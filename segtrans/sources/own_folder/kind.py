@@ -8,6 +8,7 @@ from segtrans.sources.own_folder.definition import DEFINITION, read_definition
 from segtrans.sources.own_folder.names import PICTURES, kind_of
 from segtrans.sources.scans.case_names import stem
 from segtrans.sources.scans.dicom import find_dicom
+from segtrans.tasks.registry import FOLDER_KINDS
 
 PICTURES_KIND, SCANS_KIND = "image_folder", "scan_folder"
 
@@ -22,9 +23,9 @@ def kind_of_folder(folder: Path) -> str:
         UserError: there is no such folder, or its dataset.yaml is refused.
     """
     if folder.is_dir() and (kind := read_definition(folder).get("kind")):
-        if kind not in (PICTURES_KIND, SCANS_KIND):
+        if kind not in FOLDER_KINDS:
             raise UserError(
-                f"{folder / DEFINITION}: kind = {kind}: expected {PICTURES_KIND} or {SCANS_KIND}"
+                f"{folder / DEFINITION}: kind = {kind}: expected {' or '.join(FOLDER_KINDS)}"
             )
         return str(kind)
     files = walk_all(folder).files

@@ -14,9 +14,9 @@ from segtrans.report.image_folder import write_report
 from segtrans.sources.image_folder.check import check_folder
 from segtrans.sources.image_folder.definition import complete_definition
 from segtrans.sources.image_folder.fitting import Fitting
+from segtrans.sources.image_folder.inspection import inspect
 from segtrans.sources.image_folder.items import survey_of
 from segtrans.sources.image_folder.prepare import write_image_folder
-from segtrans.sources.inspection import inspect_folder
 from segtrans.tasks.base import VOID
 from tests.sources.image_folder.folders import PATHOLOGIES, save_mask, write_folder_of_two
 from tests.sources.image_folder.pictures import pixels, save, square, task
@@ -142,7 +142,7 @@ def test_a_present_picture_that_shows_nothing_is_named(tmp_path):
 
 
 def test_the_check_counts_each_pathology(folder):
-    lines = inspect_folder(folder, {}, kind="image_folder", data_seed=0).lines
+    lines = inspect(folder, {}, 0).lines
     # Masks say it of 4 pictures of each kind, folders of the fifth and sixth; the fifth has a mask
     # of the crack.
     assert (

@@ -1,0 +1,30 @@
+"""A folder of scans as `segtrans check` tells of it; imports what reads them when asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segtrans.sources.own_folder.inspection import Inspection
+
+
+def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspection:
+    """Read all scans of a folder, once.
+
+    Args:
+        folder: of the data set.
+        given: values of an entry of `data_sets`; they win over dataset.yaml.
+        data_seed: of the split.
+
+    Raises:
+        UserError: there is no such folder, or a value is refused.
+    """
+    from segtrans.sources.own_folder.shortcuts import describe
+    from segtrans.sources.scan_folder import check as scans
+    from segtrans.sources.scan_folder.definition import complete_definition
+
+    task = complete_definition(folder, given)
+    checked = scans.check_folder(folder, task, data_seed=data_seed)
+    facts, used = checked.facts, checked.task
+    lines = [*scans.counts(checked), *scans.notes(checked)]
+    lines += describe(scans.find_shortcuts(facts, used), least=scans.LEAST) if facts else ()
+    return Inspection(used, lines, checked.faults, lambda: scans.some_slices(facts))
