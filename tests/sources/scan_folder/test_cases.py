@@ -10,6 +10,7 @@ from segtrans.sources.scan_folder.definition import complete_definition
 from segtrans.sources.scan_folder.item import Listed
 from segtrans.sources.scan_folder.items import share_out, survey
 from segtrans.sources.scan_folder.slices import parse_slices
+from segtrans.sources.scan_folder.table import scans_by_table
 from tests.sources.scan_folder.folders import task
 
 DICOM = bytes(128) + b"DICM" + bytes(8)
@@ -162,6 +163,17 @@ def test_a_table_says_all_of_it(tmp_path):
     assert list(by_name["a"].scan.channels) == ["flair", "t1"]
     assert below_of(by_name["a"].scan.channels["t1"], folder) == "series/a1"
     assert complete_definition(folder, {}).channels == ("t1", "flair")
+
+
+def test_to_predict_scans_a_table_need_say_no_more_than_where_they_are(tmp_path):
+    rows = "case,t1,centre\np,x/p1.nii.gz,3\na,series/a1,\nq,/x/q1.nii.gz,\n"
+    folder = fill(tmp_path, *IN_TABLE, dataset=rows)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    scans, faults = scans_by_table(folder, files, ["t1"])
+    places = {scan.case_id: below_of(scan.channels["t1"], folder) for scan in scans}
+    assert places == {"p": "x/p1.nii.gz", "a": "series/a1"}
+    (fault,) = faults
+    assert fault.startswith("dataset.csv: row 4: t1 = /x/q1.nii.gz: an absolute path; expected a")
 
 
 WRONG_ROWS = {
