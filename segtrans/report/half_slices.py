@@ -28,7 +28,7 @@ def write_report(patients: Sequence[dict[str, Any]], data_file: Path, folder: Pa
     """Write patients.csv, report.md and half_slices.png into a folder.
 
     Args:
-        patients: as `segtrans.sources.brats.data_set.merge_parts` returns them.
+        patients: as `segtrans.sources.brats.merge.merge_parts` returns them.
         data_file: the store that it wrote.
         folder: of the report.
 

@@ -2,23 +2,18 @@
 
 import functools
 import os
-import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from segtrans.tasks.names import check_names
 from segtrans.tasks.own_folder import Intensity, OwnFolder
 from segtrans.tasks.parameters import DataParams
 
 __all__ = ["ImageFolder", "Intensity", "scale_note"]
 
 _STORED_BYTES = 2  # of a value, at most
-_MOST_PATHOLOGIES = 7  # bits of a mask below `VOID`
-_NAME = re.compile(r"\w([\w -]{0,38}\w)?")  # of a folder on every system, and of a column
-# Columns of dataset.csv and of what is written of a picture, and what folders' names begin with.
-_TAKEN = frozenset({"image", "domain", "mask", "group", "fold", "name", "row", "column"})
-_BEGINNINGS = ("no_", "mask_")
 
 
 class ImageFolder(OwnFolder):
@@ -54,7 +49,7 @@ class ImageFolder(OwnFolder):
     @model_validator(mode="after")
     def _names_pathologies(self) -> Self:
         if self.multi_label:
-            _check_names(list(self.classes))
+            check_names(list(self.classes))
         return self
 
     @property
@@ -77,23 +72,6 @@ class ImageFolder(OwnFolder):
             return None
         pixels = self.height * self.width
         return n_files * pixels * (_STORED_BYTES * len(self.channels) + 1) / 1e6
-
-
-def _check_names(names: list[str]) -> None:
-    if not 2 <= len(names) <= _MOST_PATHOLOGIES:
-        raise ValueError(
-            f"multi_label: expected 2 to {_MOST_PATHOLOGIES} classes, found {len(names)}"
-        )
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"classes = {name}: with multi_label a name of folders and columns; expected up to "
-                "40 letters, digits, _, - and spaces within"
-            )
-        if name.casefold() in _TAKEN or name.casefold().startswith(_BEGINNINGS):
-            raise ValueError(f"classes = {name}: has a meaning of its own with multi_label; rename")
-    if len({name.casefold() for name in names}) < len(names):
-        raise ValueError(f"classes = {', '.join(names)}: differ in the case of letters alone")
 
 
 def scale_note(n: int) -> str:

@@ -15,7 +15,7 @@ AnyTask = Annotated[
     ClutteredMnist | HalfSlices | ImageFolder | ScanFolder, Field(discriminator="kind")
 ]
 # The kinds that a task of the user's own may be of.
-OWN_KINDS = (ClutteredMnist, ImageFolder, ScanFolder)
+OWN_KINDS = (ClutteredMnist, HalfSlices, ImageFolder, ScanFolder)
 
 
 def _read_paper_tasks() -> dict[str, AnyTask]:

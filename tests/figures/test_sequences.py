@@ -9,7 +9,7 @@ from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.figures import panels, sequences
 from segtrans.figures.panels import sequence_panel
 from segtrans.figures.sequences import sequence_samples
-from segtrans.sources.brats.data_set import LABELS
+from segtrans.sources.brats.merge import LABELS
 
 NAMES = ("t1", "t2", "t1c", "flair")
 

@@ -286,8 +286,8 @@ def test_a_pathology_that_nobody_could_learn_or_score_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({"crack": 1}, "expected 2 to 7 classes, found 1"),
-        ({"crack": 1, "a/b": 2}, "a name of folders and columns"),
+        ({"crack": 1}, "1 pathologies; expected 2 to 7"),
+        ({"crack": 1, "a/b": 2}, "names folders and columns"),
         ({"crack": 1, "no_stain": 2}, "a meaning of its own"),
         ({"crack": 1, "Crack": 2}, "case of letters"),
     ],
