@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segtrans.atomic import atomic_path, write_text
-from segtrans.data.pathologies import Knowledge, count_known, read_knowledge
 from segtrans.data.store import FOLDS, Store
 from segtrans.figures.style import LESION_COLOUR, PAGE_WIDTH_IN, SEQUENCE_TITLES, saved_figure
+from segtrans.report.pathologies import table_of_pathologies
 
 _FATES = {
     "present": "P",
@@ -107,7 +107,7 @@ def _text(table: pd.DataFrame, store: Store) -> str:
             "",
             counts.to_markdown(index=False),
             "",
-            *_of_each(store),
+            *table_of_pathologies(store),
             "Intensities of the brain, in the scans' own units, "
             f"normalisation `{parameters['normalisation']}`:",
             "",
@@ -119,18 +119,6 @@ def _text(table: pd.DataFrame, store: Store) -> str:
             "",
         ]
     )
-
-
-def _of_each(store: Store) -> list[str]:
-    """What is known of several pathologies, over all folds; nothing of one target."""
-    of_folds = [read_knowledge(store, fold) for fold in FOLDS]
-    of_each = [known for known in of_folds if known is not None]
-    if not of_each:
-        return []
-    known = Knowledge(*(np.concatenate(of) for of in zip(*of_each, strict=True)))
-    columns = ("Pathology", "P shows it", "P does not", "less than P asks", "with a mask")
-    rows = count_known(store.header.pathologies, known)
-    return [pd.DataFrame(rows, columns=columns).to_markdown(index=False), ""]
 
 
 def _draw(figure: Figure, table: pd.DataFrame, store: Store) -> None:

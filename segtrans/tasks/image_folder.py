@@ -3,11 +3,10 @@
 import functools
 import os
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from segtrans.tasks.names import check_names
 from segtrans.tasks.own_folder import Intensity, OwnFolder
 from segtrans.tasks.parameters import DataParams
 
@@ -34,28 +33,9 @@ class ImageFolder(OwnFolder):
     min_target_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0005, description="least share of target pixels in an image of P, or part of one"
     )
-    multi_label: bool = Field(
-        default=False,
-        description="classes are several pathologies: a P image may show any number of them, known "
-        "of each or not, and their masks may overlap",
-    )
-
     has_patients: ClassVar[bool] = False
     own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"
     paper_figure: ClassVar[int] = 7
-    later: ClassVar[tuple[str, ...]] = ("multi_label",)
-    seen: ClassVar[frozenset[str]] = OwnFolder.seen | {"multi_label"}
-
-    @model_validator(mode="after")
-    def _names_pathologies(self) -> Self:
-        if self.multi_label:
-            check_names(list(self.classes))
-        return self
-
-    @property
-    def pathologies(self) -> tuple[str, ...]:
-        """As `Task.pathologies`: the classes by their values."""
-        return self.class_names if self.multi_label else ()
 
     @property
     def has_parts(self) -> bool:

@@ -18,7 +18,7 @@ from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.errors import UserError, UserErrors
 from segtrans.places import check_space
 from segtrans.processors import n_processors
-from segtrans.sources.own_folder.columns import Columns, labels_of
+from segtrans.sources.own_folder.columns import Columns, known_of, labels_of
 from segtrans.sources.own_folder.folds import is_used
 from segtrans.sources.own_folder.names import PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
@@ -89,6 +89,7 @@ def write_scan_folder(
     """Write the data set of a folder of scans.
 
     `has_mask` of P says which images are labelled; the mask of others is `VOID` all over.
+    Of several pathologies there are the columns of `segtrans.data.pathologies`, too.
     `case_id`, `group`, `side` and `slice_index` say whose image it is, and where along the
     resampled axis.
 
@@ -114,7 +115,13 @@ def write_scan_folder(
     check_space(output, _least_bytes([item for item, fold in jobs if is_used(item, fold)], task))
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
-        columns = Columns(Path(scratch), task, _NOTES, has_neighbours=task.neighbours > 0)
+        columns = Columns(
+            Path(scratch),
+            task,
+            _NOTES,
+            of_present=known_of(task),
+            has_neighbours=task.neighbours > 0,
+        )
         places: dict[tuple[str, str], list[float]] = {}
         prepared: list[Prepared] = []
         faults: list[str] = []
@@ -168,8 +175,11 @@ def _draw_absent(
 def _append(columns: Columns, case: Prepared, images: dict[str, Images]) -> None:
     names = (case.item.scan.case_id, case.item.group)
     for domain, of in images.items():
-        places = zip(of.side.tolist(), of.slice_index.tolist(), strict=True)
-        columns.append(case.fold, domain, of.image, of.mask, ((*names, *at) for at in places))
+        has_mask = [of.mask is not None] * of.shows.shape[1]
+        known = [(*row, *has_mask) if domain == PRESENT else () for row in of.shows.tolist()]
+        places = zip(of.side.tolist(), of.slice_index.tolist(), known, strict=True)
+        notes = ((*names, side, index, *of_image) for side, index, of_image in places)
+        columns.append(case.fold, domain, of.image, of.mask, notes)
 
 
 def _prepare(job: tuple[ScanItem, str], *, task: ScanFolder) -> tuple[Prepared, dict[str, Images]]:
@@ -202,6 +212,7 @@ def _header(
 ) -> StoreHeader:
     facts = [
         (case.item.place, case.fold, case.facts.digest, case.facts.mask_digest, case.item.slices)
+        + ((case.item.shows,) if task.pathologies else ())
         for case in prepared
     ]
     n_slices = max(case.facts.n_slices for case in prepared)
@@ -222,4 +233,5 @@ def _header(
         data_seed=data_seed,
         labels=labels_of(task),
         has_void=True,
+        pathologies=task.pathologies,
     )

@@ -66,7 +66,8 @@ def classes_of(
 def pathology_bits(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Classes as bits of two pathologies, of any shape: bit 0 tumour, bit 1 white-matter lesion."""
     is_tumour, is_white_matter = classes % _WHITE_MATTER != 0, classes >= _WHITE_MATTER
-    return is_tumour.astype(np.uint8) | (is_white_matter.astype(np.uint8) << np.uint8(1))
+    bits: NDArray[np.uint8] = is_tumour + np.uint8(2) * is_white_matter
+    return bits
 
 
 def rounding_error(largest: float) -> float:
