@@ -15,7 +15,9 @@ rule phantom:
         n_jobs=PARAMS.brats.n_jobs,
         data_seed=PARAMS.data_seed,
         lesions=lambda wildcards: (
-            "--white-matter-lesions" if wildcards.patients == PATIENTS_WITH_LESIONS else ""
+            "--white-matter-lesions"
+            if wildcards.patients == PATIENTS_WITH_LESIONS
+            else ""
         ),
         version=lambda wildcards: (
             [PHANTOM_VERSION, WHITE_MATTER_VERSION]
@@ -122,5 +124,5 @@ rule brats:
         definition=get_definition,
         version=HALF_SLICES_VERSION,
     shell:
-        "segtrans merge-half-slices --task {wildcards.task:q} --split {input.split:q} --output {output.data:q}"
-        " --report data/{wildcards.preset:q}/{wildcards.task:q}_report {input.parts:q} 2> {log:q}"
+        "segtrans merge-half-slices --task {wildcards.task:q} --split {input.split:q}"
+        " --output {output.data:q} --report data/{wildcards.preset:q}/{wildcards.task:q}_report {input.parts:q} 2> {log:q}"

@@ -122,5 +122,5 @@ def _is_large(
 ) -> NDArray[np.bool_]:
     """Whether a target (n, H, W) within what is not background is large enough for P."""
     n_inside = np.count_nonzero(inside, axis=(1, 2))
-    is_large: NDArray[np.bool_] = n_inside >= task.min_target_fraction * n_content
-    return is_large & (n_inside > 0)
+    is_large: NDArray[np.bool_] = n_inside >= np.maximum(task.min_target_fraction * n_content, 1)
+    return is_large
