@@ -115,13 +115,7 @@ def write_scan_folder(
     check_space(output, _least_bytes([item for item, fold in jobs if is_used(item, fold)], task))
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
-        columns = Columns(
-            Path(scratch),
-            task,
-            _NOTES,
-            of_present=known_of(task),
-            has_neighbours=task.neighbours > 0,
-        )
+        columns = _columns(Path(scratch), task)
         places: dict[tuple[str, str], list[float]] = {}
         prepared: list[Prepared] = []
         faults: list[str] = []
@@ -144,6 +138,11 @@ def write_scan_folder(
         with write_store(output, _header(prepared, folder, task, name, data_seed)) as writer:
             columns.write(writer, np.float16, stored_scale(task.intensity))
     return prepared, task
+
+
+def _columns(scratch: Path, task: ScanFolder) -> Columns:
+    known = known_of(task)
+    return Columns(scratch, task, _NOTES, of_present=known, has_neighbours=task.neighbours > 0)
 
 
 def _least_bytes(items: Sequence[ScanItem], task: ScanFolder) -> int:

@@ -87,7 +87,7 @@ def test_a_table_has_a_column_and_a_mask_of_each(tmp_path):
     ("row", "message"),
     [
         ("a.png,present,2,0,", "row 2: crack = 2: expected 1, 0, or nothing"),
-        ("a.png,absent,1,0,", "row 2: crack = 1, and the image is absent"),
+        ("a.png,absent,1,0,", "row 2: crack = 1, and its domain is absent"),
         ("a.png,present,1,0,x.png", "row 2: mask_crack = x.png: no such file"),
     ],
 )
