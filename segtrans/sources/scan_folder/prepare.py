@@ -88,10 +88,9 @@ def write_scan_folder(
 ) -> tuple[list[Prepared], ScanFolder]:
     """Write the data set of a folder of scans.
 
-    `has_mask` of P says which images are labelled; the mask of others is `VOID` all over.
-    Of several pathologies there are the columns of `segtrans.data.pathologies`, too.
-    `case_id`, `group`, `side` and `slice_index` say whose image it is, and where along the
-    resampled axis.
+    `has_mask` of P says which images are labelled; the mask of others is `VOID` all over. `case_id`,
+    `group`, `side` and `slice_index` say whose image it is, and where along the resampled axis; of
+    several pathologies there are the columns of `segtrans.data.pathologies`.
 
     Args:
         output: the HDF5 file; it appears whole or not at all.
@@ -117,8 +116,7 @@ def write_scan_folder(
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
         columns = _columns(Path(scratch), task)
         places: dict[tuple[str, str], list[float]] = {}
-        prepared: list[Prepared] = []
-        faults: list[str] = []
+        prepared, faults = list[Prepared](), list[str]()
         read = partial(_prepare, task=task)
         n = min(n_processes or n_processors(), len(jobs))
         for case, images in in_parallel(read, jobs, n, unit="scan", n_at_once=1):
