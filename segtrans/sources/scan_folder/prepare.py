@@ -88,9 +88,9 @@ def write_scan_folder(
 ) -> tuple[list[Prepared], ScanFolder]:
     """Write the data set of a folder of scans.
 
-    `has_mask` of P says which images are labelled; the mask of others is `VOID` all over. `case_id`,
-    `group`, `side` and `slice_index` say whose image it is, and where along the resampled axis; of
-    several pathologies there are the columns of `segtrans.data.pathologies`.
+    `has_mask` of P says which images are labelled; the mask of others is `VOID` all over.
+    `case_id`, `group`, `side` and `slice_index` say whose image it is, and where along its axis;
+    of several pathologies there are the columns of `segtrans.data.pathologies`.
 
     Args:
         output: the HDF5 file; it appears whole or not at all.
