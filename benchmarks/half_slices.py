@@ -14,8 +14,9 @@ from benchmarks.floors import DEFLATED, copied_bytes_per_second, deflating_secon
 from benchmarks.lines import Line, best_seconds, use_one_core
 from benchmarks.samples import N_PATIENTS, RULES, split_patients, write_patients
 from segtrans.data.store import DOMAINS, FOLDS, Store
-from segtrans.sources.brats.data_set import merge_parts, write_part
+from segtrans.sources.brats.data_set import write_part
 from segtrans.sources.brats.half_slices import make_half_slices
+from segtrans.sources.brats.merge import merge_parts
 from segtrans.sources.scans.cases import CaseFiles, find_cases
 from segtrans.sources.scans.volumes import read_case
 

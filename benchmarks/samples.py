@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from segtrans.data.store import Store
-from segtrans.sources.brats.data_set import merge_parts, write_part, write_split
+from segtrans.sources.brats.data_set import write_part, write_split
+from segtrans.sources.brats.merge import merge_parts
 from segtrans.sources.cluttered_mnist.clutter import write_cluttered_mnist
 from segtrans.sources.cluttered_mnist.digits import load_digits
 from segtrans.sources.phantom.patients import write_phantoms

@@ -42,6 +42,10 @@ Rules = Annotated[
         "of the parameters; keys that are left out are as in the paper."
     ),
 ]
+TaskName = Annotated[str, typer.Option(help="Name of the data set.")]
+Definition = Annotated[
+    str | None, typer.Option(help="JSON of the entry in data_sets, for a task of your own.")
+]
 Report = Annotated[
     Path,
     typer.Option(
@@ -63,12 +67,22 @@ def phantom(
         Path | None,
         typer.Option(help="File to list the SHA-256 of each file in.", callback=file_to_write),
     ] = None,
+    white_matter_lesions: Annotated[
+        bool, typer.Option("--white-matter-lesions", help="With spots in white matter too.")
+    ] = False,
 ) -> None:
     """Make synthetic phantoms from a real average brain, as BraTS 2017 files; needs no network."""
     from segtrans.sources.phantom.patients import write_checksums, write_phantoms
 
     first, last = (n_patients * number // n_jobs for number in (job, job + 1))
-    write_phantoms(output, first=first, last=last, n_patients=n_patients, data_seed=data_seed)
+    write_phantoms(
+        output,
+        first=first,
+        last=last,
+        n_patients=n_patients,
+        data_seed=data_seed,
+        white_matter_lesions=white_matter_lesions,
+    )
     if checksums is not None:
         write_checksums(output, checksums)
 
@@ -118,11 +132,20 @@ def half_slice_part(
     job: Job,
     n_jobs: NJobs,
     rules: Rules = "{}",
+    definition: Definition = None,
 ) -> None:
     """Make the half-slices of some of the patients: one of several parallel jobs."""
     from segtrans.sources.brats.data_set import write_part
 
-    write_part(sources, split, output, rules=_read_rules(rules), job=job, n_jobs=n_jobs)
+    write_part(
+        sources,
+        split,
+        output,
+        rules=_read_rules(rules),
+        job=job,
+        n_jobs=n_jobs,
+        pathologies=_read_pathologies(definition),
+    )
 
 
 @commands.command()
@@ -131,12 +154,13 @@ def merge_half_slices(
     split: Split,
     output: Output,
     report: Report,
+    task: TaskName = "brats",
 ) -> None:
     """Merge the parts of all patients into one data set, and report on it."""
     from segtrans.report.half_slices import write_report
-    from segtrans.sources.brats.data_set import merge_parts
+    from segtrans.sources.brats.merge import merge_parts
 
-    write_report(merge_parts(parts, split, output), output, report)
+    write_report(merge_parts(parts, split, output, task=task), output, report)
 
 
 @commands.command()
@@ -150,6 +174,8 @@ def half_slices(
     ] = None,
     rules: Rules = "{}",
     data_seed: DataSeed = 0,
+    task: TaskName = "brats",
+    definition: Definition = None,
 ) -> None:
     """Make a data set of half-slices (P and A) from a folder of cases, and report on it."""
     from segtrans.report.half_slices import write_report
@@ -162,6 +188,8 @@ def half_slices(
         split=split,
         split_copy=report / "split.json",
         data_seed=data_seed,
+        task=task,
+        pathologies=_read_pathologies(definition),
     )
     write_report(patients, output, report)
 
@@ -171,3 +199,13 @@ def _read_rules(text: str) -> "HalfSliceRules":
     from segtrans.tasks.parameters import HalfSliceRules
 
     return validate(HalfSliceRules, parse_object(text, origin="--rules"), origin="--rules")
+
+
+def _read_pathologies(definition: str | None) -> tuple[str, ...]:
+    if definition is None:
+        return ()
+    from segtrans.config.refusals import parse_object, validate
+    from segtrans.tasks.half_slices import HalfSlices
+
+    content = parse_object(definition, origin="--definition")
+    return validate(HalfSlices, content, origin="--definition").pathologies

@@ -9,6 +9,7 @@ STORE_VERSION = 2  # layout of a data set's file; others are refused
 CLUTTER_VERSION = 1
 FIGURES_VERSION = 1  # of tasks of cluttered digits with figures alone
 PHANTOM_VERSION = 1
+WHITE_MATTER_VERSION = 1  # of phantoms with white-matter lesions alone
 SPLIT_VERSION = 3
 HALF_SLICES_VERSION = 2
 IMAGE_FOLDER_VERSION = 1

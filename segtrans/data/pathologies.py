@@ -44,6 +44,13 @@ def bit(masks: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
     return np.where(masks == VOID, np.uint8(VOID), own)
 
 
+def masks_of_each(
+    masks: NDArray[np.uint8], names: tuple[str, ...]
+) -> dict[str, NDArray[np.float32]]:
+    """Masks (any shape) of each pathology, 1 where it is seen and 0 elsewhere, by name."""
+    return {name: (bit(masks, k) == 1).astype(np.float32) for k, name in enumerate(names)}
+
+
 def count_known(names: Sequence[str], known: Knowledge) -> Iterator[tuple[str, int, int, int, int]]:
     """Of each pathology: its name, how many images show it, do not, may, and have a mask of it."""
     for k, name in enumerate(names):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.data.images import read_images
-from segtrans.data.pathologies import bit
+from segtrans.data.pathologies import masks_of_each
 from segtrans.data.store import Store
 from segtrans.data.values import is_target
 from segtrans.figures.image_rows import Row
@@ -85,7 +85,7 @@ def choose_examples(store: Store) -> Examples:
         y=is_target(masks).astype(np.float32),
         x_A=read_images(store, FOLD, "absent", absent),
         channels=store.header.channels,
-        of_each={name: (bit(masks, k) == 1).astype(np.float32) for k, name in enumerate(names)},
+        of_each=masks_of_each(masks, names),
     )
 
 

@@ -9,7 +9,13 @@ from segtrans.config.runs import read_run
 from segtrans.data.store import Store
 from segtrans.figures.examples import Examples, choose_examples
 from segtrans.figures.image_rows import Block, Row, rows_figure
-from segtrans.figures.sequences import HalfSlices, brain_window, choose_half_slices, residual_row
+from segtrans.figures.sequences import (
+    HalfSlices,
+    Window,
+    brain_window,
+    choose_half_slices,
+    residual_row,
+)
 from segtrans.methods.inference import Outputs, outputs_of
 from segtrans.methods.weights import load_method
 from segtrans.score.run_data import check_data
@@ -74,13 +80,12 @@ def examples_panel(method: nn.Module, examples: Examples, output: Path, *, title
 
 def _of_each(examples: Examples, outputs: Outputs) -> list[Block]:
     """Of several pathologies: each removed in turn, all others left."""
-    largest = max((float(np.abs(of.delta).max()) for of in outputs.of_each), default=0.0) or 1.0
     return [
         Block(
             f"Without the {name}",
             [
                 *examples.rows("translation", of.x_without),
-                *examples.residual_rows(r"residual, $\Delta$", of.delta, largest),
+                *examples.residual_rows(r"residual, $\Delta$", of.delta, outputs.largest_of_each),
                 Row(r"segmentation, $\hat{y}$", of.y_seg),
                 Row("mask, $y$", mask),
             ],
@@ -126,4 +131,26 @@ def half_slices_panel(
         rows.append(present.row("reconstruction", outputs.reconstruction, window))
     rows.append(present.maps(r"segmentation, $\hat{y}$", outputs.y_seg, window))
     rows.append(present.maps("mask, $y$", present.y, window))
-    rows_figure([Block(title, rows, columns=present.names), *blocks], output)
+    blocks = [
+        Block(title, rows, columns=present.names),
+        *_sequences_of_each(present, outputs, window),
+        *blocks,
+    ]
+    rows_figure(blocks, output)
+
+
+def _sequences_of_each(present: HalfSlices, outputs: Outputs, window: Window) -> list[Block]:
+    """As `_of_each`, of half-slices."""
+    return [
+        Block(
+            f"Without the {name}",
+            [
+                present.row("translation", of.x_without, window),
+                residual_row(r"residual, $\Delta$", of.delta, outputs.largest_of_each, window),
+                present.maps(r"segmentation, $\hat{y}$", of.y_seg, window),
+                present.maps("mask, $y$", mask, window),
+            ],
+            columns=present.names,
+        )
+        for (name, mask), of in zip(present.of_each.items(), outputs.of_each, strict=False)
+    ]

@@ -1,12 +1,13 @@
 """Half-slices to draw, as the paper's figure 8: a column for each sequence. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.data.images import read_images
+from segtrans.data.pathologies import bit, masks_of_each
 from segtrans.data.stacks import Stacks
 from segtrans.data.store import Store
 from segtrans.data.values import is_target
@@ -32,12 +33,14 @@ class HalfSlices:
         y: (n, H, W) float32 in {0, 1}.
         names: of the columns.
         stack: (n, (2r + 1) C, H, W), x with its neighbours; None without any.
+        of_each: of several pathologies each one's masks by name, (n, H, W) float32 in {0, 1}.
     """
 
     x: Images
     y: Images
     names: tuple[str, ...]
     stack: Images | None = None
+    of_each: dict[str, Images] = field(default_factory=dict)
 
     @property
     def seen(self) -> Images:
@@ -82,7 +85,10 @@ def sequence_samples(store: Store, output: Path, *, title: str, image_name: str)
 
 
 def choose_half_slices(store: Store, domain: str, *, neighbours: int = 0) -> HalfSlices:
-    """Of P the largest lesion of each of two patients; of A the middle half-slice of each."""
+    """Of P the largest lesion of each of two patients; of A the middle half-slice of each.
+
+    Of several pathologies the half-slice where the smallest of them is largest: it shows all.
+    """
     case_id = store.provenance(FOLD, domain)["case_id"]
     masks = store.masks(FOLD) if domain == "present" else None
     chosen: list[int] = []
@@ -90,18 +96,27 @@ def choose_half_slices(store: Store, domain: str, *, neighbours: int = 0) -> Hal
         places = np.flatnonzero(case_id == name)
         middle = len(places) // 2
         if masks is not None:
-            middle = int(np.argmax(np.count_nonzero(masks[places], axis=(1, 2))))
+            middle = _largest(masks[places], len(store.header.pathologies))
         chosen.append(int(places[middle]))
     # Of a single patient the last half-slice beside it.
     chosen = [*chosen, len(case_id) - 1][:_N_EXAMPLES]
     indices = np.array(chosen, dtype=np.int64)
     x = read_images(store, FOLD, domain, indices)
-    y = np.zeros((len(x), *x.shape[2:]), np.float32)
+    y, of_each = np.zeros((len(x), *x.shape[2:]), np.float32), {}
     if masks is not None:
         y = is_target(masks[indices]).astype(np.float32)
+        of_each = masks_of_each(masks[indices], store.header.pathologies)
     names = tuple(SEQUENCE_TITLES.get(name, name) for name in store.header.channels)
     stack = Stacks(store, FOLD, domain, neighbours).read(indices) if neighbours else None
-    return HalfSlices(x, y, names * len(x), stack)
+    return HalfSlices(x, y, names * len(x), stack, of_each)
+
+
+def _largest(masks: NDArray[np.uint8], n_pathologies: int) -> int:
+    """Which mask (n, H, W) has most target; of pathologies, most of the one it has least of."""
+    total = np.count_nonzero(masks, axis=(1, 2))
+    maps = [bit(masks, k) == 1 for k in range(n_pathologies)]
+    least = np.min([np.count_nonzero(of, axis=(1, 2)) for of in maps] or [total], axis=0)
+    return max(range(len(masks)), key=lambda i: (least[i], total[i]))
 
 
 def residual_row(label: str, delta: Images, largest: float, window: Window) -> Row:

@@ -116,6 +116,11 @@ class Outputs:
     reconstruction: NDArray[np.float32] | None = None
     of_each: tuple[OfPathology, ...] = ()
 
+    @property
+    def largest_of_each(self) -> float:
+        """The largest size of a value in any pathology's residual; 1 when all are zero."""
+        return max((float(np.abs(of.delta).max()) for of in self.of_each), default=0.0) or 1.0
+
 
 def outputs_of(method: nn.Module, x_P: NDArray[np.float32], x_A: NDArray[np.float32]) -> Outputs:
     """Run a method on images (n, C, H, W), or stacks of them, of both domains.

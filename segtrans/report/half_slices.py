@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
 from segtrans.figures.style import LESION_COLOUR, PAGE_WIDTH_IN, SEQUENCE_TITLES, saved_figure
+from segtrans.report.pathologies import table_of_pathologies
 
 _FATES = {
     "present": "P",
@@ -28,7 +29,7 @@ def write_report(patients: Sequence[dict[str, Any]], data_file: Path, folder: Pa
     """Write patients.csv, report.md and half_slices.png into a folder.
 
     Args:
-        patients: as `segtrans.sources.brats.data_set.merge_parts` returns them.
+        patients: as `segtrans.sources.brats.merge.merge_parts` returns them.
         data_file: the store that it wrote.
         folder: of the report.
 
@@ -52,6 +53,7 @@ def _table(patients: Sequence[dict[str, Any]]) -> pd.DataFrame:
             "fold": patient["fold"],
             **{f"n_{fate}": patient["n"][fate] for fate in _FATES},
             "lesion_voxels": patient["lesion_voxels"],
+            **{name: n for name, n in patient.items() if name.startswith("voxels_of_")},
             **{f"mean_{name}": mean for name, mean in patient["mean"].items()},
             **{f"sd_{name}": sd for name, sd in patient["sd"].items()},
             "sha256": patient["sha256"],
@@ -105,6 +107,7 @@ def _text(table: pd.DataFrame, store: Store) -> str:
             "",
             counts.to_markdown(index=False),
             "",
+            *table_of_pathologies(store),
             "Intensities of the brain, in the scans' own units, "
             f"normalisation `{parameters['normalisation']}`:",
             "",

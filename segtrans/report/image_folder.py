@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
-from segtrans.data.pathologies import count_known, read_knowledge
 from segtrans.data.store import FOLDS, Store
+from segtrans.report.pathologies import not_scored, table_of_pathologies
 from segtrans.report.samples import draw_samples
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import scale_note
@@ -90,9 +90,9 @@ def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
             "",
             counts.to_markdown(index=False),
             "",
-            *_of_pathologies(store),
+            *table_of_pathologies(store),
             *(line for note in _notes(table, definition) for line in (f"- {note}", "")),
-            *(line for note in _not_scored(store) for line in (f"- {note}", "")),
+            *(line for note in not_scored(store, "picture") for line in (f"- {note}", "")),
             "```",
             *shortcuts,
             "```",
@@ -101,28 +101,6 @@ def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
             "",
         ]
     )
-
-
-def _of_pathologies(store: Store) -> Iterator[str]:
-    """What is known of the stored images of P, by pathology, as a table."""
-    names = ("Fold", "Pathology", "Shown", "Not shown", "Not known", "With a mask")
-    rows = [
-        dict(zip(names, (fold, *of), strict=True))
-        for fold in FOLDS
-        if (known := read_knowledge(store, fold)) is not None
-        for of in count_known(store.header.pathologies, known)
-    ]
-    if rows:
-        yield from (pd.DataFrame(rows).to_markdown(index=False), "")
-
-
-def _not_scored(store: Store) -> Iterator[str]:
-    """Pathologies that a fold cannot score."""
-    for fold in ("valid", "test"):
-        if (known := read_knowledge(store, fold)) is not None:
-            for name, n_shown, *_ in count_known(store.header.pathologies, known):
-                if not n_shown:
-                    yield f"Fold {fold} has no picture that shows {name}: its scores say nothing."
 
 
 def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:

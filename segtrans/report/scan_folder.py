@@ -8,6 +8,7 @@ import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
+from segtrans.report.pathologies import not_scored, table_of_pathologies
 from segtrans.report.samples import draw_samples
 
 _FEW = 5  # scans with masks: their scores say little
@@ -61,7 +62,12 @@ def _text(table: pd.DataFrame, said: Sequence[str], store: Store) -> str:
             "",
             counts.to_markdown(index=False),
             "",
-            *(line for note in _notes(table) for line in (f"- {note}", "")),
+            *table_of_pathologies(store),
+            *(
+                line
+                for note in (*_notes(table), *not_scored(store, image))
+                for line in (f"- {note}", "")
+            ),
             "```",
             *said,
             "```",

@@ -2,11 +2,10 @@
 
 import functools
 import os
-import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from segtrans.tasks.own_folder import Intensity, OwnFolder
 from segtrans.tasks.parameters import DataParams
@@ -14,11 +13,6 @@ from segtrans.tasks.parameters import DataParams
 __all__ = ["ImageFolder", "Intensity", "scale_note"]
 
 _STORED_BYTES = 2  # of a value, at most
-_MOST_PATHOLOGIES = 7  # bits of a mask below `VOID`
-_NAME = re.compile(r"\w([\w -]{0,38}\w)?")  # of a folder on every system, and of a column
-# Columns of dataset.csv and of what is written of a picture, and what folders' names begin with.
-_TAKEN = frozenset({"image", "domain", "mask", "group", "fold", "name", "row", "column"})
-_BEGINNINGS = ("no_", "mask_")
 
 
 class ImageFolder(OwnFolder):
@@ -39,28 +33,9 @@ class ImageFolder(OwnFolder):
     min_target_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0005, description="least share of target pixels in an image of P, or part of one"
     )
-    multi_label: bool = Field(
-        default=False,
-        description="classes are several pathologies: a P image may show any number of them, known "
-        "of each or not, and their masks may overlap",
-    )
-
     has_patients: ClassVar[bool] = False
     own_files: ClassVar[Literal["pictures", "scans"] | None] = "pictures"
     paper_figure: ClassVar[int] = 7
-    later: ClassVar[tuple[str, ...]] = ("multi_label",)
-    seen: ClassVar[frozenset[str]] = OwnFolder.seen | {"multi_label"}
-
-    @model_validator(mode="after")
-    def _names_pathologies(self) -> Self:
-        if self.multi_label:
-            _check_names(list(self.classes))
-        return self
-
-    @property
-    def pathologies(self) -> tuple[str, ...]:
-        """As `Task.pathologies`: the classes by their values."""
-        return self.class_names if self.multi_label else ()
 
     @property
     def has_parts(self) -> bool:
@@ -77,23 +52,6 @@ class ImageFolder(OwnFolder):
             return None
         pixels = self.height * self.width
         return n_files * pixels * (_STORED_BYTES * len(self.channels) + 1) / 1e6
-
-
-def _check_names(names: list[str]) -> None:
-    if not 2 <= len(names) <= _MOST_PATHOLOGIES:
-        raise ValueError(
-            f"multi_label: expected 2 to {_MOST_PATHOLOGIES} classes, found {len(names)}"
-        )
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"classes = {name}: with multi_label a name of folders and columns; expected up to "
-                "40 letters, digits, _, - and spaces within"
-            )
-        if name.casefold() in _TAKEN or name.casefold().startswith(_BEGINNINGS):
-            raise ValueError(f"classes = {name}: has a meaning of its own with multi_label; rename")
-    if len({name.casefold() for name in names}) < len(names):
-        raise ValueError(f"classes = {', '.join(names)}: differ in the case of letters alone")
 
 
 def scale_note(n: int) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from segtrans.block import Block, Positive, Share
 from segtrans.tasks.base import Task
+from segtrans.tasks.names import check_names
 from segtrans.tasks.parameters import DataParams
 
 
@@ -61,6 +62,11 @@ class OwnFolder(Task):
         description="regular expression on the name; images with the same first group go into the "
         "same fold; null: each image is its own group",
     )
+    multi_label: bool = Field(
+        default=False,
+        description="classes are several pathologies: a P image may show any number of them, known "
+        "of each or not; masks of pictures may overlap",
+    )
     valid_fraction: Share = Field(default=0.1, description="share of the groups for validation")
     test_fraction: Share = Field(
         default=0.1, description="share of the groups for testing, if there is no test/"
@@ -69,10 +75,18 @@ class OwnFolder(Task):
     needs_labels: ClassVar[dict[str, str]] = {}
     has_own_labels: ClassVar[bool] = True
     is_augmented: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ("multi_label",)
     # Keys that say what networks see; all others decide the data alone.
     seen: ClassVar[frozenset[str]] = frozenset(
         {"height", "width", "channels", "classes", "architecture", "segmentation_norm"}
+        | {"multi_label"}
     )
+
+    @model_validator(mode="after")
+    def _names_pathologies(self) -> Self:
+        if self.multi_label:
+            check_names(list(self.classes))
+        return self
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -86,6 +100,11 @@ class OwnFolder(Task):
                 "leaves nothing to train on"
             )
         return self
+
+    @property
+    def pathologies(self) -> tuple[str, ...]:
+        """As `Task.pathologies`: the classes by their values."""
+        return self.class_names if self.multi_label else ()
 
     def as_trained(self, name: str) -> Self:
         """Images as networks see them, and the networks: all else is at its default."""

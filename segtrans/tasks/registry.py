@@ -16,7 +16,7 @@ AnyTask = Annotated[
     ClutteredMnist | HalfSlices | ImageFolder | ScanFolder, Field(discriminator="kind")
 ]
 # The kinds that a task of the user's own may be of.
-OWN_KINDS = (ClutteredMnist, ImageFolder, ScanFolder)
+OWN_KINDS = (ClutteredMnist, HalfSlices, ImageFolder, ScanFolder)
 # Those whose data a folder of the user's own holds, by name.
 FOLDER_KINDS = tuple(
     get_args(kind.model_fields["kind"].annotation)[0]

@@ -14,6 +14,7 @@ from segtrans.tasks.sides import SIDES, WHOLE
 
 # Of the LPS orientation: what columns, rows and slices of an image run along, by `axis`.
 _AXES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
+_COLUMNS = ("case", "case_id", "slices", "side", "slice_index")  # beside those of all folders
 _Millimetres = Annotated[float, Field(ge=0.01, le=100.0)]
 
 
@@ -88,13 +89,22 @@ class ScanFolder(OwnFolder):
     has_patients: ClassVar[bool] = True
     own_files: ClassVar[Literal["pictures", "scans"] | None] = "scans"
     paper_figure: ClassVar[int] = 8
-    later: ClassVar[tuple[str, ...]] = ("neighbours", "absent_positions")
+    later: ClassVar[tuple[str, ...]] = (*OwnFolder.later, "neighbours", "absent_positions")
     seen: ClassVar[frozenset[str]] = OwnFolder.seen | {"halves"}
 
     @model_validator(mode="after")
     def _has_two_sides(self) -> Self:
         if self.halves and self.axis == "sagittal":
             raise ValueError("halves = true: sagittal slices have no left and right; set it false")
+        return self
+
+    @model_validator(mode="after")
+    def _tells_columns_apart(self) -> Self:
+        """Channels and pathologies are columns of one table."""
+        taken = {name.casefold() for name in (*self.channels, *_COLUMNS)}
+        for name in self.pathologies:
+            if name.casefold() in taken:
+                raise ValueError(f"classes = {name}: a column of dataset.csv too; rename the class")
         return self
 
     def neighbours_in(self, params: DataParams) -> int:

@@ -5,19 +5,23 @@ import pytest
 import torch
 from torch import nn
 
+from segtrans.data.pathologies import bit_labels
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.figures import panels, sequences
 from segtrans.figures.panels import sequence_panel
 from segtrans.figures.sequences import sequence_samples
-from segtrans.sources.brats.data_set import LABELS
+from segtrans.sources.brats.merge import LABELS
 
 NAMES = ("t1", "t2", "t1c", "flair")
 
 
 @pytest.fixture
 def make_store(tmp_path):
-    def make(case_ids):
-        header = StoreHeader("brats", NAMES, {}, "made up", "0" * 64, 0, LABELS)
+    def make(case_ids, pathologies=()):
+        labels = bit_labels(pathologies) if pathologies else LABELS
+        header = StoreHeader(
+            "brats", NAMES, {}, "made up", "0" * 64, 0, labels, pathologies=pathologies
+        )
         rng = np.random.default_rng(0)
         n = len(case_ids)
         with write_store(tmp_path / "brats.h5", header) as writer:
@@ -30,6 +34,9 @@ def make_store(tmp_path):
                         mask = np.zeros((n, 20, 16), np.uint8)
                         for i in range(n):
                             mask[i, 6 : 8 + i, 6:10] = 3
+                        if pathologies:
+                            mask[0, 6:8, 6:10] = 1  # the first alone, larger than the other
+                            mask[1:, 12:14, 6:9] = 2
                         arrays["mask"] = mask
                     for name, values in arrays.items():
                         scale = 0.2 if name == "image" else None
@@ -112,6 +119,44 @@ def test_a_translation_has_the_rows_of_figure_8_for_two_patients(make_store, dra
         assert images.min() == 0
         assert images.max() <= 1
         assert not images[:, :3].any()  # the background is black
+
+
+class Decomposer(Translator):
+    n_pathologies = 2
+
+    def segment(self, x):
+        return x[:, 2:].sigmoid()
+
+    def decompose(self, x):
+        return x / 2, torch.stack([x / 8, x / 4], dim=1)
+
+
+def test_each_pathology_of_half_slices_is_removed_in_turn(make_store, drawn, tmp_path):
+    store = make_store(["a", "a", "a", "b", "b"], pathologies=("tumour", "lesions"))
+    sequence_panel(Decomposer(), store, tmp_path / "p.png", title="Several")
+    of_all, of_tumour, of_lesions, _ = drawn[0]
+    assert [of_tumour.heading, of_lesions.heading] == ["Without the tumour", "Without the lesions"]
+    assert of_tumour.columns == of_all.columns
+    # Of each patient an image that shows both; in all of them the lesions are equally large.
+    x = store.images("test", "present")[[2, 4], :, 1:].astype(np.float32) * 0.2
+    x, masks = x.reshape(8, 19, 16), np.repeat(store.masks("test")[[2, 4], 1:], 4, axis=0)
+    is_brain, y_seg = masks >= 0, 1 / (1 + np.exp(-x.reshape(2, 4, 19, 16)[:, 2:]))
+    is_brain[:, :3] = False
+    for k, (block, share) in enumerate(((of_tumour, 0.125), (of_lesions, 0.25))):
+        left, delta, segmented, mask = (row.images for row in block.rows)
+        np.testing.assert_allclose(delta, x * share, atol=1e-3)
+        assert block.rows[1].limits == pytest.approx(
+            (-0.25 * np.abs(x).max(), 0.25 * np.abs(x).max())
+        )
+        np.testing.assert_array_equal(mask, (masks >> k) & 1)
+        np.testing.assert_allclose(segmented, np.repeat(y_seg[:, k], 4, axis=0), atol=1e-3)
+        # Everything but its own residual, in black and white of the input.
+        without = x * (0.5 + 0.375 - share)
+        for i in range(4):
+            seen, of_input = without[i::4], x[i::4][is_brain[i::4]]
+            low, high = np.percentile(of_input, (0.5, 99.5))
+            expected = np.clip((seen - low) / (high - low), 0, 1) * is_brain[i::4]
+            np.testing.assert_allclose(left[i::4], expected, atol=2e-2)
 
 
 def test_other_methods_show_what_they_have(make_store, drawn, tmp_path):

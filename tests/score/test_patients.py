@@ -13,7 +13,7 @@ from segtrans.data.values import RESERVED
 from segtrans.errors import UserError
 from segtrans.score.evaluate import patient_means, per_image, per_patient, score_method
 from segtrans.score.patients import COLUMNS, Grid, score_patients, volume_scores
-from segtrans.sources.brats.data_set import LABELS
+from segtrans.sources.brats.merge import LABELS
 
 GRID = Grid(shape=(12, 10, 20), spacing_mm=(1.0, 1.0, 2.0), mirror_right=False)
 NAMES = ("t1", "t2", "t1c", "flair")

@@ -13,7 +13,8 @@ import pytest
 
 from segtrans.data.store import FOLDS, Store
 from segtrans.errors import UserError
-from segtrans.sources.brats.data_set import merge_parts, write_half_slices, write_part, write_split
+from segtrans.sources.brats.data_set import write_half_slices, write_part, write_split
+from segtrans.sources.brats.merge import merge_parts
 from segtrans.sources.brats.parts import read_column, save_part
 from segtrans.sources.scans import grids
 from segtrans.sources.scans.cases import find_cases

@@ -14,7 +14,7 @@ from segtrans.data.feed import augment
 from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
 from segtrans.errors import UserError
 from segtrans.score.evaluate import score_run
-from segtrans.sources.brats.data_set import LABELS
+from segtrans.sources.brats.merge import LABELS
 from segtrans.train import loop
 from tests.train.training import train
 

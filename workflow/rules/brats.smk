@@ -14,11 +14,20 @@ rule phantom:
         n_patients=PARAMS.brats.n_patients,
         n_jobs=PARAMS.brats.n_jobs,
         data_seed=PARAMS.data_seed,
-        version=PHANTOM_VERSION,
+        lesions=lambda wildcards: (
+            "--white-matter-lesions"
+            if wildcards.patients == PATIENTS_WITH_LESIONS
+            else ""
+        ),
+        version=lambda wildcards: (
+            [PHANTOM_VERSION, WHITE_MATTER_VERSION]
+            if wildcards.patients == PATIENTS_WITH_LESIONS
+            else PHANTOM_VERSION
+        ),
     shell:
         "segtrans phantom --n-patients {params.n_patients} --job {wildcards.job:q}"
         " --n-jobs {params.n_jobs} --data-seed {params.data_seed} --output {output.folder:q}"
-        " --checksums {output.checksums:q} 2> {log:q}"
+        " {params.lesions} --checksums {output.checksums:q} 2> {log:q}"
 
 
 rule decathlon:
@@ -40,11 +49,13 @@ rule split:
     input:
         get_cases,
     output:
-        "data/{preset}/brats_split.json",
+        "data/{preset}/{task}_split.json",
     log:
-        "logs/{preset}/brats_split.log",
+        "logs/{preset}/{task}_split.log",
     benchmark:
-        "logs/{preset}/brats_split.benchmark.tsv"
+        "logs/{preset}/{task}_split.benchmark.tsv"
+    wildcard_constraints:
+        task=tasks_of("half_slices"),
     params:
         sources=get_sources,
         files=get_own_files,
@@ -62,13 +73,15 @@ rule split:
 rule half_slice_part:
     input:
         get_cases,
-        split="data/{preset}/brats_split.json",
+        split="data/{preset}/{task}_split.json",
     output:
-        temp("data/{preset}/half_slices/{job}.npz"),
+        temp("data/{preset}/half_slices/{task}/{job}.npz"),
     log:
-        "logs/{preset}/half_slices/{job}.log",
+        "logs/{preset}/half_slices/{task}/{job}.log",
     benchmark:
-        "logs/{preset}/half_slices/{job}.benchmark.tsv"
+        "logs/{preset}/half_slices/{task}/{job}.benchmark.tsv"
+    wildcard_constraints:
+        task=tasks_of("half_slices"),
     resources:
         # of one patient, of four sequences in 64 bits at most
         mem_mb=lambda wildcards, attempt: get_grown(1500, attempt),
@@ -76,36 +89,40 @@ rule half_slice_part:
         rules=json.dumps(PARAMS.brats.facts),
         sources=get_sources,
         files=get_own_files,
+        definition=get_definition,
         n_jobs=PARAMS.brats.n_jobs,
         version=HALF_SLICES_VERSION,
     shell:
         "segtrans half-slice-part {params.sources:q} --split {input.split:q}"
         " --job {wildcards.job:q} --n-jobs {params.n_jobs}"
-        " --rules {params.rules:q} --output {output:q} 2> {log:q}"
+        " --rules {params.rules:q} {params.definition:q} --output {output:q} 2> {log:q}"
 
 
 rule brats:
     input:
-        split="data/{preset}/brats_split.json",
-        parts=expand("data/{{preset}}/half_slices/{job}.npz", job=JOBS),
+        split="data/{preset}/{task}_split.json",
+        parts=expand("data/{{preset}}/half_slices/{{task}}/{job}.npz", job=JOBS),
     output:
-        data="data/{preset}/brats.h5",
+        data="data/{preset}/{task}.h5",
         report=report(
-            expand("data/{{preset}}/brats_report/{file}", file=HALF_SLICE_REPORT),
+            expand("data/{{preset}}/{{task}}_report/{file}", file=HALF_SLICE_REPORT),
             category="Half-slices",
             caption="../report/half_slices.rst",
         ),
     log:
-        "logs/{preset}/brats.log",
+        "logs/{preset}/{task}.log",
     benchmark:
-        "logs/{preset}/brats.benchmark.tsv"
+        "logs/{preset}/{task}.benchmark.tsv"
+    wildcard_constraints:
+        task=tasks_of("half_slices"),
     params:
         store_version=STORE_VERSION,
         # Of its parts, which are gone when it is done: what made them is to be known from it.
         rules=json.dumps(PARAMS.brats.facts),
         sources=get_sources,
         files=get_own_files,
+        definition=get_definition,
         version=HALF_SLICES_VERSION,
     shell:
-        "segtrans merge-half-slices --split {input.split:q} --output {output.data:q}"
-        " --report data/{wildcards.preset:q}/brats_report {input.parts:q} 2> {log:q}"
+        "segtrans merge-half-slices --task {wildcards.task:q} --split {input.split:q}"
+        " --output {output.data:q} --report data/{wildcards.preset:q}/{wildcards.task:q}_report {input.parts:q} 2> {log:q}"

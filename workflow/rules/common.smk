@@ -21,6 +21,7 @@ from segtrans.config.versions import (
     SCAN_FOLDER_VERSION,
     SPLIT_VERSION,
     STORE_VERSION,
+    WHITE_MATTER_VERSION,
 )
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserError, UserErrors
@@ -79,7 +80,7 @@ FOLDERS = [Path("data", PRESET), Path("results", PRESET)]
 # A folder for each number of patients and jobs: what an earlier run left is in another one.
 PATIENTS = f"{PARAMS.brats.n_patients}_in_{PARAMS.brats.n_jobs}"
 DECATHLON = "data/downloads/decathlon/Task01_BrainTumour"
-PHANTOMS = f"data/{PRESET}/phantom/{PATIENTS}"
+PATIENTS_WITH_LESIONS = f"{PATIENTS}_with_lesions"
 
 
 wildcard_constraints:
@@ -89,7 +90,7 @@ wildcard_constraints:
     seed=r"\d+",
     job=r"\d+",
     state=r"\d+",
-    patients=PATIENTS,
+    patients=f"{PATIENTS}|{PATIENTS_WITH_LESIONS}",
 
 
 # Who forgets --resources gpu=N gets one job per visible device; without a device, jobs ask for
@@ -222,10 +223,17 @@ def get_definition(wildcards):
     return ["--definition", definition.model_dump_json()] if definition else []
 
 
+def get_phantoms(wildcards):
+    """The folder of the phantoms of a task: those with white-matter lesions are others."""
+    has_lesions = PARAMS.known_tasks[wildcards.task].white_matter_lesions
+    patients = PATIENTS_WITH_LESIONS if has_lesions else PATIENTS
+    return f"data/{PRESET}/phantom/{patients}"
+
+
 def get_sources(wildcards):
-    """The options that name where the cases of brats lie: the folders that were made, no other."""
+    """The options that name where the cases of half-slices lie: folders that were made, no other."""
     folders = {
-        "phantom": [f"{PHANTOMS}/{job}" for job in JOBS],
+        "phantom": [f"{get_phantoms(wildcards)}/{job}" for job in JOBS],
         "msd": [DECATHLON],
         "directory": [PARAMS.brats.directory],
     }
@@ -237,7 +245,7 @@ def get_sources(wildcards):
 def get_cases(wildcards):
     """What stands for the cases that a rule makes; the user's own are no rule's output."""
     if PARAMS.brats.source == "phantom":
-        return expand(f"{PHANTOMS}/{{job}}.sha256", job=JOBS)
+        return expand(f"{get_phantoms(wildcards)}/{{job}}.sha256", job=JOBS)
     return [DECATHLON] if PARAMS.brats.source == "msd" else []
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segtrans.data.beside import are_beside
 from segtrans.errors import UserError
+from segtrans.tasks.base import VOID
 from segtrans.tasks.parameters import HalfSliceRules
 from segtrans.tasks.sides import SIDES
 
@@ -34,13 +35,16 @@ class HalfSlices:
 
     Attributes:
         image: (n, C, H, W) float16, z-scores of the brain; the background is 0.
-        mask: (n, H, W) uint8, compact classes; no lesion anywhere in domain A.
+        mask: (n, H, W) uint8, compact classes or bits of pathologies; nothing in domain A.
+        shows: (n, K) uint8, whether each shows pathology k: 1, 0, or `VOID` where it is there and
+            smaller than the rule asks of P.
         side: (n,) of SIDES.
         slice_index: (n,) int64, index along Z of the volume.
     """
 
     image: NDArray[np.float16]
     mask: NDArray[np.uint8]
+    shows: NDArray[np.uint8]
     side: NDArray[np.str_]
     slice_index: NDArray[np.int64]
 
@@ -126,15 +130,24 @@ def normalised(
 
 
 def make_half_slices(
-    volumes: Volumes, mask: NDArray[np.uint8], rules: HalfSliceRules, *, case_id: str
+    volumes: Volumes,
+    mask: NDArray[np.uint8],
+    rules: HalfSliceRules,
+    *,
+    case_id: str,
+    n_pathologies: int = 0,
 ) -> tuple[Domains, Intensities]:
     """All half-slices of a patient that belong to a domain, and what they were normalised by.
 
+    Of several pathologies, a half-slice belongs to P if one of them is large enough, and to A
+    without any.
+
     Args:
         volumes: (X, Y, Z) in LPS orientation by sequence, in channel order.
-        mask: (X, Y, Z), compact classes, 0 is background.
+        mask: (X, Y, Z), compact classes, 0 is background; or bit k of pathology k.
         rules: what to keep.
         case_id: names the patient in errors.
+        n_pathologies: K; 0 of one target.
 
     Raises:
         UserError: a sequence has one value everywhere in the brain.
@@ -145,7 +158,10 @@ def make_half_slices(
     counts = dict.fromkeys(("present", "absent", "without_brain", "small_brain", "small_lesion"), 0)
     for side in SIDES:
         mirror = rules.mirror_right and side == "right"
-        fates = _fates(half(brain, side), half(mask, side), rules)
+        is_of = [half(mask, side) & (1 << k) != 0 for k in range(n_pathologies)]
+        sizes = [_sizes(half(brain, side), of, rules) for of in is_of or [half(mask, side) != 0]]
+        shows = np.stack(sizes, axis=1)
+        fates = _fates(half(brain, side), shows, rules)
         for fate in counts:
             counts[fate] += int((fates == fate).sum())
         is_image = np.isin(fates, ("present", "absent"))
@@ -159,6 +175,7 @@ def make_half_slices(
                         volumes, brain, intensities, side=side, slices=slices, mirror=mirror
                     ),
                     np.ascontiguousarray(masks[..., ::-1]) if mirror else masks,
+                    shows[slices, :n_pathologies],
                     np.full(len(slices), side),
                     slices.astype(np.int64),
                 )
@@ -167,23 +184,37 @@ def make_half_slices(
     return Domains(present, absent, neither, counts), intensities
 
 
+def _sizes(
+    brain: NDArray[np.bool_], lesion: NDArray[np.bool_], rules: HalfSliceRules
+) -> NDArray[np.uint8]:
+    """Whether each half-slice (Z,) shows a lesion, by the 1 % rule of section 4.2: 1, 0 or `VOID`.
+
+    Lesion outside the brain does not count for it, but is there.
+    """
+    n_brain, n_lesion = (np.count_nonzero(of, axis=(1, 2)) for of in (brain, lesion))
+    n_inside = np.count_nonzero(lesion & brain, axis=(1, 2))
+    is_large = n_inside >= rules.min_lesion_fraction * n_brain
+    return np.select([n_lesion == 0, is_large], [0, 1], default=VOID).astype(np.uint8)
+
+
 def _fates(
-    brain: NDArray[np.bool_], mask: NDArray[np.uint8], rules: HalfSliceRules
+    brain: NDArray[np.bool_], shows: NDArray[np.uint8], rules: HalfSliceRules
 ) -> NDArray[np.str_]:
     """What becomes of each half-slice (Z,), by the 25 % and the 1 % rule of section 4.2.
 
-    Lesion outside the brain makes no half-slice one of P, nor is it one of A then.
+    Args:
+        brain: (Z, H, W).
+        shows: (Z, K), as `_sizes`.
+        rules: what to keep.
     """
     n_brain = np.count_nonzero(brain, axis=(1, 2))
-    n_lesion = np.count_nonzero(mask, axis=(1, 2))
-    n_inside = np.count_nonzero((mask != 0) & brain, axis=(1, 2))
     n_pixels = brain.shape[1] * brain.shape[2]
     return np.select(
         [
             n_brain == 0,
             n_brain < rules.min_brain_fraction * n_pixels,
-            n_lesion == 0,
-            n_inside >= rules.min_lesion_fraction * n_brain,
+            (shows == 0).all(axis=1),
+            (shows == 1).any(axis=1),
         ],
         ["without_brain", "small_brain", "absent", "present"],
         default="small_lesion",
@@ -194,6 +225,7 @@ def _joined(parts: list[HalfSlices]) -> HalfSlices:
     return HalfSlices(
         np.concatenate([part.image for part in parts]),
         np.concatenate([part.mask for part in parts]),
+        np.concatenate([part.shows for part in parts]),
         np.concatenate([part.side for part in parts]),
         np.concatenate([part.slice_index for part in parts]),
     )

@@ -22,6 +22,7 @@ from segtrans.errors import UserError
 from segtrans.sources.brats.half_slices import Domains, HalfSlices, make_half_slices
 from segtrans.sources.scans.cases import CaseFiles
 from segtrans.sources.scans.duplicates import fingerprints, mask_fingerprint
+from segtrans.sources.scans.masks import WHITE_MATTER_CLASSES, pathology_bits
 from segtrans.sources.scans.volumes import read_case
 from segtrans.tasks.parameters import HalfSliceRules
 
@@ -33,7 +34,11 @@ Patient = dict[str, Any]
 
 
 def save_part(
-    cases: Iterable[CaseFiles], output: Path, folds: Mapping[str, str], rules: HalfSliceRules
+    cases: Iterable[CaseFiles],
+    output: Path,
+    folds: Mapping[str, str],
+    rules: HalfSliceRules,
+    pathologies: tuple[str, ...] = (),
 ) -> None:
     """Prepare some patients and write their half-slices, one patient after the other.
 
@@ -42,37 +47,44 @@ def save_part(
         output: the .npz file; it appears whole or not at all.
         folds: fold by case id.
         rules: what to keep.
+        pathologies: names of tumour and white-matter lesions; none: the tumour is the target.
 
     Raises:
         UserError: a case is bad.
     """
     with atomic_path(output) as temporary, ZipFile(temporary, "x") as archive:
-        patients = [_add(archive, files, folds[files.case_id], rules) for files in cases]
-        facts = {"patients": patients, "rules": rules.facts}
+        patients = [
+            _add(archive, files, folds[files.case_id], rules, pathologies) for files in cases
+        ]
+        facts = {"patients": patients, "rules": rules.facts, "pathologies": pathologies}
         _write_array(archive, _FACTS, np.array(json.dumps(facts)))
 
 
-def read_facts(parts: Sequence[Path]) -> tuple[list[Patient], HalfSliceRules]:
-    """The patients of all parts, and the rules that all were prepared by.
+def read_facts(
+    parts: Sequence[Path],
+) -> tuple[list[Patient], HalfSliceRules, tuple[str, ...]]:
+    """The patients of all parts, and the rules and pathologies that all were prepared by.
 
     Raises:
         UserError: a part is damaged or of an earlier version, or parts were prepared by different
-            rules.
+            rules or for other pathologies.
     """
     facts = [_facts(part) for part in parts]
     for part, of_part in zip(parts, facts, strict=True):
-        if of_part["rules"] != facts[0]["rules"]:
-            raise UserError(
-                f"{part}: prepared by {of_part['rules']}, {parts[0]} by {facts[0]['rules']}; "
-                "prepare both by the same rules"
-            )
+        for what in ("rules", "pathologies"):
+            if (found := of_part.get(what, [])) != (first := facts[0].get(what, [])):
+                raise UserError(
+                    f"{part}: prepared by {found}, {parts[0]} by {first}; prepare both by the same "
+                    f"{what}"
+                )
         if any("fingerprints" not in patient for patient in of_part["patients"]):
             raise UserError(
                 f"{part}: prepared by an earlier version, which took no fingerprints of the scans; "
                 "delete it and prepare it again"
             )
     rules = validate(HalfSliceRules, facts[0]["rules"], origin=str(parts[0]))
-    return [patient for of_part in facts for patient in of_part["patients"]], rules
+    patients = [patient for of_part in facts for patient in of_part["patients"]]
+    return patients, rules, tuple(facts[0].get("pathologies", ()))
 
 
 def read_column(
@@ -84,7 +96,7 @@ def read_column(
         parts: in the order of their jobs.
         case_ids: whose.
         domain: present, absent or neither.
-        name: image, mask, side, slice_index or case_id.
+        name: image, mask, side, slice_index, case_id, or shows_<name> of a pathology.
 
     Raises:
         UserError: a part is missing or damaged.
@@ -120,14 +132,24 @@ def _read_arrays(part: Path, names: Sequence[str]) -> Iterator[NDArray[Any]]:
         raise UserError(f"{part}: no part of prepared patients ({error}); prepare again") from error
 
 
-def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -> Patient:
+def _add(
+    archive: ZipFile,
+    files: CaseFiles,
+    fold: str,
+    rules: HalfSliceRules,
+    pathologies: tuple[str, ...],
+) -> Patient:
     """Prepare one patient and write the half-slices; what is known of the patient is returned."""
-    case = read_case(files, with_mask=True, label_classes=rules.label_classes)
+    classes = WHITE_MATTER_CLASSES if pathologies else rules.label_classes
+    case = read_case(files, with_mask=True, label_classes=classes)
     if case.mask is None:
         raise UserError(f"{files.case_id}: no mask; a case to train on needs one")
-    domains, intensities = make_half_slices(case.sequences, case.mask, rules, case_id=files.case_id)
+    mask = pathology_bits(case.mask) if pathologies else case.mask
+    domains, intensities = make_half_slices(
+        case.sequences, mask, rules, case_id=files.case_id, n_pathologies=len(pathologies)
+    )
     for domain in (*DOMAINS, NEITHER):
-        for name, values in _columns(files.case_id, domains, domain).items():
+        for name, values in _columns(files.case_id, domains, domain, pathologies).items():
             _write_array(archive, _key(files.case_id, domain, name), values)
     shape = next(iter(case.sequences.values())).shape
     return {
@@ -142,6 +164,10 @@ def _add(archive: ZipFile, files: CaseFiles, fold: str, rules: HalfSliceRules) -
         "mask_fingerprint": mask_fingerprint(case.mask),
         "sha256": _sha256({*files.sequences.values(), files.mask}),
         "lesion_voxels": int(np.count_nonzero(case.mask)),
+        **{
+            f"voxels_of_{name}": int(np.count_nonzero(mask & (1 << k)))
+            for k, name in enumerate(pathologies)
+        },
         "n": domains.counts | {NEITHER: len(domains.neither.side)},
         "mean": intensities.mean,
         "sd": intensities.sd,
@@ -153,10 +179,14 @@ def _sha256(files: Iterable[Path | None]) -> str:
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _columns(case_id: str, domains: Domains, domain: str) -> dict[str, NDArray[Any]]:
+def _columns(
+    case_id: str, domains: Domains, domain: str, pathologies: tuple[str, ...]
+) -> dict[str, NDArray[Any]]:
     """The half-slices of a patient in a domain, as what is stored of them."""
     half_slices: HalfSlices = getattr(domains, domain)
+    shows = {f"shows_{name}": half_slices.shows[:, k] for k, name in enumerate(pathologies)}
     return {
+        **shows,
         "image": half_slices.image,
         "mask": half_slices.mask,
         "side": half_slices.side.astype(SIDE_TYPE),

@@ -24,7 +24,7 @@ from segtrans.sources.image_folder.items import share_out
 from segtrans.sources.image_folder.parts import Sample, samples_of, shows_of
 from segtrans.sources.image_folder.prepared import Prepared, faults_of_folds, read_in_fold
 from segtrans.sources.intensity import RANGES
-from segtrans.sources.own_folder.columns import Columns, labels_of
+from segtrans.sources.own_folder.columns import Columns, known_of, labels_of
 from segtrans.sources.own_folder.folds import is_used
 from segtrans.sources.own_folder.names import PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
@@ -71,7 +71,7 @@ def write_image_folder(
     check_space(output, n_used * len(task.channels) * task.height * task.width)
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.pictures") as scratch:
-        columns = Columns(Path(scratch), task, _NOTES, of_present=_known_of(task))
+        columns = Columns(Path(scratch), task, _NOTES, of_present=known_of(task))
         prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task, data_seed=data_seed)
@@ -89,12 +89,6 @@ def write_image_folder(
         with write_store(output, header) as writer:
             _write(columns, writer)
     return prepared
-
-
-def _known_of(task: ImageFolder) -> dict[str, str]:
-    """Columns of what is known of several pathologies: `segtrans.data.pathologies` has them."""
-    kinds = ("shows", "has_mask")
-    return {f"{kind}_{name}": "uint8" for kind in kinds for name in task.pathologies}
 
 
 def _append(

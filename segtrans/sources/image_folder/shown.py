@@ -4,7 +4,7 @@ By folders: an image below a folder that is called as a pathology shows it, one 
 does not; of all others nothing is said. Below masks/ the first folder may say whose masks it has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from segtrans.errors import UserError
 from segtrans.sources.own_folder.names import ABSENT
@@ -12,7 +12,6 @@ from segtrans.tasks.base import VOID
 
 NOT = "no_"
 MASK_COLUMN = "mask_"
-_SAID = {"1": 1, "0": 0, "": VOID}
 
 
 def by_folders(name: str, domain: str, pathologies: Sequence[str]) -> tuple[int, ...]:
@@ -40,22 +39,6 @@ def by_folders(name: str, domain: str, pathologies: Sequence[str]) -> tuple[int,
     if len(shows) < len(set(said.values())):
         raise UserError(f"in {'/ and in '.join(said)}/, which contradict each other; keep one")
     return tuple(shows.get(k, VOID) for k in range(len(pathologies)))
-
-
-def by_row(values: Mapping[str, str], domain: str, pathologies: Sequence[str]) -> tuple[int, ...]:
-    """As `by_folders`, by a row of a table with a column for each: 1, 0, or nothing.
-
-    Raises:
-        UserError: a value is none of these.
-    """
-    shows = []
-    for name in pathologies:
-        if (value := values[name]) not in _SAID:
-            raise UserError(f"{name} = {value}: expected 1, 0, or nothing where it is not known")
-        if domain == ABSENT and value == "1":
-            raise UserError(f"{name} = 1, and the image is absent; absent images show none")
-        shows.append(0 if domain == ABSENT else _SAID[value])
-    return tuple(shows)
 
 
 def bare_name(name: str, pathologies: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.item import Found, Item
-from segtrans.sources.image_folder.shown import MASK_COLUMN, by_row
+from segtrans.sources.image_folder.shown import MASK_COLUMN
 from segtrans.sources.own_folder.names import (
     LOSSLESS,
     PICTURES,
@@ -15,6 +15,7 @@ from segtrans.sources.own_folder.names import (
     name_of,
     role_of,
 )
+from segtrans.sources.own_folder.shows import by_row
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.sources.own_folder.tables import key_of, read_table, why_not_there
 

@@ -118,6 +118,12 @@ class Columns:
         return parts
 
 
+def known_of(task: OwnFolder) -> dict[str, str]:
+    """Columns of what is known of several pathologies: `segtrans.data.pathologies` has them."""
+    kinds = ("shows", "has_mask")
+    return {f"{kind}_{name}": "uint8" for kind in kinds for name in task.pathologies}
+
+
 def labels_of(task: OwnFolder) -> dict[int, str]:
     """What each value of a mask means."""
     if task.pathologies:

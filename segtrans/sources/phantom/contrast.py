@@ -9,6 +9,7 @@ from scipy import ndimage
 from segtrans.sources.phantom.fields import Volume, shape_of, smooth_field, within
 from segtrans.sources.phantom.tissue import Tissue
 from segtrans.sources.phantom.tumour import Lesion
+from segtrans.sources.phantom.white_matter import Spots
 
 _NOISE_MARGIN = 24  # voxels by which the noise is larger than the head
 
@@ -20,7 +21,8 @@ class Look:
     Attributes:
         fluid, grey, deep, white: of healthy tissue.
         vessel: of blood vessels and choroid plexus.
-        necrosis, rim, solid, oedema: of the lesion's parts.
+        necrosis, rim, solid, oedema: of the tumour's parts.
+        spot: of white-matter lesions.
         caps: how much brighter white matter is where it lines the ventricles.
         noise_sd: of the scanner's noise.
         slice_blur: sd across slices to choose from, in voxels: thick slices are blurred.
@@ -36,6 +38,7 @@ class Look:
     rim: float
     solid: float
     oedema: float
+    spot: float
     caps: float
     noise_sd: float
     slice_blur: tuple[float, ...]
@@ -45,22 +48,22 @@ class Look:
 LOOKS = {
     "t1": Look(
         fluid=0.13, grey=0.66, deep=0.76, white=1.0, vessel=0.6,
-        necrosis=0.38, rim=0.62, solid=0.56, oedema=0.66,
+        necrosis=0.38, rim=0.62, solid=0.56, oedema=0.66, spot=0.58,
         caps=0, noise_sd=0.015, slice_blur=(0.5, 0.8, 1.2, 1.8), level=520,
     ),
     "t1ce": Look(
         fluid=0.17, grey=0.70, deep=0.78, white=1.0, vessel=1.7,
-        necrosis=0.36, rim=1.65, solid=0.58, oedema=0.66,
+        necrosis=0.36, rim=1.65, solid=0.58, oedema=0.66, spot=0.6,
         caps=0, noise_sd=0.03, slice_blur=(0.5, 0.5, 1.0), level=520,
     ),
     "t2": Look(
         fluid=3.7, grey=1.12, deep=0.92, white=0.8, vessel=0.35,
-        necrosis=2.2, rim=1.35, solid=1.8, oedema=1.65,
+        necrosis=2.2, rim=1.35, solid=1.8, oedema=1.65, spot=1.75,
         caps=0, noise_sd=0.03, slice_blur=(0.5, 0.8, 1.2, 1.8), level=560,
     ),
     "flair": Look(
         fluid=0.16, grey=1.05, deep=0.95, white=0.92, vessel=0.5,
-        necrosis=0.9, rim=1.35, solid=1.75, oedema=1.65,
+        necrosis=0.9, rim=1.35, solid=1.75, oedema=1.65, spot=1.8,
         caps=0.35, noise_sd=0.03, slice_blur=(0.5, 0.8, 1.2, 1.8), level=400,
     ),
 }  # fmt: skip
@@ -100,11 +103,18 @@ def draw_details(rng: np.random.Generator, tissue: Tissue) -> Details:
 
 
 def acquire(
-    rng: np.random.Generator, look: Look, tissue: Tissue, lesion: Lesion, details: Details
+    rng: np.random.Generator,
+    look: Look,
+    tissue: Tissue,
+    lesion: Lesion,
+    details: Details,
+    spots: Spots | None,
 ) -> NDArray[np.int16]:
     """One sequence over the tissue's box, int16, 0 outside the brain."""
     bright = _healthy(rng, look, tissue, details)
     _add_lesion(rng, look, bright, tissue, lesion, details)
+    if spots is not None:
+        bright += (np.float32(look.spot) * spots.brightness - bright) * spots.weight
     image = _blurred(rng, look, bright, tissue.is_brain)
     bias = np.float32(rng.uniform(0.06, 0.14)) * smooth_field(rng, image.shape, 60)
     image = _noisy(rng, look, image * np.exp(bias), details.noise)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segtrans.atomic import atomic_path, write_text
-from segtrans.config.versions import PHANTOM_VERSION
+from segtrans.config.versions import PHANTOM_VERSION, WHITE_MATTER_VERSION
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.sources.phantom.anatomy import (
@@ -31,15 +31,25 @@ from segtrans.sources.phantom.fields import Box
 from segtrans.sources.phantom.grades import Grade, grade_of
 from segtrans.sources.phantom.tissue import make_tissue
 from segtrans.sources.phantom.tumour import draw_tumour, grow, push
+from segtrans.sources.phantom.white_matter import LABEL, draw_spots
 
 # BraTS's own: voxels of 1 mm in LPS, stored with the sign of RAS.
 _AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
 _PACKING = 1  # of 9: noise hardly shrinks, so the fastest
+_SPOTS_STREAM = 2**32 - 3  # beside the patients' own draws, which spots leave as they are
 
 Stored = TypeVar("Stored", np.int16, np.uint8)
 
 
-def write_phantoms(output: Path, *, first: int, last: int, n_patients: int, data_seed: int) -> None:
+def write_phantoms(
+    output: Path,
+    *,
+    first: int,
+    last: int,
+    n_patients: int,
+    data_seed: int,
+    white_matter_lesions: bool = False,
+) -> None:
     """Make patients `first` to `last` - 1 and write them.
 
     A patient depends on `data_seed` and its own number only, not on the batch it is made in. Each
@@ -54,6 +64,8 @@ def write_phantoms(output: Path, *, first: int, last: int, n_patients: int, data
         last: number after the last patient.
         n_patients: of the whole set.
         data_seed: 0 or more.
+        white_matter_lesions: with these too (`segtrans.sources.phantom.white_matter`), of
+            label 5, or 5 more than that of the tumour there.
 
     Raises:
         UserError: there is no such patient or seed, nilearn is missing, or the disk is full,
@@ -70,9 +82,11 @@ def write_phantoms(output: Path, *, first: int, last: int, n_patients: int, data
     for patient in tqdm(range(first, last), unit="patient", disable=None):
         grade = grade_of(patient)
         rng = np.random.default_rng((data_seed, PHANTOM_VERSION, patient))
+        seed = (data_seed, WHITE_MATTER_VERSION, _SPOTS_STREAM, patient)
+        spots = np.random.default_rng(seed) if white_matter_lesions else None
         folder = output / grade / f"phantom_{patient:04d}"
         try:
-            _write_case(folder, make_patient(rng, grade, template))
+            _write_case(folder, make_patient(rng, grade, template, spots))
         except OSError as error:
             raise UserError(
                 f"{folder}: cannot be written ({error.strerror}); nothing was left half-written; "
@@ -88,19 +102,29 @@ def write_checksums(folder: Path, output: Path) -> None:
 
 
 def make_patient(
-    rng: np.random.Generator, grade: Grade, template: Template
+    rng: np.random.Generator,
+    grade: Grade,
+    template: Template,
+    spots_rng: np.random.Generator | None = None,
 ) -> dict[str, NDArray[np.integer]]:
-    """One patient's four sequences (int16) and `seg` (uint8), each (240, 240, 155) in LPS."""
+    """One patient's four sequences (int16) and `seg` (uint8), each (240, 240, 155) in LPS.
+
+    With white-matter lesions where a generator is given that draws them.
+    """
     pose = draw_pose(rng)
     tumour = draw_tumour(rng, grade, pose, template)
     tissue = make_tissue(rng, template, template_coordinates(rng, pose, push(tumour, pose)))
     lesion = grow(rng, tumour, tissue)
     details = draw_details(rng, tissue)
+    spots = draw_spots(spots_rng, tissue, lesion) if spots_rng else None
     volumes: dict[str, NDArray[np.integer]] = {
-        name: _in_grid(acquire(rng, look, tissue, lesion, details), tissue.box)
+        name: _in_grid(acquire(rng, look, tissue, lesion, details, spots), tissue.box)
         for name, look in LOOKS.items()
     }
-    return {**volumes, "seg": _in_grid(lesion.labels, lesion.box)}
+    seg = _in_grid(lesion.labels, lesion.box)
+    if spots is not None:
+        seg[tissue.box] += np.uint8(LABEL) * spots.mask
+    return {**volumes, "seg": seg}
 
 
 def _in_grid(volume: NDArray[Stored], box: Box) -> NDArray[Stored]:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.data.beside import NEITHER, are_beside
+from segtrans.data.pathologies import bit
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
-from segtrans.sources.scan_folder.fates import FATES, fates_of
+from segtrans.sources.scan_folder.fates import FATES, fates_of, shows_of
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.measures import Measures, measure
 from segtrans.sources.scan_folder.scan import Scan, read_headers, read_scan
@@ -37,12 +38,14 @@ class Images:
         mask: (k, H, W) uint8; None without one.
         side: (k,).
         slice_index: (k,) int64, index along the resampled axis.
+        shows: (k, K) uint8, which of several pathologies; of P alone.
     """
 
     image: NDArray[np.float16]
     mask: NDArray[np.uint8] | None
     side: NDArray[np.str_]
     slice_index: NDArray[np.int64]
+    shows: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def examine(
         masks = scan.masks(item.mask) if item.mask is not None else None
     except UserError as error:
         return Examined(Facts(item, (str(error),)))
-    faults = list(_faults_of_mask(item, masks)) if masks is not None else []
+    faults = list(_faults_of_mask(item, masks, task)) if masks is not None else []
     used = masks if item.domain == PRESENT else None
     fates = {
         side: fates_of(
@@ -124,7 +127,7 @@ def examine(
         digest=_digest(scan),
         prints=fingerprints(scan.volumes),
         mask_digest="" if masks is None else _mask_digest(masks),
-        classes=None if masks is None else _classes_in(masks),
+        classes=None if masks is None else _classes_in(masks, task),
         target_fraction=None if masks is None else _share(masks, scan.content),
         counts={fate: int((joined == fate).sum()) for fate in FATES},
         n_slices=scan.n_slices,
@@ -137,10 +140,10 @@ def examine(
     for of in fates.values():
         of[are_beside(np.isin(of, _DOMAINS), task.neighbours)] = NEITHER
     domains = (*_DOMAINS, NEITHER) if task.neighbours else _DOMAINS
-    return Examined(facts, {domain: _images(scan, used, fates, domain) for domain in domains})
+    return Examined(facts, {domain: _images(item, scan, used, fates, domain) for domain in domains})
 
 
-def _faults_of_mask(item: ScanItem, masks: Masks) -> Iterator[str]:
+def _faults_of_mask(item: ScanItem, masks: Masks, task: ScanFolder) -> Iterator[str]:
     has_target = any(is_target(mask).any() for mask in masks.values())
     if item.domain == ABSENT and has_target:
         yield f"{item.mask}: shows target, and its scan is absent; move the scan to present"
@@ -149,6 +152,16 @@ def _faults_of_mask(item: ScanItem, masks: Masks) -> Iterator[str]:
             f"{item.mask}: is empty, and its scan is present; remove the mask if nobody drew it, "
             "or move the scan to absent"
         )
+        return
+    if item.domain == ABSENT:
+        return
+    found = _classes_in(masks, task)
+    has_void = any((mask == VOID).any() for mask in masks.values())
+    for k, (name, said) in enumerate(zip(task.pathologies, item.shows, strict=True)):
+        if k + 1 in found and said == 0:
+            yield f"{item.mask}: has {name}, and its scan is said not to show it; mend one of them"
+        if k + 1 not in found and said == 1 and not has_void:
+            yield f"{item.mask}: has no {name}, and its scan is said to show it; mend one of them"
 
 
 def _faults_of_list(item: ScanItem, scan: Scan, fates: NDArray[np.str_]) -> Iterator[str]:
@@ -161,16 +174,23 @@ def _faults_of_list(item: ScanItem, scan: Scan, fates: NDArray[np.str_]) -> Iter
         yield f"{item.place}: the listed slices are little but background; list others"
 
 
-def _images(scan: Scan, masks: Masks | None, fates: Fates, domain: str) -> Images:
+def _images(item: ScanItem, scan: Scan, masks: Masks | None, fates: Fates, domain: str) -> Images:
     chosen = {side: np.flatnonzero(of == domain) for side, of in fates.items()}
     mask = None
     if masks is not None and domain == PRESENT:
         mask = np.concatenate([masks[side][at] for side, at in chosen.items()])
+    shows = [
+        shows_of(
+            item, scan.content[side][at], None if masks is None else masks[side][at], scan.task
+        )
+        for side, at in chosen.items()
+    ]
     return Images(
         np.concatenate([scan.images[side][at] for side, at in chosen.items()]),
         mask,
         np.concatenate([np.full(len(at), side) for side, at in chosen.items()]),
         _slices_of(fates, domain),
+        np.concatenate(shows),
     )
 
 
@@ -229,7 +249,12 @@ def _mask_digest(masks: Masks) -> str:
     return digest.hexdigest()
 
 
-def _classes_in(masks: Masks) -> tuple[int, ...]:
+def _classes_in(masks: Masks, task: ScanFolder) -> tuple[int, ...]:
+    if task.pathologies:
+        n = len(task.pathologies)
+        return tuple(
+            k + 1 for k in range(n) if any((bit(mask, k) == 1).any() for mask in masks.values())
+        )
     counts = sum(np.bincount(mask.ravel(), minlength=VOID + 1) for mask in masks.values())
     return tuple((np.flatnonzero(np.asarray(counts)[1:VOID]) + 1).tolist())
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.pathologies import bit
 from segtrans.data.values import is_target
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.tasks.base import VOID
@@ -53,6 +54,39 @@ def fates_of(
     return np.where(is_small, "small_content", fates)
 
 
+def shows_of(
+    item: ScanItem, content: NDArray[np.bool_], mask: NDArray[np.uint8] | None, task: ScanFolder
+) -> NDArray[np.uint8]:
+    """Whether each slice shows each of several pathologies, if it is of P: (n, K), 1, 0 or `VOID`.
+
+    By the mask, if there is one: `VOID` where a pathology is there but too small for P, or may be
+    where pixels do not count. Else by what is said of the scan: of one that shows a pathology, not
+    every slice does, unless it is the only one that the scan may show.
+
+    Args:
+        item: what is said of the scan.
+        content: (n, H, W), what is not background.
+        mask: (n, H, W), bits; None without one.
+        task: has the rules.
+    """
+    n_pathologies = len(task.pathologies)
+    if mask is None:
+        maybe = [k for k, said in enumerate(item.shows) if said != 0]
+        known = [
+            0 if said == 0 else 1 if maybe == [k] else VOID for k, said in enumerate(item.shows)
+        ]
+        return np.tile(np.array(known, np.uint8), (len(content), 1))
+    n_content = np.count_nonzero(content, axis=(1, 2))
+    has_void = (mask == VOID).any(axis=(1, 2))
+    shows = np.empty((len(mask), n_pathologies), np.uint8)
+    for k in range(n_pathologies):
+        is_there = bit(mask, k) == 1
+        is_open = is_there.any(axis=(1, 2)) | has_void
+        is_large = _is_large(is_there & content, n_content, task)
+        shows[:, k] = np.select([is_large, is_open], [1, VOID], default=0)
+    return shows
+
+
 def are_listed(item: ScanItem, side: str, file_slice: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each slice (n,) of a side is one of those that an item lists."""
     found = np.zeros(len(file_slice), bool)
@@ -69,11 +103,24 @@ def _by_mask(
     task: ScanFolder,
 ) -> NDArray[np.str_]:
     shows = is_target(mask)
-    n_inside = np.count_nonzero(shows & content, axis=(1, 2))
+    if task.pathologies:
+        targets = [bit(mask, k) == 1 for k in range(len(task.pathologies))]
+    else:
+        targets = [shows]
+    is_large = [_is_large(of & content, n_content, task) for of in targets]
     is_unknown = shows.any(axis=(1, 2)) | (mask == VOID).any(axis=(1, 2))
     of_others = "absent" if task.absent_from_present != "never" else "unlisted"
     return np.select(
-        [(n_inside > 0) & (n_inside >= task.min_target_fraction * n_content), is_unknown],
+        [np.any(is_large, axis=0), is_unknown],
         ["present", "small_target"],
         default=of_others,
     )
+
+
+def _is_large(
+    inside: NDArray[np.bool_], n_content: NDArray[np.int64], task: ScanFolder
+) -> NDArray[np.bool_]:
+    """Whether a target (n, H, W) within what is not background is large enough for P."""
+    n_inside = np.count_nonzero(inside, axis=(1, 2))
+    is_large: NDArray[np.bool_] = n_inside >= np.maximum(task.min_target_fraction * n_content, 1)
+    return is_large

@@ -44,6 +44,7 @@ class ScanItem:
         group: what must stay in one fold; cases of one group have the same.
         fold: train, valid or test; None where it is to be drawn.
         place: its path below the folder, without ending, which no other case has.
+        shows: whether it shows each of several pathologies: 1, 0, or `VOID`.
     """
 
     scan: ScanFiles
@@ -53,6 +54,7 @@ class ScanItem:
     group: str
     fold: str | None
     place: str
+    shows: tuple[int, ...] = ()
 
     @property
     def has_whole_mask(self) -> bool:

@@ -21,6 +21,7 @@ from segtrans.sources.scan_folder.layout import cases_by_folders
 from segtrans.sources.scan_folder.slices import SLICES, faults_of_slices, with_slices
 from segtrans.sources.scan_folder.table import TABLE, cases_by_table
 from segtrans.sources.scans.case_names import patient_of
+from segtrans.tasks.base import VOID
 from segtrans.tasks.scan_folder import ScanFolder
 
 
@@ -81,9 +82,12 @@ def _survey(folder: Path, task: ScanFolder, channels: Sequence[str] | None) -> S
     faults = walked.faults + list(links_astray(folder, walked.files))
     files = [path for path in walked.files if path not in (folder / DEFINITION, folder / SLICES)]
     if folder / TABLE in files:
-        found = cases_by_table(folder, files, channels, halves=task.halves)
+        found = cases_by_table(
+            folder, files, channels, halves=task.halves, pathologies=task.pathologies
+        )
     else:
         found = cases_by_folders(folder, files, channels)
+        found.items = [replace(item, shows=_by_domain(item, task)) for item in found.items]
     items, faults = _with_ids(found.items), faults + found.faults
     if folder / SLICES in walked.files:
         items, of_slices = with_slices(items, folder / SLICES, halves=task.halves)
@@ -93,6 +97,11 @@ def _survey(folder: Path, task: ScanFolder, channels: Sequence[str] | None) -> S
     if items:
         faults += _missing_kinds(folder, items, task)
     return Survey(items, Skipped(tuple(walked.hidden), tuple(found.others)), faults)
+
+
+def _by_domain(item: ScanItem, task: ScanFolder) -> tuple[int, ...]:
+    """What folders say of several pathologies: absent scans show none."""
+    return (VOID if item.domain == PRESENT else 0,) * len(task.pathologies)
 
 
 def _with_ids(items: Sequence[ScanItem]) -> list[ScanItem]:

@@ -18,6 +18,8 @@ _NAMED = 5
 def classes_of(values: NDArray[Any], path: Path, task: ScanFolder) -> NDArray[np.uint8]:
     """Classes of a mask, of its shape: 0 background, those of the task, `VOID` where it is ignored.
 
+    Of several pathologies a bit of each.
+
     Of a single class all that is not 0 is the target, such as the parts of a tumour or lesions that
     are numbered.
 
@@ -46,6 +48,8 @@ def classes_of(values: NDArray[Any], path: Path, task: ScanFolder) -> NDArray[np
             "value for the target, resampled to the nearest"
         )
     known = {0: 0} | {value: value for value in task.classes.values()}
+    if task.pathologies:
+        known |= {k + 1: 1 << k for k in range(len(task.pathologies))}
     if is_single:
         known |= dict.fromkeys(found - {0}, 1)
     known |= {task.ignore: VOID} if task.ignore else {}

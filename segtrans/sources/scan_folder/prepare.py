@@ -16,7 +16,7 @@ from segtrans.data.store import StoreHeader, write_store
 from segtrans.errors import UserErrors
 from segtrans.places import check_space
 from segtrans.processors import n_processors
-from segtrans.sources.own_folder.columns import Columns, labels_of
+from segtrans.sources.own_folder.columns import Columns, known_of, labels_of
 from segtrans.sources.own_folder.folds import is_used
 from segtrans.sources.own_folder.names import PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
@@ -48,8 +48,8 @@ def write_scan_folder(
     """Write the data set of a folder of scans.
 
     `has_mask` of P says which images are labelled; the mask of others is `VOID` all over.
-    `case_id`, `group`, `side` and `slice_index` say whose image it is, and where along the
-    resampled axis.
+    `case_id`, `group`, `side` and `slice_index` say whose image it is, and where along its axis;
+    of several pathologies there are the columns of `segtrans.data.pathologies`.
 
     Args:
         output: the HDF5 file; it appears whole or not at all.
@@ -72,7 +72,7 @@ def write_scan_folder(
     check_space(output, _least_bytes([item for item, fold in jobs if is_used(item, fold)], task))
     place = next(path for path in output.absolute().parents if path.is_dir())
     with TemporaryDirectory(dir=place, prefix=".", suffix=".partial.scans") as scratch:
-        columns = Columns(Path(scratch), task, _NOTES, has_neighbours=task.neighbours > 0)
+        columns = _columns(Path(scratch), task)
         prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task)
@@ -94,6 +94,11 @@ def write_scan_folder(
     return prepared, task
 
 
+def _columns(scratch: Path, task: ScanFolder) -> Columns:
+    known = known_of(task)
+    return Columns(scratch, task, _NOTES, of_present=known, has_neighbours=task.neighbours > 0)
+
+
 def _least_bytes(items: Sequence[ScanItem], task: ScanFolder) -> int:
     """What the images of some cases take on the disk before they are compressed, at least."""
     known = [
@@ -108,8 +113,11 @@ def _least_bytes(items: Sequence[ScanItem], task: ScanFolder) -> int:
 def _append(columns: Columns, case: Prepared, images: dict[str, Images]) -> None:
     names = (case.item.scan.case_id, case.item.group)
     for domain, of in images.items():
-        places = zip(of.side.tolist(), of.slice_index.tolist(), strict=True)
-        columns.append(case.fold, domain, of.image, of.mask, ((*names, *at) for at in places))
+        has_mask = [of.mask is not None] * of.shows.shape[1]
+        known = [(*row, *has_mask) if domain == PRESENT else () for row in of.shows.tolist()]
+        places = zip(of.side.tolist(), of.slice_index.tolist(), known, strict=True)
+        notes = ((*names, side, index, *of_image) for side, index, of_image in places)
+        columns.append(case.fold, domain, of.image, of.mask, notes)
 
 
 def _prepare(job: tuple[ScanItem, str], *, task: ScanFolder) -> tuple[Prepared, dict[str, Images]]:
@@ -125,6 +133,7 @@ def _header(
 ) -> StoreHeader:
     facts = [
         (case.item.place, case.fold, case.facts.digest, case.facts.mask_digest, case.item.slices)
+        + ((case.item.shows,) if task.pathologies else ())
         for case in prepared
     ]
     n_slices = max(case.facts.n_slices for case in prepared)
@@ -145,4 +154,5 @@ def _header(
         data_seed=data_seed,
         labels=labels_of(task),
         has_void=True,
+        pathologies=task.pathologies,
     )

@@ -2,9 +2,12 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from segtrans.sources.own_folder.names import TEST, role_of
+from segtrans.errors import UserError
+from segtrans.sources.own_folder.names import PRESENT, TEST, role_of
+from segtrans.sources.own_folder.shows import by_row
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.sources.own_folder.tables import key_of, read_table, why_not_there
 from segtrans.sources.scan_folder.channels import holds_dicom
@@ -20,24 +23,31 @@ _EXPECTED = "a NIfTI file, or a folder with a DICOM series"
 
 
 def cases_by_table(
-    folder: Path, files: Sequence[Path], channels: Sequence[str] | None, *, halves: bool
+    folder: Path,
+    files: Sequence[Path],
+    channels: Sequence[str] | None,
+    *,
+    halves: bool,
+    pathologies: Sequence[str] = (),
 ) -> Found:
     """Cases, by the rows of dataset.csv; groups are open where the table leaves them so.
 
     Columns: case, domain (present or absent, or what folders may be called), one for each channel
     with a path below the folder, and, where wanted, mask, group, fold (train, valid, test) and
-    slices.
+    slices. Of several pathologies there is a column for each, 1, 0 or nothing.
 
     Args:
         folder: of the data set.
         files: all below it.
         channels: names in stored order; None: those of the table, in its order.
         halves: whether images are halves of slices.
+        pathologies: names of several.
     """
     known = {key_of(shown(path, folder)): path for path in files}
     table = known.pop(TABLE)
-    rows, fault = read_table(table, needed=_NEEDED, more=None)
-    there = [name for name in rows[0][1] if name not in (*_NEEDED, *_MORE)] if rows else []
+    rows, fault = read_table(table, needed=(*_NEEDED, *pathologies), more=None)
+    others = (*_NEEDED, *_MORE, *pathologies)
+    there = [name for name in rows[0][1] if name not in others] if rows else []
     if not fault and not rows:
         fault = "has no row; expected one for each case"
     elif not fault:
@@ -51,10 +61,11 @@ def cases_by_table(
     for number, row in rows:
         try:
             item = _item(row, folder, known, series, tuple(channels or there), halves=halves)
+            item = replace(item, shows=_shows(row, item, pathologies))
             first = rows_of.setdefault(item.place.casefold(), number)
             if first != number:
                 raise ValueError(f"case {item.place} is in row {first} too; one row a case")
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             found.faults.append(f"{TABLE}: row {number}: {error}")
             continue
         found.items.append(item)
@@ -163,3 +174,12 @@ def _scans_of(
             raise ValueError(f"{channel} = {row[channel]}: expected {_EXPECTED}")
         scans[channel] = path
     return scans
+
+
+def _shows(row: Mapping[str, str], item: ScanItem, pathologies: Sequence[str]) -> tuple[int, ...]:
+    shows = by_row(row, item.domain, pathologies)
+    if shows and item.domain == PRESENT and not any(shows):
+        raise ValueError(
+            f"shows none of {', '.join(pathologies)}, and its domain is present; say absent"
+        )
+    return shows

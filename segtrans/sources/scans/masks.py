@@ -1,6 +1,7 @@
 """From the labels of a mask's file to classes: every year of BraTS has had its own.
 
-Classes are 1 necrotic or non-enhancing core, 2 oedema, 3 enhancing; 0 is no lesion.
+Classes are 1 necrotic or non-enhancing core, 2 oedema, 3 enhancing; 0 is no lesion. Phantoms may
+have white-matter lesions: 4, or 4 more than the tumour's class there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,9 @@ from segtrans.errors import UserError
 from segtrans.sources.scans.case_names import BRATS_2023, MSD, MSD_LABELS
 
 _BRATS_LABELS = {1: 1, 2: 2, 3: 3, 4: 3}
+# Classes of labels 1, 2, 3... where 5 more is a white-matter lesion: alone, or within the tumour.
+WHITE_MATTER_CLASSES = (1, 2, 3, 3, 4, 5, 6, 7, 7)
+_WHITE_MATTER = 4
 _ROUNDING, _MOST_ROUNDING = 1e-3, 0.05
 _N_LABELS = 256
 # What 3 and 4 are where both stand in one mask; files do not tell which it is.
@@ -57,6 +61,13 @@ def classes_of(
     if label_classes is not None:
         return mask, f"1 to {len(known)} as classes {','.join(map(str, label_classes))}"
     return mask, _convention(layout, labels)
+
+
+def pathology_bits(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Classes as bits of two pathologies, of any shape: bit 0 tumour, bit 1 white-matter lesion."""
+    is_tumour, is_white_matter = classes % _WHITE_MATTER != 0, classes >= _WHITE_MATTER
+    bits: NDArray[np.uint8] = is_tumour + np.uint8(2) * is_white_matter
+    return bits
 
 
 def rounding_error(largest: float) -> float:

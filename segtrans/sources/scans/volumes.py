@@ -51,7 +51,8 @@ class Case:
         sequences: by name, in channel order, (X, Y, Z) in LPS orientation; as stored, or float32
             where the file scales; the background is 0.
         mask: (X, Y, Z) uint8: 0 background, 1 necrotic or non-enhancing core, 2 oedema,
-            3 enhancing; None when it was not asked for.
+            3 enhancing, and more of white-matter lesions (`segtrans.sources.scans.masks`); None
+            when it was not asked for.
         label_convention: which stored labels those were; None when the mask does not tell.
         geometries: of the files, by sequence.
         notes: what was guessed or chosen, a sentence each.

@@ -89,7 +89,7 @@ def test_a_table_has_a_column_and_a_mask_of_each(tmp_path):
     ("row", "message"),
     [
         ("a.png,present,2,0,", "row 2: crack = 2: expected 1, 0, or nothing"),
-        ("a.png,absent,1,0,", "row 2: crack = 1, and the image is absent"),
+        ("a.png,absent,1,0,", "row 2: crack = 1, and its domain is absent"),
         ("a.png,present,1,0,x.png", "row 2: mask_crack = x.png: no such file"),
     ],
 )
@@ -287,8 +287,8 @@ def test_a_pathology_that_nobody_could_learn_or_score_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({"crack": 1}, "expected 2 to 7 classes, found 1"),
-        ({"crack": 1, "a/b": 2}, "a name of folders and columns"),
+        ({"crack": 1}, "1 pathologies; expected 2 to 7"),
+        ({"crack": 1, "a/b": 2}, "names folders and columns"),
         ({"crack": 1, "no_stain": 2}, "a meaning of its own"),
         ({"crack": 1, "Crack": 2}, "case of letters"),
     ],

@@ -1,0 +1,31 @@
+"""What a data set says of several pathologies, for its report."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from segtrans.data.pathologies import count_known, read_knowledge
+from segtrans.data.store import FOLDS, Store
+
+
+def table_of_pathologies(store: Store) -> Iterator[str]:
+    """What is known of the stored images of P, by pathology, as lines of Markdown."""
+    names = ("Fold", "Pathology", "Shown", "Not shown", "Not known", "With a mask")
+    rows = [
+        dict(zip(names, (fold, *of), strict=True))
+        for fold in FOLDS
+        if (known := read_knowledge(store, fold)) is not None
+        for of in count_known(store.header.pathologies, known)
+    ]
+    if rows:
+        yield from (pd.DataFrame(rows).to_markdown(index=False), "")
+
+
+def not_scored(store: Store, image_name: str) -> Iterator[str]:
+    """Pathologies that a fold cannot score, a sentence each."""
+    for fold in ("valid", "test"):
+        if (known := read_knowledge(store, fold)) is not None:
+            for name, n_shown, *_ in count_known(store.header.pathologies, known):
+                if not n_shown:
+                    what = f"{image_name} that shows {name}"
+                    yield f"Fold {fold} has no {what}: its scores say nothing."
