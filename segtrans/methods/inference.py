@@ -132,7 +132,8 @@ def outputs_of(method: nn.Module, x_P: NDArray[np.float32], x_A: NDArray[np.floa
     with inference(method):
         if isinstance(method, Translates):
             u_prior = method.sample_u(absent, torch.Generator(device).manual_seed(_PRIOR_SEED))
-            tensors = (*method.remove(present), *method.insert(absent, u_prior))
+            inserted = method.insert(absent, u_prior)  # of what was encoded last
+            tensors = (*method.remove(present), *inserted)
             translation = Translation(*map(_array_of, tensors))
         elif isinstance(method, Reconstructs):
             reconstruction = _array_of(method.reconstruct(present))

@@ -17,7 +17,7 @@ from torch import nn
 from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
-from segtrans.methods.weights import WEIGHTS, build_method, save_weights
+from segtrans.methods.weights import WEIGHTS, build_method, load_method, save_weights
 from segtrans.predict.scans import predict, predict_cases
 from segtrans.sources.scans.cases import find_case
 from segtrans.sources.scans.volumes import read_case
@@ -206,6 +206,24 @@ def test_a_prediction_takes_the_place_of_another_and_leaves_none_of_its_files(tm
     )
     assert len(first) == 10
     assert set(output.iterdir()) == {*second, output / "notes.txt", output / "scan_prediction.json"}
+
+
+def test_several_cases_are_predicted_with_weights_read_once(tmp_path, make_run, monkeypatch):
+    run, cases = make_run("autoencoder"), [tmp_path / name / "scan" for name in ("a", "b")]
+    for seed, case in enumerate(cases):
+        write_scan(case, seed=seed)
+        for file in case.iterdir():
+            file.rename(case / file.name.replace("scan", f"case{seed}"))
+    alone = [list(predict_cases(run, [c], tmp_path / c.parent.name, threshold=0.5)) for c in cases]
+    read = []
+    monkeypatch.setattr(
+        "segtrans.predict.scans.load_method", lambda *a, **k: read.append(1) or load_method(*a, **k)
+    )
+    together = list(predict_cases(run, cases, tmp_path / "out", threshold=0.5))
+    assert read == [1]
+    assert [path.name for path in together] == [path.name for of in alone for path in of]
+    for path, of_one in zip(together, [path for of in alone for path in of], strict=True):
+        assert path.read_bytes() == of_one.read_bytes()
 
 
 def test_what_was_corrected_by_hand_is_kept(tmp_path, make_run):
