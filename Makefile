@@ -74,7 +74,7 @@ lock: $(STAMP)  ## write containers/requirements.lock anew; needs uv
 bench: $(STAMP)  ## measure speed and memory; results/bench.json
 	$(BIN)/python -m benchmarks
 
-bench-against: $(STAMP)  ## an update beside that of another commit, by turns: REV=e025b92
+bench-against: $(STAMP)  ## a prediction and updates beside another commit's: REV=e025b92
 	$(BIN)/python -m benchmarks.against $(REV)
 
 clean:  ## remove the environment and caches; data and results stay

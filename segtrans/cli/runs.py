@@ -135,10 +135,10 @@ def predict(
     weights: Annotated[Path, typer.Option(help="Run folder.")],
     output: Annotated[Path, typer.Option(help="Folder to write to.", callback=folder_to_write)],
     case: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             help="For a run of brats: the folder of one patient's files, in any known layout; one "
-            "of these files, if the folder holds several patients; or a 4D file."
+            "of these files, if the folder holds several patients; or a 4D file. May be repeated."
         ),
     ] = None,
     source: Annotated[
@@ -159,19 +159,19 @@ def predict(
     ] = None,
 ) -> None:
     """Segment scans or pictures, and translate them to absence, each in its own geometry."""
-    if (case is None) == (source is None):
+    if (not case) == (source is None):
         raise UserError("give one of --case, a scan, and --input, a folder of your own")
     if source is not None:
         from segtrans.predict.folders import predict_folder
 
         kinds = save.split(",") if save is not None else None
         print(predict_folder(weights, source, output, threshold=threshold, kinds=kinds))
-    elif case is not None:
-        from segtrans.predict.scans import predict_case
+    elif case:
+        from segtrans.predict.scans import predict_cases
 
         if save is not None:
             raise UserError("--save: is for --input; for --case everything is written")
-        for path in predict_case(weights, case, output, threshold=threshold):
+        for path in predict_cases(weights, case, output, threshold=threshold):
             print(path)
 
 

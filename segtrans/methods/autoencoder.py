@@ -8,6 +8,7 @@ from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.config.catalogue import AutoencoderOptions, options_of
 from segtrans.config.run_config import RunConfig
+from segtrans.methods.asked_again import Keeps
 from segtrans.methods.base import (
     Method,
     Step,
@@ -27,7 +28,7 @@ from segtrans.precision import at_least_single
 from segtrans.stacks import middle
 
 
-class Autoencoder(Method):
+class Autoencoder(Keeps, Method):
     """One encoder with two decoders; long skips go to the segmentation decoder only."""
 
     is_replayable = True
@@ -83,18 +84,22 @@ class Autoencoder(Method):
 
     def segment(self, x: Tensor) -> Tensor:
         """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W)."""
-        code, skips = self.encoder(x)
+        code, skips = self.once(self._encode, x)
         return probabilities(self.segmentation_decoder(code, skips))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) passed through the bottleneck and back, in [-1, 1]."""
-        return self._reconstruct(*self.encoder(x))
+        return self._reconstruct(*self.once(self._encode, x))
 
     def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
         """One for all networks."""
         return {
             "networks": amsgrad(self.parameters(), rate=training.learning_rate, training=training)
         }
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        made: tuple[Tensor, list[Tensor]] = self.encoder(x)
+        return made
 
     def _reconstruct(self, code: Tensor, skips: list[Tensor]) -> Tensor:
         raw: Tensor = self.reconstruction_decoder(code, skips)

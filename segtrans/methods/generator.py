@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from segtrans.config.catalogue import TranslationOptions, options_of
 from segtrans.config.run_config import RunConfig
 from segtrans.errors import UserError
+from segtrans.methods.asked_again import Keeps
 from segtrans.methods.base import known, probabilities, tables_of
 from segtrans.nets.decoder import Decoder
 from segtrans.nets.encoder import Encoder
@@ -50,7 +51,7 @@ class Codes(NamedTuple):
         return Codes(c, u, skips)
 
 
-class Generator(nn.Module):
+class Generator(Keeps, nn.Module):
     """Encoder, common and residual decoder, and the segmentation decoder when it is separate.
 
     Of K pathologies the unique code has K groups of channels, which share the fraction of one.
@@ -125,12 +126,18 @@ class Generator(nn.Module):
 
     def encode(self, x: Tensor) -> Codes:
         """Equation 1."""
+        return self.once(self._encode, x)
+
+    def _encode(self, x: Tensor) -> Codes:
         code, skips = self.encoder(x)
         c, u = torch.split(code, [self.n_common, code.shape[1] - self.n_common], dim=1)
         return Codes(c, u, skips)
 
     def common(self, codes: Codes) -> Tensor:
         """g_com of equation 2: images in [-1, 1] without the target, (N, C, H, W) float32."""
+        return self.once(self._common, codes)
+
+    def _common(self, codes: Codes) -> Tensor:
         raw: Tensor = self.common_decoder(codes.c, codes.skips)
         return at_least_single(raw).tanh()
 
@@ -149,6 +156,9 @@ class Generator(nn.Module):
             codes: with the unique code of pathology k alone.
             k: pathology, from 0.
         """
+        return self.once(self._residual, codes, k)
+
+    def _residual(self, codes: Codes, k: int) -> Tensor:
         code = torch.cat([codes.c, codes.u], dim=1)
         return at_least_single(self.residual_decoder.translate(code, codes.skips, k)).tanh()
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from segtrans.methods.asked_again import inference
 from segtrans.stacks import middle
 
 # Which codes are sampled for the drawn A to P translations; no result depends on it.
@@ -133,23 +134,23 @@ def outputs_of(method: nn.Module, x_P: NDArray[np.float32], x_A: NDArray[np.floa
     device = device_of(method)
     present, absent = (torch.from_numpy(x).to(device) for x in (x_P, x_A))
     translation = reconstruction = None
-    with torch.no_grad():
+    with inference(method):
         if isinstance(method, Translates):
             u_prior = method.sample_u(absent, torch.Generator(device).manual_seed(_PRIOR_SEED))
-            tensors = (*method.remove(present), *method.insert(absent, u_prior))
+            inserted = method.insert(absent, u_prior)  # of what was encoded last
+            tensors = (*method.remove(present), *inserted)
             translation = Translation(*map(_array_of, tensors))
         elif isinstance(method, Reconstructs):
             reconstruction = _array_of(method.reconstruct(present))
-    y_seg = _array_of(lesion_probability(method, present))
-    return Outputs(y_seg, translation, reconstruction, _of_each(method, present))
+        y_seg = _array_of(lesion_probability(method, present))
+        return Outputs(y_seg, translation, reconstruction, _of_each(method, present))
 
 
 def _of_each(method: nn.Module, x_P: Tensor) -> tuple[OfPathology, ...]:
     if not (isinstance(method, Decomposes) and tells_apart(method)):
         return ()
-    with torch.no_grad():
-        without_all, residuals = method.decompose(x_P)
-        y_seg = segmented_maps(cast(nn.Module, method), x_P)
+    without_all, residuals = method.decompose(x_P)
+    y_seg = segmented_maps(cast(nn.Module, method), x_P)
     with_all = without_all + residuals.sum(dim=1)
     return tuple(
         OfPathology(*map(_array_of, (with_all - delta, delta, y_seg[:, k])))

@@ -74,7 +74,9 @@ def overview_figure(drawn: Drawn, output: Path, *, title: str, notes: Sequence[s
     height_in = 0.4 + height * n_lines + _NOTE_IN * len(said)
     with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=height_in) as figure:
         figure.suptitle("\n".join([f"{title}, slice {number}", *said]), fontsize=8)
-        grid = figure.subplots(n_lines, n_columns, squeeze=False)
+        # Ticks would be laid out, although no axis is drawn.
+        no_ticks = {"xticks": (), "yticks": ()}
+        grid = figure.subplots(n_lines, n_columns, squeeze=False, subplot_kw=no_ticks)
         places = grid.T if is_turned else grid
         for column, name in enumerate(drawn.volumes):
             for row, axes in zip(rows, places[:, column], strict=True):

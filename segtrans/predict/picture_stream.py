@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from segtrans.methods.asked_again import inference
 from segtrans.methods.inference import Segments, device_of, removal
 from segtrans.predict.picture_list import PictureFiles
 from segtrans.sources.image_folder.fitting import Fitting
@@ -80,7 +81,7 @@ class Networks:
         n = len(views)
         missing = ((0, BATCH_SIZE - n), (0, 0), (0, 0), (0, 0))
         x = torch.from_numpy(np.pad(views, missing)).to(device_of(self._method))
-        with torch.no_grad():  # not inference mode: caches share tensors with training
+        with inference(self._method):
             maps = [cast(Segments, self._method).segment(x)]
             if self.with_translation:
                 maps += removal(self._method, x)

@@ -1,7 +1,7 @@
 """Segment and translate one patient's scan with a trained run, in the scan's own geometry."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +17,7 @@ from segtrans.config.refusals import validate
 from segtrans.config.runs import Run, read_run
 from segtrans.data.beside import beside
 from segtrans.errors import UserError
+from segtrans.methods.asked_again import inference
 from segtrans.methods.inference import Translates, device_of, lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.predict.files import all_or_none, check_output
@@ -31,7 +32,7 @@ from segtrans.sources.brats.half_slices import (
 )
 from segtrans.sources.intensity import Z_SCORE_SCALE
 from segtrans.sources.scans.case_names import SEQUENCES
-from segtrans.sources.scans.cases import PHANTOM, find_case
+from segtrans.sources.scans.cases import PHANTOM, CaseFiles, find_case
 from segtrans.sources.scans.volumes import Case, read_case
 from segtrans.tasks.sides import SIDES
 
@@ -58,38 +59,55 @@ class Prediction:
     residual: Volumes
 
 
-def predict_case(
-    run_folder: Path, case_path: Path, output: Path, *, threshold: float
-) -> list[Path]:
+def predict_cases(
+    run_folder: Path, case_paths: Sequence[Path], output: Path, *, threshold: float
+) -> Iterator[Path]:
     """Write segmentation, translation and residual as NIfTI, and an overview as PNG.
 
-    Every slice with any brain is segmented, also those that training leaves out.
+    Every slice with any brain is segmented, also those that training leaves out. Cases are read
+    one after the other, and never live together.
 
     Args:
         run_folder: a run of task brats.
-        case_path: folder of one case in any supported layout, or a 4D file.
+        case_paths: of each case its folder in any supported layout, or a 4D file.
         output: folder to write to.
         threshold: probability above which a voxel is segmented, as label 1.
 
-    Returns:
-        The files written; beside them lies the list of `segtrans.predict.files`.
+    Yields:
+        The files written, once all of a case are; beside them lies the list of
+        `segtrans.predict.files`.
 
     Raises:
         UserError: the run is of another task or damaged, the case is bad, or the output lies in the
             run folder, is the case's own folder or holds files of these names that this command did
-            not write; nothing is left in the output then.
+            not write; nothing is left of that case in the output then.
     """
     run = _run_of_patients(run_folder, output)
     prepared = _preparation(run)
-    found = find_case(case_path)
+    cases = [find_case(path) for path in case_paths]
+    for found in cases:
+        check_output(output, found, list(_file_names(found.case_id).values()))
+    method = load_method(run, which="best")
+    for found in cases:
+        yield from _predict_case(run, prepared, method, found, output, threshold)
+
+
+def _predict_case(
+    run: Run,
+    prepared: "_Preparation",
+    method: nn.Module,
+    found: CaseFiles,
+    output: Path,
+    threshold: float,
+) -> list[Path]:
     names = _file_names(found.case_id)
-    check_output(output, found, list(names.values()))
+    check_output(output, found, list(names.values()))  # another one may have its id
     case = read_case(found, with_mask=False)
     doubts = _doubts(run, prepared, case)
     for doubt in doubts:
         print(f"segtrans: warning: {found.case_id}: {doubt}", file=sys.stderr)
     prediction = predict(
-        load_method(run, which="best"),
+        method,
         case,
         normalisation=prepared.normalisation,
         mirror_right=prepared.mirror_right,
@@ -143,45 +161,51 @@ def predict(
     intensities = intensities_of(
         volumes, brain, normalisation=normalisation, case_id=case.files.case_id
     )
-    probability = np.zeros(brain.shape, np.float32)
+    probability = _background(brain)
     translation: Volumes = {}
     residual: Volumes = {}
     if isinstance(method, Translates):
-        translation, residual = (
-            {name: np.zeros(brain.shape, np.float32) for name in volumes} for _ in range(2)
-        )
-    for side, slices in tqdm(list(_blocks(brain)), unit="block", disable=None):
-        mirror = mirror_right and side == "right"
-        seen = beside(slices, brain.shape[2], neighbours).ravel()
-        z_scores = normalised(volumes, brain, intensities, side=side, slices=seen, mirror=mirror)
-        x = _padded((torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1))
-        x = x.view(len(slices), -1, *x.shape[2:])  # neighbours as channels
-        place = _Place(side, slices, brain, mirror)
-        place.put(probability, lesion_probability(method, x))
-        if isinstance(method, Translates):
-            with torch.no_grad():
-                x_PA, delta_PA = method.remove(x.to(device_of(method)))
-            _put_intensities(place, translation, x_PA, intensities, is_difference=False)
-            _put_intensities(place, residual, delta_PA, intensities, is_difference=True)
+        translation, residual = ({name: _background(brain) for name in volumes} for _ in range(2))
+    with inference(method):
+        for side, slices in tqdm(list(_blocks(brain)), unit="block", disable=None):
+            mirror = mirror_right and side == "right"
+            seen = beside(slices, brain.shape[2], neighbours).ravel()
+            z_scores = normalised(
+                volumes, brain, intensities, side=side, slices=seen, mirror=mirror
+            )
+            x = _padded((torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1))
+            x = x.view(len(slices), -1, *x.shape[2:])  # neighbours as channels
+            x = x.to(device_of(method))
+            place = _Place(half(brain, side)[slices], side, slices, mirror)
+            place.put(probability, lesion_probability(method, x))
+            if isinstance(method, Translates):
+                x_PA, delta_PA = method.remove(x)
+                _put_intensities(place, translation, x_PA, intensities, is_difference=False)
+                _put_intensities(place, residual, delta_PA, intensities, is_difference=True)
     return Prediction(probability, translation, residual)
+
+
+def _background(brain: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Zeros (X, Y, Z) like the brain; each slice lies in one piece, as it is written."""
+    return np.zeros(brain.shape[::-1], np.float32).transpose(2, 1, 0)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a block of half-slices lies in its volume."""
+    """Where a block of half-slices lies in its volume, and which of its pixels are brain."""
 
+    shown: NDArray[np.bool_]
     side: str
     slices: NDArray[np.int64]
-    brain: NDArray[np.bool_]
     is_mirrored: bool
 
     def put(self, volume: NDArray[np.float32], values: Tensor) -> None:
         """Write half-slices (n, H, W) back where they come from, the brain's voxels alone."""
-        shown = half(self.brain, self.side)[self.slices]
-        array = values.float().cpu().numpy()[:, : shown.shape[1], : shown.shape[2]]
+        _, height, width = self.shown.shape
+        array = values.float().cpu().numpy()[:, :height, :width]
         if self.is_mirrored:
             array = array[..., ::-1]
-        half(volume, self.side)[self.slices] = array * shown
+        half(volume, self.side)[self.slices] = np.where(self.shown, array, np.float32(0))
 
 
 def _padded(x: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ from segtrans.config.runs import Run, read_run
 from segtrans.data.feed.batches import iterate_fold
 from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
+from segtrans.methods.asked_again import inference
 from segtrans.methods.inference import (
+    device_of,
     reconstruction_errors,
     segmented_maps,
     target_probability,
@@ -144,12 +146,13 @@ def score_method(
     Raises:
         ValueError: a probability is not in [0, 1] (or not a number), or a reconstruction is none.
     """
-    return {
-        fold: _score_fold(
-            method, store, fold, threshold, has_patients=has_patients, neighbours=neighbours
-        )
-        for fold in SCORED_FOLDS
-    }
+    with inference(method):
+        return {
+            fold: _score_fold(
+                method, store, fold, threshold, has_patients=has_patients, neighbours=neighbours
+            )
+            for fold in SCORED_FOLDS
+        }
 
 
 def patient_means(patients: pd.DataFrame | None) -> dict[str, float | int | None]:
@@ -251,6 +254,7 @@ def _score_fold(
     for domain in DOMAINS:
         blocks, counts, maps = [], [], []
         for x, mask in iterate_fold(store, fold, domain, neighbours=neighbours):
+            x = x.to(device_of(method), non_blocking=True)
             y_seg = segmented_maps(method, x)
             probability = target_probability(method, y_seg).cpu().numpy()
             truth = None if mask is None else mask.numpy()

@@ -122,6 +122,7 @@ class TranslationTally:
         self._kept = torch.zeros(2, 2, dtype=torch.float64, device=device)
         self._scores: dict[str, list[Tensor]] = {}
         self._generator = torch.Generator(device).manual_seed(_PRIOR_SEED)
+        self._code_shape: torch.Size | None = None  # of one image
 
     @classmethod
     def of(cls, method: nn.Module, n_channels: int) -> Self | None:
@@ -168,8 +169,10 @@ class TranslationTally:
         if not isinstance(self._method, Judges):
             return
         # As many as there are images, however many processes share the training.
-        like = self._method.sample_u(x_A[:1], torch.Generator(self._device))
-        shape = (len(x_A), *like.shape[1:])
+        if self._code_shape is None:
+            like = self._method.sample_u(x_A[:1], torch.Generator(self._device))
+            self._code_shape = like.shape[1:]
+        shape = (len(x_A), *self._code_shape)
         u_prior = torch.randn(shape, generator=self._generator, device=self._device)
         x_AP, _ = self._method.insert(x_A, u_prior)
         x_A = middle(x_A, self._n_channels)

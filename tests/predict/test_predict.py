@@ -17,8 +17,8 @@ from torch import nn
 from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
-from segtrans.methods.weights import WEIGHTS, build_method, save_weights
-from segtrans.predict.scans import predict, predict_case
+from segtrans.methods.weights import WEIGHTS, build_method, load_method, save_weights
+from segtrans.predict.scans import predict, predict_cases
 from segtrans.sources.scans.cases import find_case
 from segtrans.sources.scans.volumes import read_case
 from tests.run_files import run_facts
@@ -122,7 +122,7 @@ def test_files_are_in_the_scans_own_geometry_and_the_same_for_any_axis_order(tmp
     for codes in (("L", "P", "S"), ("R", "A", "S"), ("S", "L", "A")):
         scan, output = tmp_path / "".join(codes), tmp_path / "out" / "".join(codes)
         write_scan(scan, codes=codes)
-        files = predict_case(run, scan, output, threshold=0.5)
+        files = list(predict_cases(run, [scan], output, threshold=0.5))
         names = [f"scan_{kind}.nii.gz" for kind in ("seg", *KINDS)] + ["scan_overview.png"]
         assert [path.name for path in files] == names
         assert (output / "scan_overview.png").read_bytes().startswith(b"\x89PNG")
@@ -149,19 +149,21 @@ def test_files_are_in_the_scans_own_geometry_and_the_same_for_any_axis_order(tmp
 
 def test_a_baseline_segments_and_does_not_translate(tmp_path, make_run):
     write_scan(tmp_path / "scan")
-    files = predict_case(make_run("autoencoder"), tmp_path / "scan", tmp_path, threshold=0.5)
+    files = list(
+        predict_cases(make_run("autoencoder"), [tmp_path / "scan"], tmp_path, threshold=0.5)
+    )
     assert [path.name for path in files] == ["scan_seg.nii.gz", "scan_overview.png"]
 
 
 def test_a_run_of_digits_is_refused(tmp_path, make_run):
     with pytest.raises(UserError, match="a run of task mnist48_simple; expected one of brats"):
-        predict_case(make_run(task="mnist48_simple"), tmp_path, tmp_path, threshold=0.5)
+        list(predict_cases(make_run(task="mnist48_simple"), [tmp_path], tmp_path, threshold=0.5))
 
 
 def test_a_run_that_does_not_say_how_its_data_were_made_is_refused(tmp_path, make_run):
     write_scan(tmp_path / "scan")
     with pytest.raises(UserError, match=r"data\.parameters: normalisation: missing"):
-        predict_case(make_run(parameters={}), tmp_path / "scan", tmp_path, threshold=0.5)
+        list(predict_cases(make_run(parameters={}), [tmp_path / "scan"], tmp_path, threshold=0.5))
 
 
 def contents(folder):
@@ -180,42 +182,62 @@ def test_the_folder_of_the_case_is_no_output_and_an_experts_mask_is_kept(tmp_pat
     run = make_run("autoencoder")
     for output in (scan, tmp_path / "link", scan / ".." / "scan"):
         with pytest.raises(UserError, match="holds the files of case scan itself"):
-            predict_case(run, scan, output, threshold=0.5)
+            list(predict_cases(run, [scan], output, threshold=0.5))
     with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: is there already, and nothing says"):
-        predict_case(run, scan, elsewhere, threshold=0.5)
+        list(predict_cases(run, [scan], elsewhere, threshold=0.5))
     with pytest.raises(UserError, match=r"scan_t1\.nii\.gz is a file, not a folder"):
-        predict_case(run, scan, scan / "scan_t1.nii.gz", threshold=0.5)
+        list(predict_cases(run, [scan], scan / "scan_t1.nii.gz", threshold=0.5))
     for output in (run, run / "predictions"):
         with pytest.raises(UserError, match=f"{output}: lies in the run folder {run}"):
-            predict_case(run, scan, output, threshold=0.5)
+            list(predict_cases(run, [scan], output, threshold=0.5))
     (tmp_path / "out/scan_prediction.json").mkdir(parents=True)
     with pytest.raises(UserError, match=r"scan_prediction\.json: is no file"):
-        predict_case(run, scan, tmp_path / "out", threshold=0.5)
+        list(predict_cases(run, [scan], tmp_path / "out", threshold=0.5))
     assert (contents(scan), contents(elsewhere)) == before
 
 
 def test_a_prediction_takes_the_place_of_another_and_leaves_none_of_its_files(tmp_path, make_run):
     write_scan(tmp_path / "scan")
     output = tmp_path / "out"
-    first = predict_case(make_run(), tmp_path / "scan", output, threshold=0.5)
+    first = list(predict_cases(make_run(), [tmp_path / "scan"], output, threshold=0.5))
     (output / "notes.txt").write_text("mine")
-    second = predict_case(make_run("autoencoder"), tmp_path / "scan", output, threshold=0.5)
+    second = list(
+        predict_cases(make_run("autoencoder"), [tmp_path / "scan"], output, threshold=0.5)
+    )
     assert len(first) == 10
     assert set(output.iterdir()) == {*second, output / "notes.txt", output / "scan_prediction.json"}
+
+
+def test_several_cases_are_predicted_with_weights_read_once(tmp_path, make_run, monkeypatch):
+    run, cases = make_run("autoencoder"), [tmp_path / name / "scan" for name in ("a", "b")]
+    for seed, case in enumerate(cases):
+        write_scan(case, seed=seed)
+        for file in case.iterdir():
+            file.rename(case / file.name.replace("scan", f"case{seed}"))
+    alone = [list(predict_cases(run, [c], tmp_path / c.parent.name, threshold=0.5)) for c in cases]
+    read = []
+    monkeypatch.setattr(
+        "segtrans.predict.scans.load_method", lambda *a, **k: read.append(1) or load_method(*a, **k)
+    )
+    together = list(predict_cases(run, cases, tmp_path / "out", threshold=0.5))
+    assert read == [1]
+    assert [path.name for path in together] == [path.name for of in alone for path in of]
+    for path, of_one in zip(together, [path for of in alone for path in of], strict=True):
+        assert path.read_bytes() == of_one.read_bytes()
 
 
 def test_what_was_corrected_by_hand_is_kept(tmp_path, make_run):
     write_scan(tmp_path / "scan")
     run, output = make_run("autoencoder"), tmp_path / "out"
-    predict_case(run, tmp_path / "scan", output, threshold=0.5)
-    predict_case(run, tmp_path / "scan", output, threshold=0.6)  # its own: taken
+    list(predict_cases(run, [tmp_path / "scan"], output, threshold=0.5))
+    list(predict_cases(run, [tmp_path / "scan"], output, threshold=0.6))  # its own: taken
     path = output / "scan_seg.nii.gz"
     written = nib.load(path)
     corrected = np.asarray(written.dataobj) ^ 1
     nib.save(nib.Nifti1Image(corrected, written.affine, written.header), path)
     before = contents(output)
     with pytest.raises(UserError, match=r"scan_seg\.nii\.gz: was changed since `segtrans predict`"):
-        predict_case(run, tmp_path / "scan", output, threshold=0.5)
+        list(predict_cases(run, [tmp_path / "scan"], output, threshold=0.5))
     assert contents(output) == before
 
 
@@ -237,12 +259,12 @@ def test_a_lost_or_damaged_list_is_named_and_nothing_is_written_over(
 ):
     write_scan(tmp_path / "scan")
     run, output = make_run("autoencoder"), tmp_path / "out"
-    predict_case(run, tmp_path / "scan", output, threshold=0.5)
+    list(predict_cases(run, [tmp_path / "scan"], output, threshold=0.5))
     path = output / "scan_prediction.json"
     path.unlink() if content is None else path.write_text(content)
     before = contents(output)
     with pytest.raises(UserError, match=words):
-        predict_case(run, tmp_path / "scan", output, threshold=0.5)
+        list(predict_cases(run, [tmp_path / "scan"], output, threshold=0.5))
     assert contents(output) == before
 
 
@@ -253,10 +275,10 @@ def test_another_scan_with_the_same_id_does_not_take_its_place(tmp_path, make_ru
     scan = nib.load(path)
     nib.save(nib.Nifti1Image(np.asarray(scan.dataobj) * 2, scan.affine, scan.header), path)
     run = make_run("autoencoder")
-    predict_case(run, tmp_path / "a" / "scan", tmp_path / "out", threshold=0.5)
+    list(predict_cases(run, [tmp_path / "a" / "scan"], tmp_path / "out", threshold=0.5))
     before = contents(tmp_path / "out")
     with pytest.raises(UserError, match="prediction of another scan with the id scan"):
-        predict_case(run, tmp_path / "b" / "scan", tmp_path / "out", threshold=0.5)
+        list(predict_cases(run, [tmp_path / "b" / "scan"], tmp_path / "out", threshold=0.5))
     assert contents(tmp_path / "out") == before
 
 
@@ -265,7 +287,9 @@ def test_a_folder_of_another_process_is_left_alone(tmp_path, make_run):
     foreign = tmp_path / "out" / f".{os.getpid()}.partial.scan"
     foreign.mkdir(parents=True)
     (foreign / "x").write_text("alive")
-    predict_case(make_run("autoencoder"), tmp_path / "scan", tmp_path / "out", threshold=0.5)
+    list(
+        predict_cases(make_run("autoencoder"), [tmp_path / "scan"], tmp_path / "out", threshold=0.5)
+    )
     assert (foreign / "x").read_text() == "alive"
 
 
@@ -274,7 +298,7 @@ def test_a_full_disk_leaves_nothing_new(tmp_path, make_run, monkeypatch, there):
     write_scan(tmp_path / "scan")
     output, run = tmp_path / "new" / "out", make_run()
     if there:
-        predict_case(run, tmp_path / "scan", output, threshold=0.5)
+        list(predict_cases(run, [tmp_path / "scan"], output, threshold=0.5))
     before = contents(output) if there else None
     write_bytes, written = Path.write_bytes, []
 
@@ -286,7 +310,7 @@ def test_a_full_disk_leaves_nothing_new(tmp_path, make_run, monkeypatch, there):
 
     monkeypatch.setattr(Path, "write_bytes", fill)
     with pytest.raises(UserError, match=r"No space left on device\); nothing was left"):
-        predict_case(run, tmp_path / "scan", output, threshold=0.9)
+        list(predict_cases(run, [tmp_path / "scan"], output, threshold=0.9))
     if there:
         assert contents(output) == before
         assert all(path.is_file() for path in output.iterdir())
@@ -304,7 +328,7 @@ def test_each_output_has_the_header_of_its_sequence(tmp_path, make_run):
         image.set_sform(image.affine, sform)
         image.header["descrip"] = suffix.encode()
         nib.save(image, path)
-    files = predict_case(make_run(), tmp_path / "scan", tmp_path / "out", threshold=0.5)
+    files = list(predict_cases(make_run(), [tmp_path / "scan"], tmp_path / "out", threshold=0.5))
     names = {"t1": "t1", "t1ce": "t1c", "t2": "t2", "flair": "flair"}
     for suffix, name in names.items():
         for path in files:
@@ -345,7 +369,7 @@ def test_what_makes_a_prediction_doubtful_is_said_twice(
     monkeypatch.setattr(Figure, "savefig", keep)
     write_scan(tmp_path / "scan")
     run = make_run("autoencoder", parameters=DATA | parameters, source=source)
-    predict_case(run, tmp_path / "scan", tmp_path / "out", threshold=0.5)
+    list(predict_cases(run, [tmp_path / "scan"], tmp_path / "out", threshold=0.5))
     said = capsys.readouterr().err
     assert said.count("segtrans: warning: scan: ") == len(doubts)
     assert drawn[0].count("Caution") == len(doubts)
@@ -363,5 +387,5 @@ def test_a_sequence_that_is_empty_in_the_slice_is_drawn(tmp_path, make_run):
     nib.save(nib.Nifti1Image(voxels, image.affine), path)
     run = make_run("autoencoder")
     for threshold in (0.999999, 0.5):
-        files = predict_case(run, tmp_path / "scan", tmp_path / "out", threshold=threshold)
+        files = list(predict_cases(run, [tmp_path / "scan"], tmp_path / "out", threshold=threshold))
         assert files[-1].read_bytes().startswith(b"\x89PNG")

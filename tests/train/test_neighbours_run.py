@@ -21,7 +21,7 @@ from segtrans.figures.panels import write_panel
 from segtrans.methods.inference import lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.predict.export import export_run
-from segtrans.predict.scans import predict, predict_case
+from segtrans.predict.scans import predict, predict_cases
 from segtrans.score.evaluate import score_run
 from segtrans.sources.brats.data_set import write_half_slices
 from segtrans.sources.phantom.patients import write_phantoms
@@ -121,7 +121,7 @@ def test_a_phantom_is_segmented_as_it_was_trained_on(tmp_path, monkeypatch):
 
     (case_id,) = np.unique(store.provenance("test", "present")["case_id"]).tolist()
     (folder,) = Path("phantoms").rglob(case_id)
-    predict_case(Path("run"), folder, Path("predicted"), threshold=0.5)
+    list(predict_cases(Path("run"), [folder], Path("predicted"), threshold=0.5))
     segmented = nib.load(Path("predicted", f"{case_id}_seg.nii.gz"))
     assert segmented.shape == (240, 240, 155)
     method = load_method(run, which="best")

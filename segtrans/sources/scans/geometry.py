@@ -5,7 +5,7 @@ their own (nibabel takes the sform; ITK the qform where the sform's code is 2 or
 sform is sheared). Where they differ one is taken, which is said, and what is written has only that.
 """
 
-import gzip
+import zlib
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -30,6 +30,7 @@ from segtrans.errors import UserError
 Affine = NDArray[np.float64]
 
 _LPS = axcodes2ornt(("L", "P", "S"))
+_GZIP = 31  # header, window of 32 kB, check sum at the end
 _MM = {"meter": 1000.0, "micron": 0.001}
 _SPACING_MM = (0.01, 100.0)  # what a scan may have
 _SAID_MM = 0.1  # two forms that differ by less are one
@@ -123,8 +124,10 @@ class Geometry:
         header.set_slope_inter(1, 0)
         header["cal_min"] = header["cal_max"] = 0
         image = nib.Nifti1Image(stored, None, header)
-        # Without name and time: neither is content.
-        return gzip.compress(image.to_bytes(), compresslevel=3, mtime=0)
+        # Of repetitions only runs: between numbers of a brain there are no others to be found.
+        # The header has neither name nor time, which are no content.
+        packer = zlib.compressobj(1, wbits=_GZIP, strategy=zlib.Z_RLE)
+        return packer.compress(image.to_bytes()) + packer.flush()
 
 
 def check_same_place(first: Geometry, other: Geometry, *, of: Path, path: Path) -> None:
