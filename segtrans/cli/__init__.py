@@ -4,7 +4,6 @@ Heavy imports stand inside the commands, so that --help is instant.
 """
 
 import errno
-import gc
 import io
 import os
 import re
@@ -55,13 +54,8 @@ _PLACE = (
 _PARTIAL = re.compile(r"\.\d+\.partial\.")  # of `segtrans.atomic`
 
 
-_OBJECTS = 20_000  # between two searches for cycles; 700 are usual
-
-
 def main() -> None:
     """Run the command line; a user's mistake is one line, and exit code 1."""
-    # Imports make hundreds of thousands of objects, and next to no garbage.
-    gc.set_threshold(_OBJECTS)
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a log without UTF-8, or a file name that is none, stops no command.
         if isinstance(stream, io.TextIOWrapper):

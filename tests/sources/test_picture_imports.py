@@ -21,7 +21,7 @@ from segtrans.cli.imports import Layout as NamesOfLayouts
 from segtrans.errors import UserError, UserErrors
 from segtrans.sources.image_folder.imports.outlines import fill_polygon, fill_runs, unpack_runs
 from segtrans.sources.image_folder.imports.write import FORMATS, import_folder
-from segtrans.sources.image_folder.items import find_items
+from segtrans.sources.image_folder.items import survey_of
 from segtrans.sources.image_folder.reading import read_image, read_mask
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
@@ -70,9 +70,10 @@ def read_back(folder):
     settings = yaml.safe_load((folder / "dataset.yaml").read_text())
     own = {"kind": "image_folder", "directory": str(folder), "title": "T"}
     task = ImageFolder.model_validate(settings | own, strict=False)
-    items, skipped = find_items(folder, task)
-    assert str(skipped) == "none"
-    return task, {item.place: item for item in items}
+    found = survey_of(folder, task)
+    assert str(found.skipped) == "none"
+    assert found.faults == []
+    return task, {item.place: item for item in found.items}
 
 
 def refused(layout, source, folder, **options):

@@ -133,7 +133,7 @@ def test_values_of_a_type_are_intensities():
         assert got.dtype == np.float32
         assert got.shape == (1, 512, 512)
         np.testing.assert_allclose(got[0], expected, atol=1e-6)
-    with pytest.raises(UserError, match=r"values are 0 to 255.*percentile"):
+    with pytest.raises(UserError, match=r"values are 0 to 255, which intensity\.mode = dtype"):
         fitting(x).image(camera().astype(np.float32)[..., None])
 
 
