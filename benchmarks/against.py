@@ -29,7 +29,7 @@ CASES = (
     ("mnist128", 1.0, 20, 3),
     ("brats", 1.0, 20, 3),
 )
-# Width of the method that predicts a made-up scan of this many slices, and times of each build.
+# Width of the method that predicts a synthetic scan of this many slices, and times of each build.
 PREDICTION = (1 / 16, 16, 5)
 # Where earlier builds had what is measured.
 _PREDICT = ("segtrans.predict.scans", "segtrans.evaluate.predict")
@@ -180,7 +180,7 @@ def _predict(method: Any, n_slices: int) -> None:
     inside = (slice(50, 190), slice(30, 210))
     for volume in volumes.values():
         volume[inside] = random.integers(100, 900, volume[inside].shape)
-    case = SimpleNamespace(sequences=volumes, files=SimpleNamespace(case_id="made up"))
+    case = SimpleNamespace(sequences=volumes, files=SimpleNamespace(case_id="synthetic"))
     how = {"normalisation": "per_sequence", "mirror_right": False}
     _first_of(_PREDICT).predict(method.eval(), case, **how)
 

@@ -31,6 +31,7 @@ PRESETS = {
     "config/paper.yaml": (19, "44eff8945186948d"),
     "config/paper_check.yaml": (8, "41212ebe6f07b323"),
     "config/pathologies.yaml": (3, "8fde1f1a03ba02a2"),
+    "config/pathologies_phantoms.yaml": (4, "b2e7c0c989de4f6b"),
     "config/pictures.yaml": (8, "4bf0b257d0e4324f"),
     "config/removal.yaml": (3, "74502bac4f552689"),
     "config/smoke.yaml": (6, "8c436ef16fc63f26"),

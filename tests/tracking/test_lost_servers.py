@@ -62,6 +62,7 @@ def three_runs(run_folder: Path) -> list[Path]:
     return [run_folder, *others]
 
 
+@pytest.mark.slow
 def test_a_server_that_sends_a_byte_now_and_then_is_left_after_a_deadline(
     trickle: list[socket.socket], run_folder: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_one_run_that_fails_at_once_does_not_stop_the_others(
     assert [i is None for i in ids.values()] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_a_deleted_experiment_names_the_command_that_restores_it(
     client: Any, run_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_record_is_one_call(
     assert [len(call["metrics"]) for call in calls] == [3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keeps_run_id", [True, False])
 def test_killed_twice_is_one_run_and_no_step_twice(
     client: Any, facts: dict[str, Any], records: list[dict[str, Any]], keeps_run_id: bool

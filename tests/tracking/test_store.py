@@ -137,6 +137,7 @@ def test_processes_that_open_a_new_store_at_once_lose_nothing(
     assert experiments == [("Default",), ("segtrans/s/t",)]
 
 
+@pytest.mark.slow
 def test_a_store_whose_creation_was_killed_is_made_again(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", OPEN_AND_LOG, "0"], cwd=tmp_path)
     while not any(file.stat().st_size for file in tmp_path.glob(".*.partial.mlflow.db")):

@@ -104,9 +104,9 @@ def check_serving(method, both_as_one):
     assert "the probability of digit and of figure" in register._description(
         read_run(Path("whole"))
     )
-    said = export._network_of(read_run(Path("whole")), "uint8")[3]
+    said = export._network_of(read_run(Path("whole")), None, "uint8")[3]
     assert "2 maps (digit, figure)" in said
-    assert "1 map (digit or figure)" in export._network_of(read_run(both_as_one), "uint8")[3]
+    assert "1 map (digit or figure)" in export._network_of(read_run(both_as_one), None, "uint8")[3]
 
 
 def check_panel(data, method, monkeypatch):
@@ -134,6 +134,7 @@ def check_panel(data, method, monkeypatch):
     np.testing.assert_array_equal(of_all.rows[-1].images, np.maximum(*examples.of_each.values()))
 
 
+@pytest.mark.slow
 def test_two_pathologies_are_trained_resumed_scored_drawn_and_tabled(two, monkeypatch):
     config = config_of()
     assert read_config(config.to_json()) == config

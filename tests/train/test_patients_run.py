@@ -76,6 +76,7 @@ def config_of(method="translation"):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_off_ends_with_the_bytes_of_an_undisturbed_one(data, monkeypatch):
     drawn = []
 

@@ -231,6 +231,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_training(tiny_data, make
     assert Path(place).read_text() == "a file"
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(tiny_data, make_config):
     """The system's limit on the size of a file stands for the disk."""
     config = make_config("translation")

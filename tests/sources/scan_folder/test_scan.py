@@ -179,7 +179,9 @@ def test_only_background_is_cut_off(tmp_path):
     assert scan.windows["whole"].column == 59 - 32  # moved from the middle, as far as needed
     back = scan.put_back({"whole": scan.images["whole"][:, 0].astype(np.float32)})
     np.testing.assert_array_equal(back != 0, volume > 0)
-    with pytest.raises(UserError, match=r"P1: 28 rows and 28 columns are not .* images have 27 and 32: crop"):
+    with pytest.raises(
+        UserError, match=r"P1: 28 rows and 28 columns are not .* images have 27 and 32: crop"
+    ):
         read_scan(files_of(path), make_task(height=27), spacing_mm=ONE)
     with pytest.raises(UserError, match=r"28 rows and 29 columns of each half are not background"):
         read_scan(files_of(path), make_task(width=28, halves=True), spacing_mm=ONE)
