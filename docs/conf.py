@@ -1,4 +1,4 @@
-"""The docs as a site: `make site`. Its sources are the pages as they stand in the repository."""
+"""The docs as a site: `make docs`. Its sources are the pages as they stand in the repository."""
 
 import subprocess
 import sys

@@ -24,7 +24,6 @@ EDITS = {
     "--cores 8 --config ": "--cores 2 --configfile config/smoke.yaml --config 'methods=[translation]' ",  # noqa: E501
     "/scans": "scans",
     "scans/patient7": "scans/HGG/phantom_0000",
-    "results/laptop/brats/": "results/mine/brats/",
     "results/laptop/mnist48_simple/": "results/mine/brats/",
 }
 
