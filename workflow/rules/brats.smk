@@ -1,3 +1,45 @@
+from segtrans.sources.scans.cases import source_files
+
+DECATHLON = "data/downloads/decathlon/Task01_BrainTumour"
+
+
+def get_phantoms(wildcards):
+    """The folder of the phantoms of a task: those with white-matter lesions are others."""
+    has_lesions = PARAMS.known_tasks[wildcards.task].white_matter_lesions
+    patients = PATIENTS_WITH_LESIONS if has_lesions else PATIENTS
+    return f"data/{PRESET}/phantom/{patients}"
+
+
+def get_sources(wildcards):
+    """The options that name where the cases of half-slices lie: folders that were made, no other."""
+    folders = {
+        "phantom": [f"{get_phantoms(wildcards)}/{job}" for job in JOBS],
+        "msd": [DECATHLON],
+        "directory": [PARAMS.brats.directory],
+    }
+    return [
+        part for folder in folders[PARAMS.brats.source] for part in ("--source", folder)
+    ]
+
+
+def get_cases(wildcards):
+    """What stands for the cases that a rule makes; the user's own are no rule's output."""
+    if PARAMS.brats.source == "phantom":
+        return expand(f"{get_phantoms(wildcards)}/{{job}}.sha256", job=JOBS)
+    return [DECATHLON] if PARAMS.brats.source == "msd" else []
+
+
+def get_own_files(wildcards):
+    """Names, sizes and times of the user's own files: other cases make other data."""
+    if PARAMS.brats.source != "directory":
+        return ""
+    try:
+        files = source_files(Path(PARAMS.brats.directory))
+    except UserError as error:
+        return str(error)  # the job says it in one line
+    return get_digest(files)
+
+
 HALF_SLICE_REPORT = ["half_slices.png", "report.md", "patients.csv"]
 
 

@@ -30,7 +30,6 @@ from segtrans.pipeline.preflight import read_preset
 from segtrans.pipeline.records import RECORDS, check_records, save_records
 from segtrans.sources.cluttered_mnist.idx import idx_files
 from segtrans.sources.cluttered_mnist.preflight import MNIST_FOLDER
-from segtrans.sources.scans.cases import source_files
 from segtrans.tracking import is_whole, untracked_line
 from segtrans.train.budget.memory import training_memory_mb
 from segtrans.train.hardware.device import visible_devices
@@ -79,7 +78,6 @@ JOBS = range(PARAMS.brats.n_jobs)
 FOLDERS = [Path("data", PRESET), Path("results", PRESET)]
 # A folder for each number of patients and jobs: what an earlier run left is in another one.
 PATIENTS = f"{PARAMS.brats.n_patients}_in_{PARAMS.brats.n_jobs}"
-DECATHLON = "data/downloads/decathlon/Task01_BrainTumour"
 PATIENTS_WITH_LESIONS = f"{PATIENTS}_with_lesions"
 
 
@@ -221,43 +219,6 @@ def get_definition(wildcards):
     """The options that say what a task of the user's own is."""
     definition = PARAMS.data_sets.get(wildcards.task)
     return ["--definition", definition.model_dump_json()] if definition else []
-
-
-def get_phantoms(wildcards):
-    """The folder of the phantoms of a task: those with white-matter lesions are others."""
-    has_lesions = PARAMS.known_tasks[wildcards.task].white_matter_lesions
-    patients = PATIENTS_WITH_LESIONS if has_lesions else PATIENTS
-    return f"data/{PRESET}/phantom/{patients}"
-
-
-def get_sources(wildcards):
-    """The options that name where the cases of half-slices lie: folders that were made, no other."""
-    folders = {
-        "phantom": [f"{get_phantoms(wildcards)}/{job}" for job in JOBS],
-        "msd": [DECATHLON],
-        "directory": [PARAMS.brats.directory],
-    }
-    return [
-        part for folder in folders[PARAMS.brats.source] for part in ("--source", folder)
-    ]
-
-
-def get_cases(wildcards):
-    """What stands for the cases that a rule makes; the user's own are no rule's output."""
-    if PARAMS.brats.source == "phantom":
-        return expand(f"{get_phantoms(wildcards)}/{{job}}.sha256", job=JOBS)
-    return [DECATHLON] if PARAMS.brats.source == "msd" else []
-
-
-def get_own_files(wildcards):
-    """Names, sizes and times of the user's own files: other cases make other data."""
-    if PARAMS.brats.source != "directory":
-        return ""
-    try:
-        files = source_files(Path(PARAMS.brats.directory))
-    except UserError as error:
-        return str(error)  # the job says it in one line
-    return get_digest(files)
 
 
 def get_digest(files):
