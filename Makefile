@@ -36,7 +36,7 @@ example: $(STAMP)  ## make pictures with defects, train three methods on them, p
 demo-weights: $(STAMP)  ## train the weights that `segtrans demo` uses once more: 15 minutes
 	@test -d data/example || $(BIN)/segtrans example data/example
 	@$(BIN)/snakemake --quiet rules host --configfile config/demo.yaml
-	@for task in pictures brats; do for file in run.json metrics.json weights.safetensors; do \
+	@for task in pictures brats; do for file in run.json metrics.json history.jsonl labelled_ids.json weights.safetensors; do \
 	  install -D -m 644 results/demo/$$task/translation/seed0/$$file \
 	    segtrans/demo/runs/$$task/$$file; done; done
 

@@ -64,6 +64,29 @@ class SharedWeights:
                 convolution.shared = None
 
 
+@contextmanager
+def settled_spectrum(module: nn.Module) -> Iterator[None]:
+    """Inside the block u and v of all trained weights fit them; after it they are as before.
+
+    Args:
+        module: with new weights, in no block of `SharedWeights`.
+    """
+    trained = [c for c in SharedWeights(module).convolutions if c.weight.requires_grad]
+    if not trained:
+        yield
+        return
+    spectrum = Spectrum([c.weight for c in trained], [c.u for c in trained], [c.v for c in trained])
+    vectors = [*spectrum.us, *spectrum.vs]
+    before = [vector.clone() for vector in vectors]
+    try:
+        for _ in range(_INITIAL_POWER_ITERATIONS):
+            spectrum.improve()
+        yield
+    finally:
+        for vector, earlier in zip(vectors, before, strict=True):
+            vector.copy_(earlier)
+
+
 def channels_last(x: Tensor) -> Tensor:
     """The same (N, C, H, W) with the channels of a pixel side by side in memory.
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from segtrans.nets.convolution import settled_spectrum
+
 
 class WeightAverage:
     """The average of a method's trained parameters, kept beside them; nothing without a decay.
@@ -44,15 +46,21 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self, method: nn.Module) -> Iterator[None]:
-        """Inside the block the method's parameters are the average; its buffers stay.
+        """Inside the block the method's parameters are the average.
 
-        So the singular vectors of spectral normalisation are those of the newest weights.
+        Weights with a spectral norm are normalised again, over their own largest singular value:
+        that of an average is not the average of the largest singular values. Afterwards parameters
+        and singular vectors are the newest ones, to the last bit.
         """
+        if not self.weights:
+            yield
+            return
         parameters = {name: p for name, p in method.named_parameters() if name in self.weights}
         newest = {name: p.detach().clone() for name, p in parameters.items()}
         try:
             _set(parameters, self.weights)
-            yield
+            with settled_spectrum(method):
+                yield
         finally:
             _set(parameters, newest)
 

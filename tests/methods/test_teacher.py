@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from segtrans.methods.teacher import follow, kept_share, teacher_of
-from segtrans.nets.convolution import Convolution
 from segtrans.train.average import WeightAverage
+from tests.methods.singular_values import largest_singular_values
 from tests.methods.test_methods import batch, make, snapshot, update
 
 WITH_TEACHER = [
@@ -83,15 +83,6 @@ def test_the_teacher_is_what_segments(name):
         for parameter in method.teacher.parameters():
             parameter.mul_(0.5)
         assert not torch.equal(method.segment(x), found)
-
-
-def largest_singular_values(network):
-    """Of every weight that convolves, where it has a spectral norm; as NumPy has them."""
-    return {
-        key: np.linalg.norm(module.current_weight().detach().flatten(1).numpy(), 2)
-        for key, module in network.named_modules()
-        if isinstance(module, Convolution) and module.spectral_norm
-    }
 
 
 @pytest.mark.parametrize("rate", [0.003, 0.03])

@@ -10,6 +10,8 @@ from torch import nn
 
 from segtrans.methods.autoencoder import Autoencoder
 from segtrans.train.average import WeightAverage
+from tests.methods.singular_values import largest_singular_values
+from tests.methods.test_methods import batch, make, snapshot, update
 from tests.train.training import train
 
 
@@ -86,3 +88,26 @@ def test_the_average_is_kept_and_goes_on_when_a_training_is_resumed(
     last = load_file("whole/weights_last.safetensors")["encoder.first.weight"]
     expected = formula([initial["first"], *seen[6:]], 0.8)
     np.testing.assert_allclose(last, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_averaged_weights_with_a_spectral_norm_are_normalised_again():
+    """By NumPy's largest singular value; afterwards nothing of the training has changed."""
+    method = make("translation", learning_rate=0.03)
+    average = WeightAverage(method, 0.9)
+    for n in range(12):
+        update(method, batch(seed=n), seed=n, iteration=n)
+        average.add(method, n + 1)
+    before = snapshot(method)
+    own = largest_singular_values(method)
+    with average.in_place(method):
+        found = largest_singular_values(method)
+        again = {key: tensor.clone() for key, tensor in method.state_dict().items()}
+    assert len(found) > 10
+    assert list(found.values()) == pytest.approx(np.ones(len(found)), abs=0.02)
+    for key, tensor in method.state_dict().items():
+        assert torch.equal(tensor, before[key]), key
+    assert largest_singular_values(method) == own
+    # What it is there for: over what the newest weights have, the average is not normalised.
+    method.load_state_dict(again | {k: t for k, t in before.items() if k.endswith((".u", ".v"))})
+    stale = np.array(list(largest_singular_values(method).values()))
+    assert np.abs(stale - 1).max() > 0.02
