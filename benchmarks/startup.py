@@ -45,7 +45,7 @@ def lines() -> Iterator[Line]:
 def paper_plan(*, floor: float) -> Line:
     """The dry run of every job of the paper's size, in a folder where nothing was made."""
     paper = load_params(ROOT / "params.yaml", PAPER)
-    n_rows = sum(len(paper.rows(task)) for task in paper.tasks)
+    n_rows = sum(len(paper.methods_of(task)) for task in paper.tasks)
     n_trainings = n_rows * len(paper.init_seeds)
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "params.yaml", folder)

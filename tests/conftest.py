@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from matplotlib.figure import Figure
 
-from segtrans.config.catalogue import row_name
+from segtrans.config.catalogue import method_name
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.sources.cluttered_mnist.digits import load_digits, save_digits
 from tests.once import made_once
@@ -59,7 +59,7 @@ def run_writer(results):
         phantoms=False,
         root=results,
     ):
-        folder = root / preset / task / row_name(method, variant) / f"seed{seed}"
+        folder = root / preset / task / method_name(method, variant) / f"seed{seed}"
         folder.mkdir(parents=True)
         config = make_config(task=task, method=method, init_seed=seed, labels=labels or {})
         facts = run_facts(

@@ -205,7 +205,7 @@ def table(
         Path, typer.Option(help="Table to write, as Markdown with caption.", callback=file_to_write)
     ],
     output_json: Annotated[
-        Path, typer.Option(help="Dice per task and row, as JSON.", callback=file_to_write)
+        Path, typer.Option(help="Dice per task and method, as JSON.", callback=file_to_write)
     ],
 ) -> None:
     """Collect the scores of runs in one table, next to the paper's numbers."""

@@ -40,7 +40,7 @@ class MethodEntry:
     """What distinguishes one method from the others.
 
     Attributes:
-        title: the row's name in tables and figures (the paper's where it has one).
+        title: the method's name in tables and figures (the paper's where it has one).
         module: file in `segtrans/methods/` whose `build` makes the method.
         weights: names of the objective's weights that the method needs; their values stand in
             the parameters under `objective.<method>`.
@@ -154,12 +154,12 @@ def lineage(method: str) -> tuple[str, ...]:
     return (method,) if parent is None else (*lineage(parent), method)
 
 
-def row_name(method: str, variant: str | None) -> str:
-    """A row of a preset's table, as paths and tools name it."""
+def method_name(method: str, variant: str | None) -> str:
+    """A method with its variant, if it has one, as paths and tools name it."""
     return method if variant is None else f"{method}-{variant}"
 
 
-def row_title(method: str, variant: str | None) -> str:
-    """A row of a preset's table, as tables and figures name it."""
+def method_title(method: str, variant: str | None) -> str:
+    """A method with its variant, if it has one, as tables and figures name it."""
     title = METHODS[method].title
     return title if variant is None else f"{title}, {variant.replace('_', ' ')}"

@@ -75,7 +75,7 @@ class Params(Block):
     )
     variants: dict[str, dict[str, Any]] = Field(
         description="named sets of values, with blocks as in overrides: each method is trained "
-        "with each of them, as a row of the table; they win over every file; none: one row for "
+        "with each of them, as a line of the table; they win over every file; none: one line for "
         "each method"
     )
 
@@ -123,8 +123,8 @@ class Params(Block):
         """The paper's tasks and those of `data_sets`, by name."""
         return PAPER_TASKS | self.data_sets
 
-    def rows(self, task: str) -> tuple[tuple[str, str | None], ...]:
-        """A task's rows of the table, as method and variant (None without any): each with each."""
+    def methods_of(self, task: str) -> tuple[tuple[str, str | None], ...]:
+        """A task's methods, each as method and variant (None without any): each with each."""
         methods = params_of(self, task).methods
         return tuple(itertools.product(methods, self.variants or (None,)))
 
@@ -228,7 +228,7 @@ def parse_params(content: dict[str, Any], *, origin: str) -> Params:
 def own_values(params: Params) -> list[str]:
     """What tasks and variants have otherwise than the rest, a line for each that has something."""
     general = flat(params.model_dump(mode="json"))
-    methods = {method for task in params.tasks for method, _ in params.rows(task)}
+    methods = {method for task in params.tasks for method, _ in params.methods_of(task)}
     unused = tuple(f"objective.{method}." for method in METHODS if method not in methods)
     places = [(task, "overrides", params.overrides.get(task, {})) for task in params.tasks]
     places += [(f"variant {name}", "variants", own) for name, own in params.variants.items()]

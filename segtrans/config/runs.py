@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segtrans.config.catalogue import METHODS, row_name, row_title
+from segtrans.config.catalogue import METHODS, method_name, method_title
 from segtrans.config.layers import flat
 from segtrans.config.paper_dice import PAPER_DICE
 from segtrans.config.refusals import Model, parse_object, validate
@@ -41,14 +41,14 @@ class Run:
         return self.record.variant
 
     @property
-    def row(self) -> str:
+    def method_name(self) -> str:
         """What stands in the path between task and seed: "<method>" or "<method>-<variant>"."""
-        return row_name(self.config.method, self.variant)
+        return method_name(self.config.method, self.variant)
 
     @property
     def title(self) -> str:
-        """The row as tables and figures name it."""
-        return row_title(self.config.method, self.variant)
+        """The method with its variant, as tables and figures name it."""
+        return method_title(self.config.method, self.variant)
 
     @property
     def has_phantoms(self) -> bool:
@@ -111,7 +111,7 @@ def is_run_of_another(folder: Path, config: RunConfig) -> bool:
 
 
 def _run_below(folder: Path) -> Path | None:
-    """A run folder below this one, which may be that of a row, a task or a preset."""
+    """A run folder below this one, which may be that of a method, a task or a preset."""
     patterns = ("*/run.json", "*/*/run.json", "*/*/*/run.json")
     return next((min(found).parent for p in patterns if (found := list(folder.glob(p)))), None)
 
@@ -122,8 +122,9 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     Variants stand in the order in which they are met first: a preset's runs come in its own order.
 
     Raises:
-        UserError: there is no folder, one cannot be read, two hold the same task, row and initial
-            seed, or those of a row differ in more than the seed, or those of a task in their data.
+        UserError: there is no folder, one cannot be read, two hold the same task, method and
+            initial seed, or those of a method differ in more than the seed, or those of a task in
+            their data.
     """
     runs: dict[tuple[int, int, int, int], Run] = {}
     methods = list(METHODS)
@@ -136,8 +137,8 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
         key = (task, methods.index(config.method), variant, config.init_seed)
         if key in runs:
             raise UserError(
-                f"{run.folder}: task {config.task}, row {run.row}, seed {config.init_seed} "
-                f"is also in {runs[key].folder}; give each run once"
+                f"{run.folder}: task {config.task}, method {run.method_name}, seed "
+                f"{config.init_seed} is also in {runs[key].folder}; give each run once"
             )
         runs[key] = run
     if not runs:
@@ -148,7 +149,7 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
 
 
 def difference(run: Run, other: Run) -> str | None:
-    """How a run is of another row than another: by its data, or parameters but the initial seed.
+    """How a run is of another method than another: by its data, or parameters but the initial seed.
 
     Returns:
         "training.iterations = 150, not 1000"; None for runs that differ in the seed alone.
@@ -167,7 +168,7 @@ def _science(run: Run) -> dict[str, Any]:
 
 def _check_rows(runs: Iterable[Run]) -> None:
     """A mean of runs of different parameters, or beside those of other data, says nothing."""
-    of_row: dict[tuple[str, str, str], Run] = {}
+    of_method: dict[tuple[str, str, str], Run] = {}
     of_task: dict[tuple[str, str], Run] = {}
     for run in runs:
         preset, task = run.record.preset, run.config.task
@@ -177,10 +178,10 @@ def _check_rows(runs: Iterable[Run]) -> None:
                 f"{run.folder}: its data are not those of {first.folder}; compare runs that were "
                 "trained and evaluated on the same data: train one of them again"
             )
-        first = of_row.setdefault((preset, task, run.row), run)
+        first = of_method.setdefault((preset, task, run.method_name), run)
         if found := difference(run, first):
             raise UserError(
-                f"{run.folder}: {found} as in {first.folder}, of the same row; runs of a row "
+                f"{run.folder}: {found} as in {first.folder}, of the same method; runs of a method "
                 "differ in their initial seed alone: train one of them again"
             )
 

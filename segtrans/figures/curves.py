@@ -19,7 +19,7 @@ from matplotlib.ticker import (
 
 from segtrans.atomic import atomic_path
 from segtrans.config.runs import Run, only_task, read_history, read_runs
-from segtrans.figures.style import MUTED, PAGE_WIDTH_IN, row_colours, saved_figure
+from segtrans.figures.style import MUTED, PAGE_WIDTH_IN, method_colours, saved_figure
 
 # Titles of the logged terms, in the order in which they are drawn.
 _TERM_TITLES = {
@@ -77,7 +77,7 @@ _RING: dict[str, Any] = {
 def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
     """Draw the histories of runs of one task as a PNG.
 
-    Each seed is a thin line, the mean of a row's seeds a bold one; a ring marks the iteration
+    Each seed is a thin line, the mean of a method's seeds a bold one; a ring marks the iteration
     whose weights are kept.
 
     Raises:
@@ -107,11 +107,11 @@ def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
         _add_legend(axes, runs)
         for part, (heading, (group, titles)) in zip(below, panels.items(), strict=True):
             part.suptitle(heading, **_HEADING)
-            _draw_panels(part, group, titles, history, row_colours(runs))
+            _draw_panels(part, group, titles, history, method_colours(runs))
 
 
 def write_curves(run_folders: Iterable[Path], output: Path) -> None:
-    """Write the validation Dice of every run as CSV: run (<row>/seed<k>), iteration, dice.
+    """Write the validation Dice of every run as CSV: run (<method>/seed<k>), iteration, dice.
 
     Raises:
         UserError: a run cannot be read, or runs stand there twice.
@@ -120,7 +120,7 @@ def write_curves(run_folders: Iterable[Path], output: Path) -> None:
     dice = history[history["name"] == "valid/dice_soft_pooled"]
     table = pd.DataFrame(
         {
-            "run": dice["row"] + "/seed" + dice["seed"].astype(str),
+            "run": dice["method"] + "/seed" + dice["seed"].astype(str),
             "iteration": dice["iteration"],
             "dice_soft_pooled": dice["value"],
         }
@@ -130,20 +130,20 @@ def write_curves(run_folders: Iterable[Path], output: Path) -> None:
 
 
 def history_frame(runs: Sequence[Run]) -> pd.DataFrame:
-    """Every logged value: columns row, seed, iteration, name ("train/seg"), value."""
+    """Every logged value: columns method, seed, iteration, name ("train/seg"), value."""
     records = [
-        (run.row, run.config.init_seed, record.iteration, f"{group}/{name}", value)
+        (run.method_name, run.config.init_seed, record.iteration, f"{group}/{name}", value)
         for run in runs
         for record in read_history(run)
         for group in ("train", "valid")
         for name, value in getattr(record, group).items()
     ]
-    return pd.DataFrame(records, columns=["row", "seed", "iteration", "name", "value"])
+    return pd.DataFrame(records, columns=["method", "seed", "iteration", "name", "value"])
 
 
 def _dice_height_in(runs: Sequence[Run]) -> float:
-    """What the legend needs when it has many rows."""
-    n_lines = len({run.row for run in runs}) + 3
+    """What the legend needs when it has many methods."""
+    n_lines = len({run.method_name for run in runs}) + 3
     return max(_DICE_HEIGHT_IN, 0.5 + _LEGEND_LINE_IN * n_lines)
 
 
@@ -157,13 +157,13 @@ def _ordered_terms(history: pd.DataFrame) -> list[str]:
 
 
 def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
-    colours = row_colours(runs)
+    colours = method_colours(runs)
     _draw_lines(axes, history[history["name"] == "valid/dice_soft_pooled"], colours)
     for run in runs:
         axes.plot(
             run.record.best_iteration,
             run.record.best_dice_soft_pooled,
-            color=colours[run.row],
+            color=colours[run.method_name],
             zorder=5,
             clip_on=False,  # it may lie on the border
             in_layout=False,
@@ -214,11 +214,11 @@ def _draw_term(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> No
 def _draw_lines(
     axes: Axes, history: pd.DataFrame, colours: dict[str, str], *, linestyle: str = "-"
 ) -> None:
-    for row, colour in colours.items():
-        of_row = history[history["row"] == row]
-        if of_row.empty:
+    for method, colour in colours.items():
+        of_method = history[history["method"] == method]
+        if of_method.empty:
             continue
-        seeds = of_row.pivot(index="iteration", columns="seed", values="value")
+        seeds = of_method.pivot(index="iteration", columns="seed", values="value")
         is_point = len(seeds) == 1  # no line goes through a single one
         style: dict[str, Any] = {"color": colour, "linestyle": linestyle}
         style |= {"marker": "o", "markersize": 3, "clip_on": False} if is_point else {}
@@ -231,10 +231,10 @@ def _draw_lines(
 
 
 def _add_legend(axes: Axes, runs: Sequence[Run]) -> None:
-    titles = {run.row: run.title for run in runs}
+    titles = {run.method_name: run.title for run in runs}
     rows = [
-        Line2D([], [], color=colour, linewidth=1.8, label=titles[row])
-        for row, colour in row_colours(runs).items()
+        Line2D([], [], color=colour, linewidth=1.8, label=titles[method])
+        for method, colour in method_colours(runs).items()
     ]
     marks = [
         Line2D([], [], color=MUTED, linewidth=0.7, label="one seed"),

@@ -1,4 +1,4 @@
-"""Test Dice of each row of a preset, with every seed visible."""
+"""Test Dice of each method of a preset, with every seed visible."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segtrans.config.runs import only_task, read_metrics, read_runs
-from segtrans.figures.style import INK, MUTED, row_colours, saved_figure
+from segtrans.figures.style import INK, MUTED, method_colours, saved_figure
 
 _WIDTH_IN = 4.6
 _ROW_HEIGHT_IN = 0.44
@@ -30,17 +30,17 @@ def dice_figure(run_folders: Iterable[Path], output: Path) -> None:
     scores: dict[str, list[float]] = {}
     for run in runs:
         value = read_metrics(run).test_dice
-        scores.setdefault(run.row, []).append(value)
-    first_of = {run.row: run for run in reversed(runs)}
-    papers = [first_of[row].paper_dice for row in scores]
-    colours = row_colours(runs)
+        scores.setdefault(run.method_name, []).append(value)
+    first_of = {run.method_name: run for run in reversed(runs)}
+    papers = [first_of[method].paper_dice for method in scores]
+    colours = method_colours(runs)
     height_in = _FRAME_HEIGHT_IN + _ROW_HEIGHT_IN * len(scores)
     with saved_figure(output, width_in=_WIDTH_IN, height_in=height_in) as figure:
         axes = figure.add_subplot()
-        for place, (row, values) in enumerate(scores.items()):
-            _draw_seeds(axes, place, colours[row], values)
+        for place, (method, values) in enumerate(scores.items()):
+            _draw_seeds(axes, place, colours[method], values)
             _draw_paper(axes, place, papers[place])
-        axes.set_yticks(range(len(scores)), [first_of[row].title for row in scores])
+        axes.set_yticks(range(len(scores)), [first_of[method].title for method in scores])
         axes.set_ylim(len(scores) - 0.5, -0.5)
         axes.set_xlim(0, 1)
         axes.set_xlabel("test Dice (soft, pooled over all pixels)")

@@ -1,4 +1,4 @@
-"""The test images on which a task's rows fail worst, and what each row makes of them."""
+"""The test images on which a task's methods fail worst, and what each method makes of them."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -77,7 +77,7 @@ def find_failures(runs: Sequence[Run], store: Store) -> Failures:
 
 
 def failures_figure(runs: Sequence[Run], store: Store, failures: Failures, output: Path) -> None:
-    """Draw the worst images with what the first seed of each row makes of them, as a PNG.
+    """Draw the worst images with what the first seed of each method makes of them, as a PNG.
 
     Args:
         runs: of one task, trained on this data, in order.
@@ -93,7 +93,7 @@ def failures_figure(runs: Sequence[Run], store: Store, failures: Failures, outpu
     y = is_target(store.masks(FOLD, failures.present)).astype(np.float32)
     draw = _half_slice_drawers if runs[0].config.definition.has_patients else _image_drawers
     image_row, map_row = draw(store, x_P, x_A, y)
-    first_runs = list({run.row: run for run in reversed(runs)}.values())[::-1]
+    first_runs = list({run.method_name: run for run in reversed(runs)}.values())[::-1]
     maps = {run.title: _segment(run, store, failures) for run in first_runs}
     rows_figure(
         [

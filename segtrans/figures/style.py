@@ -65,21 +65,21 @@ _STYLE: Any = {
 }
 
 
-def row_colours(runs: Sequence[Run]) -> dict[str, str]:
-    """A colour for each row of runs, in their order.
+def method_colours(runs: Sequence[Run]) -> dict[str, str]:
+    """A colour for each method of runs, in their order.
 
-    A method keeps its colour; its variants are shades of it, from dark to light. Where all rows are
-    of one method they take the palette's colours, as long as these last.
+    A method keeps its colour; its variants are shades of it, from dark to light. Variants of one
+    method alone take the palette's colours, as long as these last.
     """
-    method_of = {run.row: run.config.method for run in runs}
+    method_of = {run.method_name: run.config.method for run in runs}
     methods = set(method_of.values())
     if len(methods) == 1 < len(method_of) <= len(_OKABE_ITO):
         return dict(zip(method_of, _OKABE_ITO, strict=False))
     colours: dict[str, str] = {}
     for method in methods:
-        rows = [row for row in method_of if method_of[row] == method]
-        colours |= dict(zip(rows, shades(METHOD_COLOURS[method], len(rows)), strict=True))
-    return {row: colours[row] for row in method_of}
+        names = [name for name, of in method_of.items() if of == method]
+        colours |= dict(zip(names, shades(METHOD_COLOURS[method], len(names)), strict=True))
+    return {name: colours[name] for name in method_of}
 
 
 def shades(colour: str, n: int) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from segtrans.atomic import write_text
-from segtrans.config.catalogue import row_name
+from segtrans.config.catalogue import method_name
 from segtrans.config.layers import merge
 from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
@@ -83,7 +83,7 @@ def write_project(
     Args:
         run: folder that everything is written to.
         folder: of the pictures or scans.
-        methods: rows of the table.
+        methods: to train, by name.
         iterations: length of the training; None: the default.
 
     Raises:
@@ -167,7 +167,7 @@ def run_folders(run: Path) -> Iterator[Path]:
     for task in asked["tasks"]:
         for method in asked["methods"]:
             for seed in asked["init_seeds"]:
-                yield run / "results" / PRESET / task / row_name(method, None) / f"seed{seed}"
+                yield run / "results" / PRESET / task / method_name(method, None) / f"seed{seed}"
 
 
 def _content(
@@ -187,8 +187,8 @@ def _content(
 
 
 def _of(wildcards: str) -> str:
-    rows = re.findall(r"row=([^,]+)", wildcards)
-    return f": {rows[0]}" if rows else ""
+    methods = re.findall(r"method=([^,]+)", wildcards)
+    return f": {methods[0]}" if methods else ""
 
 
 def _task_name(folder: Path) -> str:

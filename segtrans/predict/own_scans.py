@@ -133,7 +133,7 @@ class _Prediction:
         predicted = predict_scan(
             scan, self.networks, threshold=self.threshold, neighbours=run.config.neighbours
         )
-        title = f"{files.case_id}: {run.row}, {run.config.training.iterations:,} iterations"
+        title = f"{files.case_id}: {run.method_name}, {run.config.training.iterations:,} iterations"
         contents = {
             name: content
             for kind in self.kinds

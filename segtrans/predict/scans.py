@@ -310,4 +310,4 @@ def _listed(sizes: Iterable[float]) -> str:
 
 
 def _title(run: Run, case: Case) -> str:
-    return f"{case.files.case_id}: {run.row}, {run.config.training.iterations:,} iterations"
+    return f"{case.files.case_id}: {run.method_name}, {run.config.training.iterations:,} iterations"

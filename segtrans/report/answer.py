@@ -53,7 +53,7 @@ def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answe
         differences: of these runs.
     """
     asked = asked_differences(runs, differences)
-    titles = {run.row: run.title for run in runs}
+    titles = {run.method_name: run.title for run in runs}
     return Answer(
         task=runs[0].task_title,
         verdict=_verdict(asked) if len(_steps(runs)) > 1 else _outside_the_claim(runs),
@@ -65,22 +65,22 @@ def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answe
 def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) -> list[Difference]:
     """The comparisons that the question asks for.
 
-    Those are of each step of the claim with all before it, under the same variant; where all rows
-    are of one step, of each row with the first one.
+    Those are of each step of the claim with all before it, under the same variant; where all
+    are of one step, of each method with the first one.
 
     Args:
         runs: all of the task, in order.
         differences: of these runs.
     """
     steps = _steps(runs)
-    place = {run.row: steps.index(_step(run)) for run in runs}
-    variant = {run.row: run.variant for run in runs}
+    place = {run.method_name: steps.index(_step(run)) for run in runs}
+    variant = {run.method_name: run.variant for run in runs}
     if len(steps) == 1:
-        return [d for d in differences if d.reference == runs[0].row]
+        return [d for d in differences if d.reference == runs[0].method_name]
     return [
         d
         for d in differences
-        if variant[d.row] == variant[d.reference] and place[d.row] > place[d.reference]
+        if variant[d.method] == variant[d.reference] and place[d.method] > place[d.reference]
     ]
 
 
@@ -136,7 +136,9 @@ def _verdict(asked: Sequence[Difference]) -> str:
     if not asked:
         return "Nothing to compare: no two steps of the claim were run under the same variant."
     if unknown == len(asked):
-        return f"Too few seeds to answer: an interval needs at least {FEWEST_SEEDS} of both rows."
+        return (
+            f"Too few seeds to answer: an interval needs at least {FEWEST_SEEDS} of both methods."
+        )
     if above == len(asked):
         return "Yes, in these runs: every comparison goes the way of the claim."
     if undecided == len(asked):
@@ -156,18 +158,18 @@ def _goes(n: int) -> str:
 
 
 def _outside_the_claim(runs: Sequence[Run]) -> str:
-    rows = list(dict.fromkeys(run.title for run in runs))
-    if len(rows) == 1:
-        return f"Nothing to compare: only {rows[0]} was run."
-    return f"The claim's order is not tested here; each row is compared with {rows[0]}."
+    methods = list(dict.fromkeys(run.title for run in runs))
+    if len(methods) == 1:
+        return f"Nothing to compare: only {methods[0]} was run."
+    return f"The claim's order is not tested here; each method is compared with {methods[0]}."
 
 
 def _sentence(difference: Difference, titles: dict[str, str]) -> str:
-    row, reference = titles[difference.row], titles[difference.reference]
+    method, reference = titles[difference.method], titles[difference.reference]
     seeds = f"{difference.n_seeds}{_NBSP}seed{'' if difference.n_seeds == 1 else 's'}"
     if difference.interval is None:
         return (
-            f"{row} minus {reference}: {signed(difference.mean)}, {seeds} "
+            f"{method} minus {reference}: {signed(difference.mean)}, {seeds} "
             f"({', '.join(map(signed, difference.per_seed))}); too few seeds for an interval."
         )
     low, high = signed(difference.interval.low), signed(difference.interval.high)
@@ -175,10 +177,9 @@ def _sentence(difference: Difference, titles: dict[str, str]) -> str:
     if which := direction(difference):
         size = f"{abs(difference.mean):.3f}"
         place = "above" if which > 0 else "below"
-        return f"{row} is {place} {reference} by {size} ({_INTERVAL} of the difference {basis})."
-    return (
-        f"{row} minus {reference} is within noise: {signed(difference.mean)} ({_INTERVAL} {basis})."
-    )
+        return f"{method} is {place} {reference} by {size} ({_INTERVAL} of the difference {basis})."
+    mean = signed(difference.mean)
+    return f"{method} minus {reference} is within noise: {mean} ({_INTERVAL} {basis})."
 
 
 def _caution(asked: Sequence[Difference]) -> str:
@@ -186,6 +187,6 @@ def _caution(asked: Sequence[Difference]) -> str:
         return ""
     return (
         f"With fewer than {FEWEST_SEEDS} seeds, their spread is hardly known: no interval and no "
-        "p-value is given, nothing here says that one row is better than another, and other seeds "
-        "may well give another order."
+        "p-value is given, nothing here says that one method is better than another, and other "
+        "seeds may well give another order."
     )

@@ -28,7 +28,7 @@ def forest_figure(runs: Sequence[Run], differences: Sequence[Difference], output
         differences: of these runs, at least one; drawn in this order from above.
         output: file to write.
     """
-    titles = {run.row: run.title for run in runs}
+    titles = {run.method_name: run.title for run in runs}
     height_in = _FRAME_HEIGHT_IN + _LINE_HEIGHT_IN * len(differences)
     with saved_figure(output, width_in=_WIDTH_IN, height_in=height_in) as figure:
         axes = figure.add_subplot()
@@ -57,7 +57,7 @@ def forest_figure(runs: Sequence[Run], differences: Sequence[Difference], output
                 fontsize=6.5,
                 color=colour,
             )
-        labels = [f"{titles[d.row]}\n− {titles[d.reference]}" for d in differences]
+        labels = [f"{titles[d.method]}\n− {titles[d.reference]}" for d in differences]
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)

@@ -159,13 +159,13 @@ def _task(
 
 
 def _shown(difference: Difference, runs: Sequence[Run]) -> dict[str, Any]:
-    titles = {run.row: run.title for run in runs}
+    titles = {run.method_name: run.title for run in runs}
     interval, p_value = _TOO_FEW, "–"
     if (known := difference.interval) is not None:
         interval = f"{signed(known.low)} to {signed(known.high)}"
         p_value = p_text(known.p_value).lstrip("=\N{NO-BREAK SPACE}")
     return {
-        "row": titles[difference.row],
+        "method": titles[difference.method],
         "reference": titles[difference.reference],
         "mean": signed(difference.mean),
         "interval": interval,
@@ -178,7 +178,7 @@ def _shown(difference: Difference, runs: Sequence[Run]) -> dict[str, Any]:
 def _forest(
     runs: Sequence[Run], differences: Sequence[Difference], scratch: Path
 ) -> Picture | None:
-    drawn, which = differences, "all pairs of rows"
+    drawn, which = differences, "all pairs of methods"
     if len(differences) > _MOST_DRAWN:
         drawn, which = asked_differences(runs, differences), "the comparisons of the question"
     if not drawn:
@@ -196,7 +196,7 @@ def _forest(
 
 def _figures(runs: Sequence[Run], folder: Path) -> Iterator[Picture]:
     title = runs[0].task_title
-    # Drawn where the paper has the row.
+    # Drawn where the paper has the method.
     diamonds = "; diamonds are the paper's" if any(run.paper_dice for run in runs) else ""
     for name, template in (_FIGURES | (_LABEL_FIGURE if fractions_differ(runs) else {})).items():
         text = template.format(diamonds=diamonds)
@@ -204,8 +204,8 @@ def _figures(runs: Sequence[Run], folder: Path) -> Iterator[Picture]:
 
 
 def _panels(runs: Sequence[Run]) -> Iterator[Picture]:
-    """The panel of the first seed of each row, and how it came to translate."""
-    for _, group in groupby(runs, key=lambda run: run.row):
+    """The panel of the first seed of each method, and how it came to translate."""
+    for _, group in groupby(runs, key=lambda run: run.method_name):
         run = next(group)
         text = (
             f"{run.title}, seed {run.config.init_seed}: what the run makes of test images (as the "
@@ -226,7 +226,7 @@ def _failures(runs: Sequence[Run], store: Store, scratch: Path) -> dict[str, Any
     failures_figure(runs, store, failures, scratch)
     task = runs[0].config.definition
     text = (
-        "Above, presence images with the lowest soft Dice (the numbers: mean over all rows and "
+        "Above, presence images with the lowest soft Dice (the numbers: mean over all methods and "
         "seeds); below, absence images with the most segmented pixels (the numbers: mean count). "
         f"{f'One {task.image_name} of each patient, its worst. ' if task.has_patients else ''}"
         "Each row of maps is the lowest seed's."

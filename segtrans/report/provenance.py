@@ -18,7 +18,7 @@ _MEASURED = {
 
 
 def cost_table(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """What a training of each row of one task cost, mean over its seeds; all of it text."""
+    """What a training of each method of one task cost, mean over its seeds; all of it text."""
     return [_cost(group) for group in _by_row(runs)]
 
 
@@ -52,7 +52,7 @@ def data_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def origin_table(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """What made each row of one task: seeds, labels, commits, devices, identities; all text.
+    """What made each method of one task: seeds, labels, commits, devices, identities; all text.
 
     The last value, "Parameters", is the run configuration without its initial seed as indented
     JSON.
@@ -124,7 +124,7 @@ def _sessions(runs: Iterable[Run]) -> list[SessionRecord]:
 
 
 def _by_row(runs: Sequence[Run]) -> list[list[Run]]:
-    return [list(group) for _, group in groupby(runs, key=lambda run: run.row)]
+    return [list(group) for _, group in groupby(runs, key=lambda run: run.method_name)]
 
 
 def _duration(seconds: float) -> str:

@@ -36,7 +36,7 @@ def print_summary(results: Path) -> None:
     for task in tasks:
         for picture in sorted((results / "figures" / task).glob("*.png")):
             print(f"Figure:  {picture}")
-    print(f"Panels:  {results}/<task>/<row>/seed<k>/panel.png")
+    print(f"Panels:  {results}/<task>/<method>/seed<k>/panel.png")
     for line in comparison_links(f"segtrans/{results.name}/{task}" for task in tasks):
         print(line)
     if untracked := untracked_line(results / task / "tracked.json" for task in tasks):

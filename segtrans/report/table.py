@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from segtrans.atomic import atomic_path, write_json, write_text
-from segtrans.config.catalogue import row_name, row_title
+from segtrans.config.catalogue import method_name, method_title
 from segtrans.config.run_record import FIGURES, OF_PATHOLOGY, Metrics
 from segtrans.config.runs import Run, read_metrics, read_runs
 from segtrans.report.caption import are_of_the_paper, caption, have_patients, only_preset
@@ -31,7 +31,7 @@ def write_table(
     up (`phantoms`), how many seeds reconstruct no better than a constant, and how many translate.
     The Markdown file has the scores of the test fold, the paper's number beside the headline of its
     tasks, and a caption that says what they are.
-    The JSON file has the means of both Dice of the test fold alone, as {task: {row: {score}}},
+    The JSON file has the means of both Dice of the test fold alone, as {task: {method: {score}}},
     for tools that compare versions.
 
     Args:
@@ -67,7 +67,7 @@ def score_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     return [
         _row([(run, read_metrics(run)) for run in group])
-        for _, group in groupby(runs, key=lambda run: (run.config.task, run.row))
+        for _, group in groupby(runs, key=lambda run: (run.config.task, run.method_name))
     ]
 
 
@@ -88,7 +88,7 @@ def _headlines(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, 
     headlines: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
         of_task = headlines.setdefault(row["task"], {})
-        of_task[row_name(row["method"], row["variant"])] = {
+        of_task[method_name(row["method"], row["variant"])] = {
             f"{score}_test": row[f"{score}_test_best_mean"]
             for score in ("dice_soft_pooled", "dice_hard_pooled")
         }
@@ -137,7 +137,7 @@ def _shown(row: dict[str, Any], task_title: str) -> dict[str, str]:
 
     return {
         "Task": task_title,
-        "Method": row_title(row["method"], row["variant"])
+        "Method": method_title(row["method"], row["variant"])
         + (f" {MARK}" if row["n_flat_reconstructions"] else ""),
         "Seeds": str(row["n_seeds"]),
         "Dice": f"**{score('dice_soft_pooled')}**",

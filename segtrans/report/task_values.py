@@ -35,7 +35,7 @@ def _values(run: Run) -> dict[str, Any]:
         "labels": config.labels.model_dump(mode="json", exclude={"digits", "unit"}),
         "networks": config.networks.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json"),
-        "objective": {run.row: config.weights},
+        "objective": {run.method_name: config.weights},
     }
     return flat(blocks)
 

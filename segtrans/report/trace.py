@@ -34,7 +34,7 @@ def trace_lines(run: Run) -> Iterator[str]:
     record, config = run.record, run.config
     yield f"run: {run.folder}"
     yield f"preset: {record.preset}"
-    yield f"row: {run.row}"
+    yield f"method: {run.method_name}"
     yield f"commit: {commit_of(record.sessions[-1])}"
     yield f"run configuration: {config.identity}"
     yield f"init_seed: {config.init_seed}"

@@ -41,28 +41,28 @@ def is_no_better_than_constant(run: Run) -> bool:
     return error is not None and constant is not None and bool(error >= _SHARE * constant)
 
 
-def flat_rows(runs: Sequence[Run]) -> list[str]:
-    """Rows with such a run, and in how many of their seeds: "AE baseline (BraTS), 2 of 2 seeds".
+def flat_methods(runs: Sequence[Run]) -> list[str]:
+    """Methods with such a run, and in how many of their seeds: "AE baseline (BraTS), 2 of 2 seeds".
 
     Args:
         runs: in order.
     """
     found = []
-    for _, group in groupby(runs, key=lambda run: (run.config.task, run.row)):
-        of_row = list(group)
-        if n := sum(map(is_no_better_than_constant, of_row)):
-            first = of_row[0]
-            found.append(f"{first.title} ({first.task_title}), {n} of {len(of_row)} seeds")
+    for _, group in groupby(runs, key=lambda run: (run.config.task, run.method_name)):
+        of_method = list(group)
+        if n := sum(map(is_no_better_than_constant, of_method)):
+            first = of_method[0]
+            found.append(f"{first.title} ({first.task_title}), {n} of {len(of_method)} seeds")
     return found
 
 
 def flat_point(runs: Sequence[Run]) -> str:
-    """What the mark beside a row means, and which rows have it; empty without any."""
-    rows = flat_rows(runs)
-    if not rows:
+    """What the mark beside a method means, and which methods have it; empty without any."""
+    methods = flat_methods(runs)
+    if not methods:
         return ""
     return (
-        f"{MARK} Reconstruction no better than a constant: {'; '.join(rows)}. Its mean absolute "
+        f"{MARK} Reconstruction no better than a constant: {'; '.join(methods)}. Its mean absolute "
         f"error on test images is at least {100 * _SHARE:g} % of that of the best single value for "
-        "each image and channel: such a row has not learnt to reconstruct."
+        "each image and channel: such a method has not learnt to reconstruct."
     )

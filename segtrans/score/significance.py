@@ -1,4 +1,4 @@
-"""Is one row of the table above another? Paired differences in Dice with t intervals over seeds."""
+"""Is one method above another? Paired differences in Dice with t intervals over seeds."""
 
 import math
 from collections.abc import Sequence
@@ -31,19 +31,19 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """Dice of a row minus that of another row.
+    """Dice of a method minus that of another method.
 
     Attributes:
         task: of both.
-        row: `Run.row`.
-        reference: the row it is compared with.
-        per_seed: of each initial seed that both rows have, in order: difference in soft Dice,
+        method: `Run.method_name`.
+        reference: the method it is compared with.
+        per_seed: of each initial seed that both methods have, in order: difference in soft Dice,
             pooled over the P images of the test fold, best weights.
         interval: of their mean; None with fewer than `FEWEST_SEEDS`.
     """
 
     task: str
-    row: str
+    method: str
     reference: str
     per_seed: tuple[float, ...]
     interval: Interval | None
@@ -55,19 +55,19 @@ class Difference:
 
     @property
     def n_seeds(self) -> int:
-        """Initial seeds that both rows have."""
+        """Initial seeds that both methods have."""
         return len(self.per_seed)
 
 
 def paired_differences(runs: Sequence[Run]) -> list[Difference]:
-    """Compare every row of a task with every row before it.
+    """Compare every method of a task with every method before it.
 
     Runs are paired by initial seed, since both were trained from the same seeds on the same labels
     and are scored on the same images. The intervals speak of other seeds; test images are the same
     for all of them, so of other images they say nothing.
 
     Args:
-        runs: evaluated, as `read_runs` gives them; rows are compared in the order in which they
+        runs: evaluated, as `read_runs` gives them; methods are compared in the order in which they
             come.
 
     Raises:
@@ -106,12 +106,12 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 def _of_task(runs: Sequence[Run]) -> list[Difference]:
     dice: dict[str, dict[int, float]] = {}
     for run in runs:
-        dice.setdefault(run.row, {})[run.config.init_seed] = read_metrics(run).test_dice
+        dice.setdefault(run.method_name, {})[run.config.init_seed] = read_metrics(run).test_dice
     differences = []
-    for reference, row in combinations(dice, 2):
-        if seeds := sorted(dice[row].keys() & dice[reference].keys()):
-            per_seed = tuple(dice[row][seed] - dice[reference][seed] for seed in seeds)
+    for reference, method in combinations(dice, 2):
+        if seeds := sorted(dice[method].keys() & dice[reference].keys()):
+            per_seed = tuple(dice[method][seed] - dice[reference][seed] for seed in seeds)
             differences.append(
-                Difference(runs[0].config.task, row, reference, per_seed, t_interval(per_seed))
+                Difference(runs[0].config.task, method, reference, per_seed, t_interval(per_seed))
             )
     return differences

@@ -1,4 +1,4 @@
-"""Does a row translate? In words that say no more than its figures do. Imports no torch."""
+"""Does a method translate? In words that say no more than its figures do. Imports no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def does_translate(run: Run) -> bool:
 
 
 def translation_rows(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Each row that is made to translate, and whether it does.
+    """Each method that is made to translate, and whether it does.
 
     Args:
         runs: of one task, in order.
@@ -55,12 +55,12 @@ def translation_rows(runs: Sequence[Run]) -> list[tuple[str, str]]:
     Raises:
         UserError: a run is not evaluated.
     """
-    rows = []
-    for _, group in groupby(runs, key=lambda run: run.row):
-        of_row = list(group)
-        if seeds := [seed for run in of_row if (seed := _seed(run)) is not None]:
-            rows.append((of_row[0].title, _answer(seeds)))
-    return rows
+    methods = []
+    for _, group in groupby(runs, key=lambda run: run.method_name):
+        of_method = list(group)
+        if seeds := [seed for run in of_method if (seed := _seed(run)) is not None]:
+            methods.append((of_method[0].title, _answer(seeds)))
+    return methods
 
 
 def translation_points(runs: Sequence[Run]) -> list[str]:

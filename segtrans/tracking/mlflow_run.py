@@ -32,7 +32,7 @@ class RunDescription(TypedDict):
 
     Attributes:
         experiment: "segtrans/<preset>/<task>".
-        name: "<row>/seed<k>".
+        name: "<method>/seed<k>".
         params: the run configuration, flattened ("training.batch_size").
         tags: identities of run configuration and data, run folder, variant, source, commit.
     """

@@ -1,4 +1,4 @@
-"""Register the best run of each row."""
+"""Register the best run of each method."""
 
 import re
 import shutil
@@ -30,22 +30,22 @@ _NEEDED = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "mlflow")
 
 
 def model_name(run: Run) -> str:
-    """The name under which the best run of this run's row is registered."""
-    return f"segtrans-{run.record.preset}-{run.config.task}-{run.row}"
+    """The name under which the best run of this run's method is registered."""
+    return f"segtrans-{run.record.preset}-{run.config.task}-{run.method_name}"
 
 
 def register_best(
     run_folders: Iterable[Path], run_ids: Mapping[str, str | None]
 ) -> dict[str, str | None]:
-    """Register, of each row, the run with the best validation Dice, under the alias "best".
+    """Register, of each method, the run with the best validation Dice, under the alias "best".
 
     One that is registered already is left as it is. One of another run gives way to a higher
-    validation Dice; to a lower one only where no run of the row stands beside those given. A
+    validation Dice; to a lower one only where no run of the method stands beside those given. A
     failure of MLflow warns and stops nothing.
 
     Args:
         run_folders: finished runs of one task.
-        run_ids: MLflow's id of each run folder; a row whose best run has none is passed over.
+        run_ids: MLflow's id of each run folder; a method whose best run has none is passed over.
 
     Returns:
         `run_ids` without the id of each run that should be registered and could not be.
@@ -54,35 +54,35 @@ def register_best(
         UserError: a run folder holds no finished run.
     """
     ids = dict(run_ids)
-    rows = [list(runs) for _, runs in groupby(read_runs(run_folders), key=model_name)]
-    rows = [row for row in rows if ids.get(str(_best(row).folder))]
-    registered = attempt_all(rows, lambda row: _try(row, str(ids[str(_best(row).folder)])))
+    groups = [list(runs) for _, runs in groupby(read_runs(run_folders), key=model_name)]
+    groups = [runs for runs in groups if ids.get(str(_best(runs).folder))]
+    registered = attempt_all(groups, lambda runs: _try(runs, str(ids[str(_best(runs).folder)])))
     return ids | {
-        str(_best(row).folder): None
-        for row, name in zip(rows, registered, strict=True)
+        str(_best(runs).folder): None
+        for runs, name in zip(groups, registered, strict=True)
         if name is None
     }
 
 
-def _try(row: Sequence[Run], run_id: str) -> str | None:
-    run = _best(row)
+def _try(runs: Sequence[Run], run_id: str) -> str | None:
+    run = _best(runs)
     name = model_name(run)
     with failures_warn(f"{name} is not registered; track its runs again later"):
         client = connect()
         held = _held(client, name)
-        if held is None or held.run_id == run_id or _beats(run, held) or _is_whole(row):
+        if held is None or held.run_id == run_id or _beats(run, held) or _is_whole(runs):
             _register(client, name, run, run_id, held)
         return name
     return None
 
 
-def _is_whole(row: Sequence[Run]) -> bool:
-    """Whether these are all runs of the row that stand here, other parameters' left aside."""
-    given = {run.folder.resolve() for run in row}
-    for file in row[0].folder.resolve().parent.glob("*/run.json"):
+def _is_whole(runs: Sequence[Run]) -> bool:
+    """Whether these are all runs of the method that stand here, other parameters' left aside."""
+    given = {run.folder.resolve() for run in runs}
+    for file in runs[0].folder.resolve().parent.glob("*/run.json"):
         if file.parent not in given:
             with suppress(UserError):  # damaged: no run
-                if difference(read_run(file.parent), row[0]) is None:
+                if difference(read_run(file.parent), runs[0]) is None:
                     return False
     return True
 
@@ -210,15 +210,15 @@ def _description(run: Run) -> str:
     of_maps = f", of {' and of '.join(run.config.maps)}" if run.config.maps else ""
     if run.has_pictures:
         return (
-            f"{run.row}, {run.task_title}. Takes the bytes of picture files of any size (column "
-            "image), gives mask and probability of each as the bytes of PNG files, and a score"
-            f"{of_maps}."
+            f"{run.method_name}, {run.task_title}. Takes the bytes of picture files of any size "
+            "(column image), gives mask and probability of each as the bytes of PNG files, and "
+            f"a score{of_maps}."
         )
     task = run.config.definition
     r = run.config.neighbours
     what = f"slices with {r} neighbours on either side as channels" if r else "images"
     return (
-        f"{run.row}, {run.task_title}. Takes {what} (N, {run.config.n_input_channels}, "
+        f"{run.method_name}, {run.task_title}. Takes {what} (N, {run.config.n_input_channels}, "
         f"{task.height}, {task.width}) in [-1, 1], gives the probability of "
         f"{' and of '.join(run.config.maps) or 'a lesion'} for each pixel."
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from segtrans.config.catalogue import row_name
+from segtrans.config.catalogue import method_name
 from segtrans.config.run_record import RunOrigin
 from segtrans.tracking.mlflow_run import (
     CONFIG_TAG,
@@ -39,7 +39,7 @@ def describe_run(run_folder: Path, origin: RunOrigin) -> RunDescription:
     }
     return {
         "experiment": f"segtrans/{origin.preset}/{config.task}",
-        "name": f"{row_name(config.method, variant)}/seed{config.init_seed}",
+        "name": f"{method_name(config.method, variant)}/seed{config.init_seed}",
         "params": {"preset": origin.preset, **_flatten(config.model_dump(mode="json"))},
         "tags": {key: str(value) for key, value in tags.items() if value is not None},
     }

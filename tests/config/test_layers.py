@@ -72,7 +72,7 @@ def test_a_shipped_preset_comes_to_the_values_it_always_had(preset):
     params = load_params(DEFAULT, *files)
     lines = []
     for task in params.tasks:
-        for method, variant in params.rows(task):
+        for method, variant in params.methods_of(task):
             config = json.loads(
                 resolve_config(
                     params, task=task, method=method, init_seed=0, variant=variant
@@ -130,8 +130,10 @@ def test_methods_of_a_later_layer_are_those_of_every_task(load):
         "tasks": ["mnist48_hard"],
         "overrides": {"mnist48_hard": {"methods": ["translation", "translation_sum"]}},
     }
-    assert len(load(own).rows("mnist48_hard")) == 2
-    assert load(own, {"methods": ["autoencoder"]}).rows("mnist48_hard") == (("autoencoder", None),)
+    assert len(load(own).methods_of("mnist48_hard")) == 2
+    assert load(own, {"methods": ["autoencoder"]}).methods_of("mnist48_hard") == (
+        ("autoencoder", None),
+    )
 
 
 def test_a_later_weight_of_a_file_is_that_of_all_its_methods(load):

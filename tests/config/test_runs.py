@@ -39,7 +39,7 @@ def test_variants_stand_within_their_method_in_the_order_of_the_preset(write_run
         for seed in (1, 0)
     ]
     runs = read_runs(folders)
-    assert [run.row for run in runs[::2]] == [
+    assert [run.method_name for run in runs[::2]] == [
         *("autoencoder-plain", "autoencoder-deep", "autoencoder-10_percent"),
         *("translation-plain", "translation-deep", "translation-10_percent"),
     ]
@@ -54,12 +54,12 @@ def test_a_run_that_tells_of_no_variant_has_none(write_run):
     del facts["variant"]
     (folder / "run.json").write_text(json.dumps(facts))
     run = read_run(folder)
-    assert (run.variant, run.row, run.title) == (None, "translation", "Proposed")
+    assert (run.variant, run.method_name, run.title) == (None, "translation", "Proposed")
 
 
 def test_the_same_run_twice_is_an_error(write_run, tmp_path):
     folders = [write_run(), write_run(root=tmp_path / "copy")]
-    with pytest.raises(UserError, match=r"row translation, seed 0 .*give each run once"):
+    with pytest.raises(UserError, match=r"method translation, seed 0 .*give each run once"):
         read_runs(folders)
 
 
@@ -68,7 +68,7 @@ def test_a_row_of_other_parameters_and_a_task_of_other_data_are_refused(write_ru
     facts = json.loads((folders[1] / "run.json").read_text())
     other = with_config(facts, training={"iterations": 150})
     (folders[1] / "run.json").write_text(json.dumps(other))
-    expected = r"seed1: training\.iterations = 150, not 1000 as in .*seed0, of the same row"
+    expected = r"seed1: training\.iterations = 150, not 1000 as in .*seed0, of the same method"
     with pytest.raises(UserError, match=expected) as error:
         read_runs(folders)
     assert "\n" not in str(error.value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segtrans.config.catalogue import row_name, row_title
+from segtrans.config.catalogue import method_name, method_title
 from segtrans.config.params import load_params
 from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
@@ -20,7 +20,7 @@ def load(**overlay):
 def test_without_variants_rows_are_methods():
     params = load(methods=["autoencoder", "translation"])
     assert params.variants == {}
-    assert params.rows("mnist48_simple") == (("autoencoder", None), ("translation", None))
+    assert params.methods_of("mnist48_simple") == (("autoencoder", None), ("translation", None))
 
 
 def test_rows_are_methods_times_variants_in_their_order():
@@ -28,13 +28,13 @@ def test_rows_are_methods_times_variants_in_their_order():
         methods=["autoencoder", "translation"],
         variants={"plain": {}, "deep_2": {}, "10_percent": {}},
     )
-    names = [row_name(*row) for row in params.rows("mnist48_simple")]
+    names = [method_name(*row) for row in params.methods_of("mnist48_simple")]
     assert names == [
         *("autoencoder-plain", "autoencoder-deep_2", "autoencoder-10_percent"),
         *("translation-plain", "translation-deep_2", "translation-10_percent"),
     ]
-    assert row_title("autoencoder", "10_percent") == "AE baseline, 10 percent"
-    assert (row_name("autoencoder", None), row_title("autoencoder", None)) == (
+    assert method_title("autoencoder", "10_percent") == "AE baseline, 10 percent"
+    assert (method_name("autoencoder", None), method_title("autoencoder", None)) == (
         *("autoencoder", "AE baseline"),
     )
 
@@ -45,8 +45,8 @@ def test_a_task_may_have_methods_of_its_own():
         methods=["translation"],
         overrides={"mnist48_hard": {"methods": ["translation", "translation_sum"]}},
     )
-    assert params.rows("mnist48_simple") == (("translation", None),)
-    assert params.rows("mnist48_hard") == (("translation", None), ("translation_sum", None))
+    assert params.methods_of("mnist48_simple") == (("translation", None),)
+    assert params.methods_of("mnist48_hard") == (("translation", None), ("translation_sum", None))
 
 
 def test_methods_of_a_task_that_do_not_exist_are_refused():
@@ -130,7 +130,7 @@ def test_an_ablation_compares_different_trainings_at_most_forty_minutes_long(fil
     params = load_params(ROOT / "params.yaml", file)
     seconds, identities = 0.0, []
     for task in params.tasks:
-        for method, variant in params.rows(task):
+        for method, variant in params.methods_of(task):
             config = resolve_config(params, task=task, method=method, init_seed=0, variant=variant)
             identities.append(config.identity)
             each = 0.2 if method.startswith("translation") else 0.03

@@ -49,7 +49,7 @@ def drawn(monkeypatch):
 
 def test_every_logged_value_is_in_the_frame(folders):
     frame = history_frame(read_runs(folders))
-    picked = frame[(frame["row"] == "translation") & (frame["seed"] == 1)]
+    picked = frame[(frame["method"] == "translation") & (frame["seed"] == 1)]
     picked = picked[(picked["name"] == "train/rec_PP") & (picked["iteration"] == 200)]
     assert picked["value"].tolist() == pytest.approx([0.4])
     assert len(frame) == 3 * 3 + 2 * 2 + 2 * 2 * len(TERMS)

@@ -4,7 +4,7 @@ from PIL import Image
 
 from segtrans.config.catalogue import METHODS
 from segtrans.config.runs import read_runs
-from segtrans.figures.style import DPI, METHOD_COLOURS, row_colours, saved_figure
+from segtrans.figures.style import DPI, METHOD_COLOURS, method_colours, saved_figure
 
 
 def test_every_method_has_a_colour_of_its_own():
@@ -14,7 +14,7 @@ def test_every_method_has_a_colour_of_its_own():
 
 def test_rows_without_variants_have_their_methods_colours(write_run):
     runs = read_runs([write_run("autoencoder"), write_run("translation")])
-    assert row_colours(runs) == {
+    assert method_colours(runs) == {
         name: METHOD_COLOURS[name] for name in ("autoencoder", "translation")
     }
 
@@ -27,8 +27,8 @@ def test_every_variant_has_a_colour_of_its_own_that_is_seen_on_white(
     runs = read_runs(
         [write_run(name, variant=f"v{i}") for name in methods for i in range(n_variants)]
     )
-    colours = row_colours(runs)
-    assert list(colours) == [run.row for run in runs]
+    colours = method_colours(runs)
+    assert list(colours) == [run.method_name for run in runs]
     assert len(set(colours.values())) == len(runs)
     assert max(min(to_rgb(colour)) for colour in colours.values()) < 0.75
 

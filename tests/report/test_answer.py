@@ -91,7 +91,7 @@ def test_a_row_below_is_said_to_be_below(runs):
         (((0.0, 0.05), OPEN, OPEN), "Not decided: every interval includes zero."),
         (
             (None, None, None),
-            "Too few seeds to answer: an interval needs at least 5 of both rows.",
+            "Too few seeds to answer: an interval needs at least 5 of both methods.",
         ),
         (
             (ABOVE, None, OPEN),
@@ -144,7 +144,7 @@ def test_methods_are_compared_under_the_same_variant(runs_of):
         ("translation-many", "translation-few"),
     ]
     asked = asked_differences(runs, [difference(*pair) for pair in pairs])
-    assert [(d.row, d.reference) for d in asked] == [pairs[1], pairs[4]]
+    assert [(d.method, d.reference) for d in asked] == [pairs[1], pairs[4]]
 
 
 def test_variants_of_one_method_are_compared_with_the_first(runs_of):

@@ -28,7 +28,7 @@ def test_it_is_the_paired_t_test_of_scipy(scored, n_seeds):
     (difference,) = paired_differences([*scored("autoencoder", a), *scored("translation", b)])
     truth = stats.ttest_rel(b, a)
     low, high = truth.confidence_interval(0.95)
-    assert (difference.row, difference.reference) == ("translation", "autoencoder")
+    assert (difference.method, difference.reference) == ("translation", "autoencoder")
     assert difference.mean == pytest.approx((b - a).mean())
     assert difference.per_seed == pytest.approx(tuple(b - a))
     found = difference.interval

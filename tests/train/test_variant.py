@@ -16,7 +16,10 @@ def test_a_run_keeps_the_name_of_its_variant_and_trains_the_same(
     train(config, tiny_data, "plain")
     train(config, tiny_data, "named", variant="half_percent")
     plain, named = (read_run(Path(name)) for name in ("plain", "named"))
-    assert (plain.row, named.row) == ("segmentation_only", "segmentation_only-half_percent")
+    assert (plain.method_name, named.method_name) == (
+        "segmentation_only",
+        "segmentation_only-half_percent",
+    )
     assert json.loads(Path("plain/run.json").read_text())["variant"] is None
     for name in ("weights.safetensors", "history.jsonl"):
         assert Path("plain", name).read_bytes() == Path("named", name).read_bytes()

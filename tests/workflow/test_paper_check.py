@@ -32,7 +32,7 @@ def test_every_configuration_of_the_paper_runs(tmp_path, copy_project):
     assert answer.returncode == 0, answer.stderr[-5000:] + logs[-20000:]
     table = pd.read_csv(folder / "results/paper-check/table.csv")
     paper = load_params(folder / "params.yaml", folder / "config/paper.yaml")
-    rows = [(task, method) for task in paper.tasks for method, _ in paper.rows(task)]
+    rows = [(task, method) for task in paper.tasks for method, _ in paper.methods_of(task)]
     assert list(zip(table["task"], table["method"], strict=True)) == rows
     assert table["dice_soft_pooled_test_best_mean"].between(0, 1).all()
     for file in folder.glob("results/paper-check/*/*/seed0/weights.safetensors"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.resources import Resource
 
-from segtrans.config.catalogue import row_name
+from segtrans.config.catalogue import method_name
 from segtrans.config.run_config import resolve_config
 from segtrans.config.params import params_of
 from segtrans.config.runs import is_run_of_another
@@ -55,20 +55,26 @@ except UserError as error:
 
 PRESET = PARAMS.preset
 # Methods, each with each variant if there are any, by the name that stands in paths.
-ROWS_OF = {
-    task: {row_name(*row): row for row in PARAMS.rows(task)} for task in PARAMS.tasks
+METHODS_OF = {
+    task: {method_name(*pair): pair for pair in PARAMS.methods_of(task)}
+    for task in PARAMS.tasks
 }
-ROWS = {name: row for rows in ROWS_OF.values() for name, row in rows.items()}
-RUN = "results/{preset}/{task}/{row}/seed{seed}"
+METHODS = {name: pair for pairs in METHODS_OF.values() for name, pair in pairs.items()}
+RUN = "results/{preset}/{task}/{method}/seed{seed}"
 RUN_FILES = ["run.json", "history.jsonl", "weights.safetensors"]
 RUN_FILES += ["weights_last.safetensors", "labelled_ids.json"]
 SCORE_FILES = ["metrics.json", "per_image.csv", "per_patient.csv", "panel.png"]
 TASK_FIGURES = ["samples.png", "learning_curves.png", "dice.png"]
 if all(
     not PARAMS.known_tasks[task].has_own_labels
-    and len({params_of(PARAMS, task, row[1]).labels.fraction for row in rows.values()})
+    and len(
+        {
+            params_of(PARAMS, task, variant).labels.fraction
+            for _, variant in pairs.values()
+        }
+    )
     > 1
-    for task, rows in ROWS_OF.items()
+    for task, pairs in METHODS_OF.items()
 ):
     TASK_FIGURES += ["labels.png"]
 TASK_CURVES = "results/{preset}/figures/{task}/learning_curves.csv"
@@ -84,7 +90,7 @@ PATIENTS_WITH_LESIONS = f"{PATIENTS}_with_lesions"
 wildcard_constraints:
     preset=PRESET,
     task="|".join(PARAMS.tasks),
-    row="|".join(ROWS),
+    method="|".join(METHODS),
     seed=r"\d+",
     job=r"\d+",
     state=r"\d+",
@@ -112,9 +118,11 @@ def get_other_runs():
     """By run.json, the run configuration asked for there, where the run is of another."""
     others = {}
     for task in PARAMS.tasks:
-        for row, (method, variant) in ROWS_OF[task].items():
+        for name, (method, variant) in METHODS_OF[task].items():
             for seed in PARAMS.init_seeds:
-                folder = Path(RUN.format(preset=PRESET, task=task, row=row, seed=seed))
+                folder = Path(
+                    RUN.format(preset=PRESET, task=task, method=name, seed=seed)
+                )
                 if (folder / "run.json").is_file():
                     resolved = resolve_config(
                         PARAMS,
@@ -162,7 +170,7 @@ def save_folders():
 
 def resolve(wildcards):
     """The run configuration of one training run."""
-    method, variant = ROWS[wildcards.row]
+    method, variant = METHODS[wildcards.method]
     return resolve_config(
         PARAMS,
         task=wildcards.task,
@@ -179,7 +187,7 @@ def get_config(wildcards):
 
 def get_variant(wildcards):
     """The option that names the variant of a run, if it has one."""
-    _, variant = ROWS[wildcards.row]
+    _, variant = METHODS[wildcards.method]
     return f"--variant {variant}" if variant else ""
 
 
@@ -243,12 +251,16 @@ def get_folder_files(wildcards):
 
 
 def get_run_folders(preset, tasks):
-    """The folders of every run of these tasks, rows within tasks and seeds within rows."""
+    """The folders of every run of these tasks, methods within tasks and seeds within methods."""
     return [
         folder
         for task in tasks
         for folder in expand(
-            RUN, preset=preset, task=task, row=ROWS_OF[task], seed=PARAMS.init_seeds
+            RUN,
+            preset=preset,
+            task=task,
+            method=METHODS_OF[task],
+            seed=PARAMS.init_seeds,
         )
     ]
 

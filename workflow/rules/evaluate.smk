@@ -8,20 +8,20 @@ rule evaluate:
             f"{RUN}/panel.png",
             category="Examples",
             subcategory="{task}",
-            labels={"method": "{row}", "seed": "{seed}"},
+            labels={"method": "{method}", "seed": "{seed}"},
             caption="../report/panel.rst",
         ),
     log:
-        "logs/{preset}/{task}/{row}/seed{seed}.evaluate.log",
+        "logs/{preset}/{task}/{method}/seed{seed}.evaluate.log",
     benchmark:
-        "logs/{preset}/{task}/{row}/seed{seed}.evaluate.benchmark.tsv"
+        "logs/{preset}/{task}/{method}/seed{seed}.evaluate.benchmark.tsv"
     threads: 1
     params:
         threshold=PARAMS.evaluation.threshold,
         version=EVALUATION_VERSION,
     shell:
         "segtrans evaluate --data {input.data:q} --threshold {params.threshold}"
-        " results/{wildcards.preset:q}/{wildcards.task:q}/{wildcards.row:q}/seed{wildcards.seed:q}"
+        " results/{wildcards.preset:q}/{wildcards.task:q}/{wildcards.method:q}/seed{wildcards.seed:q}"
         " > {log:q} 2>&1"
 
 

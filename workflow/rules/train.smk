@@ -4,9 +4,9 @@ rule train:
     output:
         expand("{run}/{name}", run=RUN, name=RUN_FILES),
     log:
-        "logs/{preset}/{task}/{row}/seed{seed}.train.log",
+        "logs/{preset}/{task}/{method}/seed{seed}.train.log",
     benchmark:
-        "logs/{preset}/{task}/{row}/seed{seed}.train.benchmark.tsv"
+        "logs/{preset}/{task}/{method}/seed{seed}.train.benchmark.tsv"
     threads: 1
     resources:
         gpu=1,
@@ -17,6 +17,6 @@ rule train:
     shell:
         # Checkpoints are no output: Snakemake would delete them before a rerun.
         "segtrans train --run-config {params.run_config:q} --data {input.data:q}"
-        " --output results/{wildcards.preset:q}/{wildcards.task:q}/{wildcards.row:q}/seed{wildcards.seed:q}"
-        " --checkpoints checkpoints/{wildcards.preset:q}/{wildcards.task:q}/{wildcards.row:q}/seed{wildcards.seed:q}"
+        " --output results/{wildcards.preset:q}/{wildcards.task:q}/{wildcards.method:q}/seed{wildcards.seed:q}"
+        " --checkpoints checkpoints/{wildcards.preset:q}/{wildcards.task:q}/{wildcards.method:q}/seed{wildcards.seed:q}"
         " --preset {wildcards.preset:q} {params.variant} --gpus {resources.gpu} --threads {threads} > {log:q} 2>&1"

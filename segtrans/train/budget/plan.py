@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tabulate import tabulate  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from segtrans.config.catalogue import row_title
+from segtrans.config.catalogue import method_title
 from segtrans.config.params import Params
 from segtrans.config.run_config import RunConfig, resolve_config
 from segtrans.train.budget.cost import IterationCost, iteration_cost
@@ -21,11 +21,11 @@ _ALIGNMENT = ("left", "left", *["right"] * (len(_HEADERS) - 2))
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRuns:
-    """The runs of one task and row, which differ in their seed only.
+    """The runs of one task and method, which differ in their seed only.
 
     Attributes:
         task: title of the task.
-        row: title of the row.
+        method: title of the method.
         n_runs: one per seed.
         iterations: of each.
         cost: of one iteration.
@@ -33,7 +33,7 @@ class PlannedRuns:
     """
 
     task: str
-    row: str
+    method: str
     n_runs: int
     iterations: int
     cost: IterationCost
@@ -45,8 +45,8 @@ class PlannedRuns:
 
 
 def plan_runs(params: Params) -> list[PlannedRuns]:
-    """One entry for each task and row of a preset; shows its progress."""
-    pairs = [(task, row) for task in params.tasks for row in params.rows(task)]
+    """One entry for each task and method of a preset; shows its progress."""
+    pairs = [(task, pair) for task in params.tasks for pair in params.methods_of(task)]
     costs: dict[str, IterationCost] = {}
     return [_planned(params, *pair, costs) for pair in tqdm(pairs, "plan", disable=None)]
 
@@ -62,9 +62,9 @@ def plan_table(planned: list[PlannedRuns], tflops: float) -> str:
 
 
 def _planned(
-    params: Params, task: str, row: tuple[str, str | None], costs: dict[str, IterationCost]
+    params: Params, task: str, pair: tuple[str, str | None], costs: dict[str, IterationCost]
 ) -> PlannedRuns:
-    method, variant = row
+    method, variant = pair
     seed = params.init_seeds[0]
     config = resolve_config(params, task=task, method=method, init_seed=seed, variant=variant)
     key = _same_cost(config)
@@ -72,7 +72,7 @@ def _planned(
         costs[key] = iteration_cost(config)
     return PlannedRuns(
         task=config.definition.planned_title(params),
-        row=row_title(method, variant),
+        method=method_title(method, variant),
         n_runs=len(params.init_seeds),
         iterations=config.training.iterations,
         cost=costs[key],
@@ -91,7 +91,7 @@ def _same_cost(config: RunConfig) -> str:
 
 
 def _row(runs: PlannedRuns, tflops: float) -> Iterator[str]:
-    yield from (runs.task, runs.row, str(runs.n_runs), f"{runs.iterations:,}")
+    yield from (runs.task, runs.method, str(runs.n_runs), f"{runs.iterations:,}")
     yield f"{runs.cost.flops / 1e9:,.1f}"
     yield f"{runs.hours(tflops):,.2f}"
     yield f"{runs.n_runs * runs.hours(tflops):,.2f}"
