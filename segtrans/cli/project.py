@@ -1,5 +1,6 @@
 """Commands to begin with: a demonstration, and a project of one's own."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,9 @@ def demo(
 
     Neither trains nor downloads anything. Writes a picture for each task, and prints the Dice.
     """
+    # Read where NumPy and torch are imported. Threads that wait for each other on a busy machine
+    # take ten times what one does, and one takes seconds.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from segtrans.demo.show import run_demo
 
     for shown in run_demo(output):
