@@ -25,6 +25,7 @@ def init(
     write_new_project(folder)
     enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     print(f"Run it:  {enter}snakemake --configfile config/smoke.yaml")
+    print(f"With DVC, which needs a Git repository:  {enter}git init && dvc repro")
 
 
 @commands.command()
