@@ -6,16 +6,22 @@ state. `make docs` runs it.
 
 import re
 from collections import defaultdict
-from importlib.metadata import metadata
+from importlib.metadata import files, metadata
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _LONGEST = 40  # letters of a licence's name; longer ones are its text
+_SAYS_NOTHING = ("", "UNKNOWN", "Dual License")
+_MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy"
+_OURS = """\
+What could be a library's and is ours, and why: [how the pieces
+fit](how-it-fits.md#what-could-be-a-librarys-and-is-ours).
+"""
 _EXTRAS = """\
-Extras: `slurm` and `kubernetes` are Snakemake's plugins for clusters, `export` writes ONNX and
-runs it, `docs` builds the site, `dev` is all of these, linters, pytest, and the libraries that
-tests take for the truth (MONAI, scikit-learn). What could be a library's and is ours, and why:
-[how the pieces fit](how-it-fits.md#what-could-be-a-librarys-and-is-ours).
+## Extras
+
+`pip install 'segtrans[slurm]'` installs one. `dev` holds the four others too. No extra is needed
+[for GPUs](gpu.md).
 """
 _ADVISORIES = """\
 ## Known advisories
@@ -34,6 +40,7 @@ vulnerabilities found".
 _SAME = {
     "Apache 2.0": "Apache-2.0", "Apache License 2.0": "Apache-2.0", "Apache 2": "Apache-2.0",
     "Apache Software License": "Apache-2.0", "Apache License, Version 2.0": "Apache-2.0",
+    "Apache": "Apache-2.0",
     "MIT License": "MIT", "The MIT License": "MIT", "MIT-License": "MIT",
     "BSD License": "BSD", "new BSD": "BSD", "New BSD": "BSD", "BSD-3": "BSD-3-Clause",
     "BSD 3-Clause": "BSD-3-Clause", "3-Clause BSD License": "BSD-3-Clause",
@@ -48,9 +55,12 @@ def page() -> str:
     lines = ["# Dependencies", "", "| package | lowest | licence | what for |", "|---|---|---|---|"]
     for name, lowest, why in _direct():
         lines.append(f"| `{name}` | {lowest} | {_licence(name)} | {why} |")
-    lines += ["", _EXTRAS.rstrip(), "", "## Licences", ""]
+    lines += ["", _OURS, _EXTRAS, "| extra | package | what for |", "|---|---|---|"]
+    lines += [f"| `{extra}` | `{name}` | {why} |" for extra, name, why in _of_extras()]
+    lines += ["", "## Licences", ""]
     lines.append(
-        "Of all that `pip install segtrans` brings on every platform, as the packages state them. "
+        "Of all that `pip install segtrans` brings on every platform, as the packages state them, "
+        "in their metadata or else in their licence file. "
         "On Linux, NVIDIA's libraries come with torch under NVIDIA's own."
     )
     lines += ["", "| licence | packages |", "|---|---|"]
@@ -63,6 +73,19 @@ def _direct() -> list[tuple[str, str, str]]:
     text = (_ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (block,) = re.findall(r"^dependencies = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     return re.findall(r'^    "([\w-]+)>=([\d.]+)[^"]*",  # (.*)$', block, re.MULTILINE)
+
+
+def _of_extras() -> list[tuple[str, str, str]]:
+    """Extra, name and purpose of each package that pyproject.toml lists under an extra."""
+    text = (_ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (block,) = re.findall(
+        r"^\[project.optional-dependencies\]\n(.*?)^\[", text, re.MULTILINE | re.DOTALL
+    )
+    return [
+        (extra, name, why)
+        for extra, lines in re.findall(r"^(\w+) = \[\n(.*?)^\]", block, re.MULTILINE | re.DOTALL)
+        for name, why in re.findall(r'^    "([\w-]+)[^"[]*",  # (.*)$', lines, re.MULTILINE)
+    ]
 
 
 def _by_licence() -> list[tuple[str, list[str]]]:
@@ -83,10 +106,20 @@ def _licence(name: str) -> str:
     if expression := known.get("License-Expression"):
         return expression
     stated = known.get("License") or ""
-    if not stated.strip() or stated == "UNKNOWN" or "\n" in stated or len(stated) > _LONGEST:
-        classifiers = [c for c in known.get_all("Classifier", []) if c.startswith("License ::")]
-        stated = ", ".join(sorted(c.rsplit(" :: ", 1)[1] for c in classifiers)) or "see its files"
+    if stated.strip() in _SAYS_NOTHING or "\n" in stated or len(stated) > _LONGEST:
+        classifiers = [c.split(" :: ") for c in known.get_all("Classifier", [])]
+        named = {c[-1] for c in classifiers if c[0] == "License"} - {"OSI Approved"}
+        stated = ", ".join(sorted(named)) or _of_file(name)
     return _SAME.get(stated, stated).replace("|", "or")
+
+
+def _of_file(name: str) -> str:
+    """The licence by its text, where the metadata do not name it."""
+    kept = [file for file in files(name) or () if file.name.upper().startswith("LICENSE")]
+    texts = [" ".join(file.read_text(encoding="utf-8").split()) for file in kept]
+    if any(_MIT in text for text in texts):
+        return "MIT"
+    raise ValueError(f"{name}: names no licence that is known here: {kept}; read and add it")
 
 
 if __name__ == "__main__":

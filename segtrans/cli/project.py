@@ -1,5 +1,6 @@
 """Commands to begin with: a demonstration, and a project of one's own."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ def init(
     write_new_project(folder)
     enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     print(f"Run it:  {enter}snakemake --configfile config/smoke.yaml")
+    print(f"With DVC, which needs a Git repository:  {enter}git init && dvc repro")
 
 
 @commands.command()
@@ -36,6 +38,9 @@ def demo(
 
     Neither trains nor downloads anything. Writes a picture for each task, and prints the Dice.
     """
+    # Read where NumPy and torch are imported. Threads that wait for each other on a busy machine
+    # take ten times what one does, and one takes seconds.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from segtrans.demo.show import run_demo
 
     for shown in run_demo(output):

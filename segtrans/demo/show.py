@@ -15,6 +15,7 @@ from segtrans.figures.examples import Examples
 from segtrans.figures.panels import examples_panel, half_slices_panel
 from segtrans.figures.sequences import HalfSlices
 from segtrans.figures.style import SEQUENCE_TITLES
+from segtrans.methods.asked_again import inference
 from segtrans.methods.inference import lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.score.metrics import ImageSums, image_sums, split_scores
@@ -74,8 +75,9 @@ def _show(
     method = load_method(run, which="best")
     images = make(run)
     draw(run, method, images, picture)
-    scores = split_scores(_sums(method, images.x_P, images.y), _sums(method, images.x_A, None))
-    return Shown(folder, picture, what, scores)
+    with inference(method):
+        present, absent = _sums(method, images.x_P, images.y), _sums(method, images.x_A, None)
+    return Shown(folder, picture, what, split_scores(present, absent))
 
 
 def _sums(method: nn.Module, x: NDArray[np.float32], mask: NDArray[np.uint8] | None) -> ImageSums:

@@ -9,8 +9,9 @@ from segtrans.errors import UserError
 
 _FILES = (
     *("Snakefile", "params.yaml", "dvc.yaml", "config", "profiles", "workflow"),
-    *(".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"),
+    *(".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore"),
 )
+_IGNORED = Path(__file__).with_name("project.gitignore")  # the repository's own names more
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -50,6 +51,7 @@ def _write(folder: Path) -> None:
             shutil.copytree(source, target)
         else:
             shutil.copyfile(source, target)
+    shutil.copyfile(_IGNORED, folder / ".gitignore")
     stages = folder / "dvc.yaml"
     # The package's sources are no part of such a project.
     text = stages.read_text(encoding="utf-8").replace("      - segtrans\n", "")

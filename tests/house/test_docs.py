@@ -97,3 +97,7 @@ def test_the_page_of_dependencies_is_what_they_and_pyproject_say():
     for line in project["dependencies"]:
         name = re.match(r"[\w-]+", line)[0]
         assert f"\n| `{name}` |" in text, name
+    for extra, lines in project["optional-dependencies"].items():
+        for line in lines:
+            name = re.match(r"[\w-]+", line)[0]
+            assert name == "segtrans" or re.search(rf"\| `{extra}` \| `{name}` \| \w", text), line

@@ -22,6 +22,11 @@ def test_a_new_project_has_the_files_of_the_repository(tmp_path):
     for name in ("Snakefile", "params.yaml", "config/smoke.yaml", "workflow/rules/train.smk"):
         assert (tmp_path / "mine" / name).read_bytes() == (ROOT / name).read_bytes()
     assert "- segtrans\n" not in (tmp_path / "mine" / "dvc.yaml").read_text(encoding="utf-8")
+    ignored = (tmp_path / "mine" / ".gitignore").read_text(encoding="utf-8").splitlines()
+    # What a run writes, as in the repository, but nothing that is only the repository's.
+    assert {"/data/", "/results/", "/checkpoints/", "/logs/", ".snakemake/"} < set(ignored)
+    assert set(ignored) < set((ROOT / ".gitignore").read_text(encoding="utf-8").splitlines())
+    assert not {"/photos/", "build/"} & set(ignored)
     with pytest.raises(UserError, match="not empty"):
         write_new_project(tmp_path / "mine")
 
@@ -34,6 +39,7 @@ def test_an_empty_folder_in_which_one_stands_is_filled(tmp_path, monkeypatch):
     write_new_project(tmp_path / "mine")
     answer = CliRunner().invoke(app, ["init", "."])
     assert "Run it:  snakemake" in answer.output
+    assert "git init && dvc repro" in answer.output
     assert here.stat().st_ino == before
     assert files(here) == files(tmp_path / "mine")
     with pytest.raises(UserError, match="not empty"):

@@ -3,10 +3,10 @@
 Two patients are made once; what they look like beside a real scan is measured on their voxels.
 """
 
-import builtins
 import errno
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -289,13 +289,28 @@ def test_a_negative_seed(tmp_path):
 
 
 def test_nilearn_that_cannot_be_imported(monkeypatch):
-    real_import = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("nilearn"):
-            raise ImportError("no nilearn here")
-        return real_import(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(UserError, match=r"no nilearn here.*install nilearn"):
+    monkeypatch.setitem(sys.modules, "nilearn", None)
+    with pytest.raises(UserError, match=r"nilearn.*install nilearn"):
         anatomy.load_template.__wrapped__()
+
+
+def test_a_nilearn_without_the_template(monkeypatch, tmp_path):
+    monkeypatch.setattr(anatomy, "files", lambda _: tmp_path)
+    with pytest.raises(UserError, match=r"mni_icbm152_wm_tal.*install nilearn"):
+        anatomy.load_template.__wrapped__()
+
+
+def test_the_template_is_the_one_that_nilearn_loads():
+    from nilearn import datasets  # brings scikit-learn: seconds
+
+    template = anatomy.load_template()
+    for found, load_expected in (
+        (template.white, datasets.load_mni152_wm_template),
+        (template.grey, datasets.load_mni152_gm_template),
+    ):
+        expected = load_expected(resolution=1).get_fdata(dtype=np.float32)[::-1, ::-1]
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected)
+    brain = datasets.load_mni152_brain_mask(resolution=1).get_fdata()[::-1, ::-1] > 0
+    step = slice(None, None, anatomy.COARSE)
+    np.testing.assert_array_equal(template.is_inside, brain[step, step, step])

@@ -7,7 +7,9 @@ folds are made anew (`phantom_tissue`).
 
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import as_file, files
 
+import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -24,6 +26,7 @@ COARSE = 2  # mm a voxel of the maps made here
 HEMISPHERE_GAP = 12  # coarse voxels between the hemispheres' surfaces
 
 _ORIGIN = np.array([98.0, 98.0, 72.0])  # of MNI coordinates, voxels in LPS
+_BRAIN_ABOVE = 0.2  # of T1's largest value: nilearn's own brain mask
 _LARGER = 1.1  # the template's brain is larger than BraTS's, by its atlas, along each axis
 _BULGE = ((38, 2.2), (16, 1.3))  # spacing and sd of the nonlinear warp, voxels
 
@@ -71,25 +74,31 @@ def load_template() -> Template:
     """Read the template from nilearn's own files; once a process.
 
     Raises:
-        UserError: nilearn cannot be imported.
+        UserError: nilearn, or one of these files, is missing or cannot be read.
+    """
+    white, grey, head = (_read_map(name) for name in ("wm", "gm", "t1"))
+    is_brain = head > _BRAIN_ABOVE
+    return _with_maps(white, grey, is_brain[::COARSE, ::COARSE, ::COARSE])
+
+
+def _read_map(name: str) -> Volume:
+    """One map of the template, (197, 233, 189) in LPS: as `nilearn.datasets` gives it at 1 mm.
+
+    That module would import scikit-learn and pandas, which takes longer than all that is read here.
     """
     try:
-        from nilearn import datasets
-    except ImportError as error:
-        raise UserError(
-            f"phantom: nilearn cannot be imported ({error}); install nilearn, or choose another "
-            "source of BraTS"
-        ) from error
-    maps = (
-        load(resolution=1).get_fdata(dtype=np.float32)[::-1, ::-1]  # from RAS to LPS
-        for load in (
-            datasets.load_mni152_wm_template,
-            datasets.load_mni152_gm_template,
-            datasets.load_mni152_brain_mask,
+        file = (
+            files("nilearn") / f"datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
         )
-    )
-    white, grey, brain = (np.ascontiguousarray(volume) for volume in maps)
-    return _with_maps(white, grey, brain[::COARSE, ::COARSE, ::COARSE] > 0)
+        with as_file(file) as path:
+            stored = np.asanyarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
+    except (ImportError, OSError, nib.filebasedimages.ImageFileError) as error:
+        raise UserError(
+            f"phantom: the brain that nilearn ships cannot be read ({error}); install nilearn as "
+            "pyproject.toml asks for it, or choose another source of BraTS"
+        ) from error
+    volume = stored.astype(np.float32)[::-1, ::-1]  # from RAS to LPS
+    return np.ascontiguousarray(volume / volume.max())
 
 
 def draw_pose(rng: np.random.Generator) -> Pose:
