@@ -19,7 +19,7 @@ from segtrans.config.catalogue import row_name
 from segtrans.config.layers import merge
 from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
-from segtrans.errors import UserError, UserErrors
+from segtrans.errors import NOTE, UserError, UserErrors
 from segtrans.pipeline.preflight import check_sources
 from segtrans.pipeline.project import project_folder
 from segtrans.places import check_folder
@@ -152,6 +152,8 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
                 say(f"{_STEPS[rule]}{_of(found[1])}")
             elif found := _ERROR.match(line):
                 errors.append(found[1])
+            elif line.startswith(NOTE):
+                say(f"  {line.removeprefix(NOTE).rstrip()}")
     if process.returncode:
         if errors:
             raise UserErrors(list(dict.fromkeys(errors)))
