@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from segtrans.sources.own_folder.surveyed import OwnItem
-from segtrans.tasks.own_folder import OwnFolder
+from segtrans.tasks.own_folder import FEW, OwnFolder
 
 FOLDS = ("train", "valid", "test")  # as in a store, which takes long to import
-FEW = 5  # images, or scans, with masks: their scores say little
 _FOLD_STREAM = 1004  # keeps the draw apart from those of other modules
 
 
