@@ -87,8 +87,8 @@ def write_project(
         iterations: length of the training; None: the default.
 
     Raises:
-        UserError: something else lies there, another `segtrans fit` is at work there, or the
-            parameters or the names of files are refused.
+        UserError: something else or a run on other data lies there, another `segtrans fit` is at
+            work there, or the parameters or the names of files are refused.
     """
     file = run / "params.yaml"
     check_folder(run)
@@ -98,7 +98,13 @@ def write_project(
         folder.resolve()
     ):
         raise UserError(f"{run}: lies in the data, or they in it; give --output another place")
-    content = _content(_task_name(folder), folder, methods, iterations)
+    task = _task_name(folder)
+    if file.exists() and (others := [name for name in read_yaml(file)["tasks"] if name != task]):
+        raise UserError(
+            f"{run}: holds a run on {others[0]}, and this one would be on {task}; give --output a "
+            "folder of its own"
+        )
+    content = _content(task, folder, methods, iterations)
     complete = copy.deepcopy(content)
     complete_data_sets(complete)
     params = parse_params(complete, origin="fit")
