@@ -98,13 +98,13 @@ def write_project(
         folder.resolve()
     ):
         raise UserError(f"{run}: lies in the data, or they in it; give --output another place")
-    task = _task_name(folder)
-    if file.exists() and (others := [name for name in read_yaml(file)["tasks"] if name != task]):
+    name = _task_name(folder)
+    if file.exists() and (others := [task for task in read_yaml(file)["tasks"] if task != name]):
         raise UserError(
-            f"{run}: holds a run on {others[0]}, and this one would be on {task}; give --output a "
+            f"{run}: holds a run on {others[0]}, and this one would be on {name}; give --output a "
             "folder of its own"
         )
-    content = _content(task, folder, methods, iterations)
+    content = _content(name, folder, methods, iterations)
     complete = copy.deepcopy(content)
     complete_data_sets(complete)
     params = parse_params(complete, origin="fit")

@@ -83,11 +83,14 @@ def _task_point(runs: Sequence[Run]) -> str:
 def _tested(runs: Sequence[Run]) -> str:
     """On how many images of the test fold runs are scored; nothing of metrics that lack it."""
     scores = [read_metrics(run).best["test"] for run in runs]
-    counts = [[of[name] for of in scores if of.get(name)] for name in ("n_images_P", "n_images_A")]
-    if not all(counts):
+    present, absent = (
+        [int(n) for of in scores if (n := of.get(name)) is not None]
+        for name in ("n_images_P", "n_images_A")
+    )
+    if not (present and absent):
         return ""
-    n_present, n_absent = (_joined(_unique(f"{n:,}" for n in of)) for of in counts)
-    few = ", so few that scores say little" if min(map(min, counts)) < FEW else ""
+    n_present, n_absent = (_joined(_unique(f"{n:,}" for n in of)) for of in (present, absent))
+    few = ", so few that scores say little" if min(*present, *absent) < FEW else ""
     return f"; scored on {n_present} P and {n_absent} A images of the test fold{few}"
 
 
