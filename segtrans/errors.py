@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+NOTE = "segtrans: note: "  # begins what a job prints and `segtrans fit` passes on
+
 
 class UserError(Exception):
     """Something a user can mend; its text is the one line the user sees.

@@ -155,4 +155,6 @@ def fold_scores(
         "lesions_false_image_mean": 1 - dice,
         "lesions_found_fraction_group": dice if has_patients else None,
         "lesions_false_group_mean": 2.0 if has_patients else None,
+        "n_images_P": 48,
+        "n_images_A": 50,
     }

@@ -1,5 +1,7 @@
 """Commands for pictures and scans of one's own, in folders."""
 
+import shlex
+from collections.abc import Iterable
 from contextlib import chdir
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +10,7 @@ import typer
 
 from segtrans.cli.command import Commands, file_to_write, folder_to_write
 from segtrans.cli.options import DataSeed, Output
+from segtrans.errors import NOTE
 
 commands = Commands()
 
@@ -72,6 +75,7 @@ def check(
     if found.faults:
         n = len(found.faults)
         raise UserErrors([*found.faults, f"{folder}: {n} fault{'s' * (n > 1)}"])
+    print("no fault was found")
 
 
 @commands.command()
@@ -86,7 +90,7 @@ def image_folder(
 ) -> None:
     """Make a data set from a folder of pictures, and report on it."""
     from segtrans.report.image_folder import write_report
-    from segtrans.sources.image_folder.check import unused_range
+    from segtrans.sources.image_folder.check import as_seen, few_pictures, warnings_of
     from segtrans.sources.image_folder.definition import complete_definition
     from segtrans.sources.image_folder.prepare import write_image_folder
     from segtrans.sources.image_folder.shortcuts import find_shortcuts
@@ -97,7 +101,9 @@ def image_folder(
         output, folder, complete, task, data_seed=data_seed, n_processes=processes
     )
     facts = [picture.facts for picture in pictures]
-    said = [*unused_range(facts, complete), *describe(find_shortcuts(facts))]
+    said = [*as_seen(facts, complete), *few_pictures(pictures), *warnings_of(facts, complete)]
+    said += describe(find_shortcuts(facts))
+    _print_notes(said)
     write_report([picture.row() for picture in pictures], said, output, report)
 
 
@@ -114,7 +120,12 @@ def scan_folder(
     """Make a data set from a folder of scans, and report on it."""
     from segtrans.report.scan_folder import write_report
     from segtrans.sources.own_folder.shortcuts import describe
-    from segtrans.sources.scan_folder.check import LEAST, find_shortcuts, truth_of_unlabelled
+    from segtrans.sources.scan_folder.check import (
+        LEAST,
+        few_scans,
+        find_shortcuts,
+        truth_of_unlabelled,
+    )
     from segtrans.sources.scan_folder.definition import complete_definition
     from segtrans.sources.scan_folder.prepare import write_scan_folder
 
@@ -124,7 +135,9 @@ def scan_folder(
     )
     facts = [case.facts for case in cases]
     truth = truth_of_unlabelled(facts, used)
-    said = [*([truth] if truth else []), *describe(find_shortcuts(facts, used), least=LEAST)]
+    said = [*([truth] if truth else []), *few_scans(cases)]
+    said += describe(find_shortcuts(facts, used), least=LEAST)
+    _print_notes(said)
     write_report([case.row() for case in cases], said, output, report)
 
 
@@ -160,7 +173,15 @@ def fit(
     with chdir(output):  # where its tracking store is
         print_summary(Path.cwd() / "results" / PRESET)
     for run in run_folders(output):
-        print(f"Masks:   segtrans predict --weights {run} --input FOLDER --output MASKS")
+        weights = shlex.quote(str(run))
+        print(f"Masks:   segtrans predict --weights {weights} --input FOLDER --output MASKS")
+
+
+def _print_notes(said: Iterable[str]) -> None:
+    """Print what `segtrans fit` passes on, which reads what a job prints."""
+    for line in said:
+        if line.startswith(("networks see", "WARNING")):
+            print(f"{NOTE}{line}")
 
 
 def _given(definition: str | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from segtrans.config.catalogue import method_name
 from segtrans.config.layers import merge
 from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
-from segtrans.errors import UserError, UserErrors
+from segtrans.errors import NOTE, UserError, UserErrors
 from segtrans.pipeline.preflight import check_sources
 from segtrans.pipeline.project import project_folder
 from segtrans.places import check_folder
@@ -87,8 +87,8 @@ def write_project(
         iterations: length of the training; None: the default.
 
     Raises:
-        UserError: something else lies there, another `segtrans fit` is at work there, or the
-            parameters or the names of files are refused.
+        UserError: something else or a run on other data lies there, another `segtrans fit` is at
+            work there, or the parameters or the names of files are refused.
     """
     file = run / "params.yaml"
     check_folder(run)
@@ -98,7 +98,13 @@ def write_project(
         folder.resolve()
     ):
         raise UserError(f"{run}: lies in the data, or they in it; give --output another place")
-    content = _content(_task_name(folder), folder, methods, iterations)
+    name = _task_name(folder)
+    if file.exists() and (others := [task for task in read_yaml(file)["tasks"] if task != name]):
+        raise UserError(
+            f"{run}: holds a run on {others[0]}, and this one would be on {name}; give --output a "
+            "folder of its own"
+        )
+    content = _content(name, folder, methods, iterations)
     complete = copy.deepcopy(content)
     complete_data_sets(complete)
     params = parse_params(complete, origin="fit")
@@ -152,6 +158,8 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
                 say(f"{_STEPS[rule]}{_of(found[1])}")
             elif found := _ERROR.match(line):
                 errors.append(found[1])
+            elif line.startswith(NOTE):
+                say(f"  {line.removeprefix(NOTE).rstrip()}")
     if process.returncode:
         if errors:
             raise UserErrors(list(dict.fromkeys(errors)))

@@ -68,7 +68,10 @@ def parse_options(options: Iterable[str]) -> dict[str, Any]:
 
 
 def check_sources(params: Params) -> None:
-    """Raises: UserError: the data of a task cannot be made from what there is."""
+    """Raises: UserError: the data of a task cannot be made from what there is, or trained with."""
+    for task in params.tasks:
+        if why := params.known_tasks[task].why_too_small:
+            raise UserError(f"{task}: {why}")
     for kind, check in CHECKS.items():
         if tasks := [task for task in params.tasks if params.known_tasks[task].kind == kind]:
             check(params, tasks)

@@ -76,7 +76,8 @@ def predict_scans(
     if listed.faults or faults:
         n_done = len(listed.scans) - len(faults)
         n_left_out = len(listed.faults) + len(faults)
-        said = f"{n_left_out} scans are left out, named above; {n_done} are in {output}"
+        scans = "1 scan is" if n_left_out == 1 else f"{n_left_out} scans are"
+        said = f"{scans} left out, named above; {n_done} are in {output}"
         raise UserErrors([*listed.faults, *faults, said])
     return table
 

@@ -98,7 +98,8 @@ def predict_pictures(
         print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
     if faults := [*listed.faults, *prediction.faults.values()]:
         n = len(listed.pictures) - len(prediction.faults)
-        said = f"{len(faults)} pictures are left out, named above; {n} are in {output}"
+        pictures = "1 picture is" if len(faults) == 1 else f"{len(faults)} pictures are"
+        said = f"{pictures} left out, named above; {n} are in {output}"
         raise UserErrors([*faults, said])
     return table
 

@@ -8,6 +8,7 @@ from segtrans.errors import UserError
 from segtrans.report.task_values import differing_values
 from segtrans.score.reconstruction import flat_point
 from segtrans.score.translates import translation_points
+from segtrans.tasks.own_folder import FEW
 
 PAPER_PRESET = "paper"
 
@@ -17,14 +18,15 @@ def caption(runs: Sequence[Run]) -> list[str]:
     preset = only_preset(runs)
     thresholds = sorted({read_metrics(run).threshold for run in runs})
     return [
-        f"Preset `{preset}`, test fold: mean (standard deviation) over initial seeds.",
-        "Dice: soft, pooled over all pixels of the P images, with the weights of the best "
-        "validation Dice. Last iteration: the same with the last weights. Thresholded at "
-        f"{_joined(thresholds)}: pooled over all pixels, and the mean over images. False "
-        "positives: segmented pixels per A image.",
-        "Empty masks: both empty is Dice 1, one empty is 0.",
-        "Lesions: connected parts of the masks of P images. Found: the share of which a pixel is "
-        "segmented. False: parts of the segmentation that touch none, mean over P and A images.",
+        f"Preset `{preset}`, test fold: mean (standard deviation) over initial seeds. P images "
+        "show the target, A images do not.",
+        "Dice: overlap of segmentation and mask, 1 at best; soft (of probabilities), pooled over "
+        "all pixels of the P images, with the weights of the best validation Dice. Last iteration: "
+        f"the same with the last weights. Thresholded at {_joined(thresholds)}: pooled over all "
+        "pixels, and the mean over images. False positives: segmented pixels per A image.",
+        "If mask and segmentation are both empty, Dice is 1; if one of them is, 0.",
+        "Lesions: connected parts of the masks. Found: the share of which a pixel is segmented. "
+        "False: parts of the segmentation that touch none, mean over P and A images.",
         *_patients_point(runs),
         *_phantoms_point(runs),
         *_unlearnt_point(runs),
@@ -73,8 +75,23 @@ def _task_point(runs: Sequence[Run]) -> str:
         f"{each(config.training.batch_size for config in configs)} P and as many A images; "
         f"{each(_width(config.networks) for config in configs)}; "
         f"{n_present} P and {n_absent} A images to train on, of which "
-        f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}."
+        f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}"
+        f"{_tested(runs)}."
     )
+
+
+def _tested(runs: Sequence[Run]) -> str:
+    """On how many images of the test fold runs are scored; nothing of metrics that lack it."""
+    scores = [read_metrics(run).best["test"] for run in runs]
+    present, absent = (
+        [int(n) for of in scores if (n := of.get(name)) is not None]
+        for name in ("n_images_P", "n_images_A")
+    )
+    if not (present and absent):
+        return ""
+    n_present, n_absent = (_joined(_unique(f"{n:,}" for n in of)) for of in (present, absent))
+    few = ", so few that scores say little" if min(*present, *absent) < FEW else ""
+    return f"; scored on {n_present} P and {n_absent} A images of the test fold{few}"
 
 
 def _width(networks: NetworksParams) -> str:

@@ -12,9 +12,7 @@ from segtrans.data.store import FOLDS, Store
 from segtrans.report.pathologies import not_scored, table_of_pathologies
 from segtrans.report.samples import draw_samples
 from segtrans.tasks.base import VOID
-from segtrans.tasks.image_folder import scale_note
 
-_FEW = 5  # pictures with masks: their scores say little
 _N_NAMED = 10
 
 
@@ -91,7 +89,7 @@ def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
             counts.to_markdown(index=False),
             "",
             *table_of_pathologies(store),
-            *(line for note in _notes(table, definition) for line in (f"- {note}", "")),
+            *(line for note in _notes(table) for line in (f"- {note}", "")),
             *(line for note in not_scored(store, "picture") for line in (f"- {note}", "")),
             "```",
             *shortcuts,
@@ -103,17 +101,8 @@ def _text(table: pd.DataFrame, shortcuts: Sequence[str], store: Store) -> str:
     )
 
 
-def _notes(table: pd.DataFrame, definition: dict[str, Any]) -> Iterator[str]:
-    for fold in ("valid", "test"):
-        n = int((table["has_mask"] & (table["n_samples"] > 0) & (table["fold"] == fold)).sum())
-        if n < _FEW:
-            yield f"Fold {fold} has {n} of the pictures with masks: scores of so few say little."
+def _notes(table: pd.DataFrame) -> Iterator[str]:
     for fate, rows in table[table["n_samples"] == 0].groupby("fate"):
         names = ", ".join(rows["picture"].head(_N_NAMED))
         more = f" and {len(rows) - _N_NAMED} more" if len(rows) > _N_NAMED else ""
         yield f"{len(rows)} {fate}: {names}{more}."
-    is_resized = (table["height"] > definition["height"]) | (table["width"] > definition["width"])
-    is_unlabelled = (table["domain"] == "present") & ~table["has_mask"]
-    n = int((is_unlabelled & is_resized & table["is_whole"]).sum())
-    if definition["size"] in ("crop", "tile") and n:
-        yield f"{scale_note(n)}."

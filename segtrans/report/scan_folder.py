@@ -11,7 +11,6 @@ from segtrans.data.store import FOLDS, Store
 from segtrans.report.pathologies import not_scored, table_of_pathologies
 from segtrans.report.samples import draw_samples
 
-_FEW = 5  # scans with masks: their scores say little
 _N_NAMED = 10
 _FATES = {
     "n_present": "P",
@@ -93,10 +92,6 @@ def _row(fold: str, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _notes(table: pd.DataFrame) -> Iterator[str]:
-    for fold in ("valid", "test"):
-        n = int((table["has_mask"] & (table["fold"] == fold)).sum())
-        if n < _FEW:
-            yield f"Fold {fold} has {n} of the scans with masks: scores of so few say little."
     left_out = table[~table["is_used"]]["place"].tolist()
     if left_out:
         yield (

@@ -49,8 +49,8 @@ def translation_rows(runs: Sequence[Run]) -> list[tuple[str, str]]:
         runs: of one task, in order.
 
     Returns:
-        Title and answer, such as "no: residual 0.45, intensity alone 0.56; 0.85 of the target
-        stays, 0.86 of the rest (2 seeds)".
+        Title and answer, such as "no: Dice of the residual 0.45, of brightness alone 0.56; 0.85 of
+        the target stays, 0.86 of the rest (2 seeds)".
 
     Raises:
         UserError: a run is not evaluated.
@@ -64,25 +64,27 @@ def translation_rows(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def translation_points(runs: Sequence[Run]) -> list[str]:
-    """The answers of all tasks as points of a caption, and what they mean; none without any."""
+    """What the question means and its answers, as points of a caption; none without any."""
     points = [
         f"{QUESTION} {title} ({task}): {answer}."
         for task, group in groupby(runs, key=lambda run: run.task_title)
         for title, answer in translation_rows(list(group))
     ]
-    return [*points, meaning()] if points else []
+    return [meaning(), *points] if points else []
 
 
 def meaning() -> str:
     """What the figures are and when the answer is yes."""
     return (
-        f"{QUESTION} Residual: Dice of the size of the residual with the mask; intensity alone: of "
-        "the brightness of the image itself, which needs no translation; both at the threshold "
-        "that is best on the validation fold. What stays: the share of the intensity, counted from "
-        "the median of the rest, that the translation to absence keeps. "
-        f"Yes: the residual is at least {_ABOVE_INTENSITY:g} above intensity alone, and at most "
-        f"{_MOST_OF_TARGET:g} of the target but at least {_LEAST_OF_REST:g} of the rest stay; in "
-        "part: one of the two. Means over seeds, test fold, best weights."
+        f"{QUESTION} That is, is it the target that a translation to absence takes out, and "
+        "nothing else? Dice of the residual: overlap of the mask and what is taken out; of "
+        "brightness alone: overlap of the mask and what is bright in the image itself, which needs "
+        "no translation; both at the threshold that is best on the validation fold. What stays: "
+        "the share of the brightness that is left, 1 if nothing changes, below 0 if bright becomes "
+        "dark; both are counted from the median of the rest. Yes: the Dice of the residual is at "
+        f"least {_ABOVE_INTENSITY:g} higher, and at most {_MOST_OF_TARGET:g} of the target but at "
+        f"least {_LEAST_OF_REST:g} of the rest stay; in part: one of the two. Means over seeds, "
+        "test fold, best weights."
     )
 
 
@@ -101,7 +103,8 @@ def _answer(seeds: Sequence[_Seed]) -> str:
         for name in ("residual", "intensity", "kept_target", "kept_rest")
     )
     return (
-        f"{_verdict(seeds)}: residual {residual:.2f}, intensity alone {intensity:.2f}; "
+        f"{_verdict(seeds)}: Dice of the residual {residual:.2f}, of brightness alone "
+        f"{intensity:.2f}; "
         f"{target:.2f} of the target stays, {rest:.2f} of the rest "
         f"({n} seed{'' if n == 1 else 's'})"
     )

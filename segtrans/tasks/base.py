@@ -13,6 +13,9 @@ from segtrans.block import Block, Positive
 from segtrans.tasks.parameters import DataParams
 
 VOID = 255  # label of a pixel that counts neither for nor against a segmentation
+# Pixels a side that the networks of each architecture need: encoders halve images, discriminators
+# see them on three scales.
+LEAST_SIDE = {"mnist48": 29, "mnist128": 33, "brats": 61}
 
 
 class Task(Block, ABC):
@@ -99,6 +102,18 @@ class Task(Block, ABC):
     def image_name(self) -> str:
         """What an image is, in a sentence."""
         return "image"
+
+    @property
+    def why_too_small(self) -> str:
+        """What to say of a size that the networks cannot take; empty where they can."""
+        least = LEAST_SIDE[self.architecture]
+        if min(self.height, self.width) >= least:
+            return ""
+        return (
+            f"height = {self.height}, width = {self.width}: too small for networks of architecture "
+            f"{self.architecture}, which need at least {least} pixels a side; set both to {least} "
+            "or more, whatever the size of the files"
+        )
 
     def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:
         """Refuse parameters that the task's data could not be made or trained with.

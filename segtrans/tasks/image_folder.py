@@ -10,7 +10,7 @@ from pydantic import Field
 from segtrans.tasks.own_folder import Intensity, OwnFolder
 from segtrans.tasks.parameters import DataParams
 
-__all__ = ["ImageFolder", "Intensity", "scale_note"]
+__all__ = ["ImageFolder", "Intensity"]
 
 _STORED_BYTES = 2  # of a value, at most
 
@@ -52,15 +52,6 @@ class ImageFolder(OwnFolder):
             return None
         pixels = self.height * self.width
         return n_files * pixels * (_STORED_BYTES * len(self.channels) + 1) / 1e6
-
-
-def scale_note(n: int) -> str:
-    """What to say of present pictures without a mask that are larger than a part."""
-    return (
-        f"{n} present pictures without a mask are whole and made smaller, all else is parts at "
-        "full resolution: a translator may learn that difference instead of the target. Give them "
-        "masks, or set size: fit"
-    )
 
 
 @functools.cache

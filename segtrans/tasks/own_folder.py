@@ -11,6 +11,8 @@ from segtrans.tasks.base import Task
 from segtrans.tasks.names import check_names
 from segtrans.tasks.parameters import DataParams
 
+FEW = 5  # with fewer images or scans of a kind, scores say little
+
 
 class Intensity(Block):
     """How stored values become what networks see, in [-1, 1]."""

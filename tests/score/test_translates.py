@@ -18,13 +18,16 @@ NO = translation_scores()
 @pytest.mark.parametrize(
     ("figures", "expected"),
     [
-        ([NO], "no: residual 0.45, intensity alone 0.56; 0.85 of the target stays, 0.86 of the"),
-        ([YES], "yes: residual 0.70, intensity alone 0.56; 0.30 of the target stays, 0.90 of the"),
-        ([FINDS], "in part, finds the target: residual 0.70"),
-        ([REMOVES], "in part, removes the target: residual 0.50"),
-        ([YES, NO], "in 1 of 2 seeds: residual 0.57"),
-        ([FINDS, NO], "in part, finds the target in 1 of 2 seeds: residual 0.57"),
-        ([FINDS, REMOVES], "in part, finds or removes the target: residual 0.60"),
+        (
+            [NO],
+            "no: Dice of the residual 0.45, of brightness alone 0.56; 0.85 of the target stays, ",
+        ),
+        ([YES], "yes: Dice of the residual 0.70, of brightness alone 0.56; 0.30 of the target st"),
+        ([FINDS], "in part, finds the target: Dice of the residual 0.70"),
+        ([REMOVES], "in part, removes the target: Dice of the residual 0.50"),
+        ([YES, NO], "in 1 of 2 seeds: Dice of the residual 0.57"),
+        ([FINDS, NO], "in part, finds the target in 1 of 2 seeds: Dice of the residual 0.57"),
+        ([FINDS, REMOVES], "in part, finds or removes the target: Dice of the residual 0.60"),
     ],
 )
 def test_the_answer_says_no_more_than_the_figures(write_run, figures, expected):
@@ -62,7 +65,7 @@ def test_table_and_csv_have_it(write_run, tmp_path):
         output_json=tmp_path / "dice.json",
     )
     text = (tmp_path / "table.md").read_text()
-    asked = "- Does it translate? Proposed (MNIST 48×48 simple): no: residual 0.45, intensity alone"
+    asked = "- Does it translate? Proposed (MNIST 48×48 simple): no: Dice of the residual 0.45, of"
     assert asked in text
     alone, proposed = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
     assert float(proposed["dice_residual_test_best_mean"]) == 0.45

@@ -62,6 +62,7 @@ def test_a_folder_of_pictures_becomes_a_table_a_page_and_weights(tmp_path):
     first = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert first.returncode == 0, first.stderr
     assert "train: translation" in first.stdout
+    assert "\n  networks see 40 x 48 pixels (height and width in dataset.yaml): " in first.stdout
     results = tmp_path / "run" / "results" / "fit"
     assert len(pd.read_csv(results / "table.csv")) == 3
     page = (results / "report.html").read_text(encoding="utf-8")

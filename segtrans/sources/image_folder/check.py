@@ -1,5 +1,6 @@
 """Check a folder of pictures as a whole: read every file, and say all that is wrong at once."""
 
+import operator
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,12 @@ from segtrans.data.pathologies import Knowledge, count_known
 from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts
 from segtrans.sources.image_folder.faults import faults_together
+from segtrans.sources.image_folder.fitting import Fitting
 from segtrans.sources.image_folder.items import Item, Skipped, survey_of
 from segtrans.sources.image_folder.prepared import Prepared, faults_of_folds, read_in_fold
-from segtrans.sources.own_folder.folds import draw_folds
-from segtrans.sources.own_folder.names import PICTURES, PRESENT, kind_of
-from segtrans.tasks.image_folder import ImageFolder, scale_note
+from segtrans.sources.own_folder.folds import FOLDS, draw_folds, few_to_score, is_used
+from segtrans.sources.own_folder.names import ABSENT, PICTURES, PRESENT, kind_of
+from segtrans.tasks.image_folder import ImageFolder
 
 _MOST_TARGET = 0.5  # of a picture
 _LEAST_SHARE = 0.25  # of a type's range; 14 bits in files of 16 are a hair less
@@ -29,14 +31,19 @@ class Checked:
     """What a folder holds.
 
     Attributes:
-        facts: of every image, in the order of their places.
+        prepared: what becomes of every image, in the order of their places.
         skipped: files that were passed over.
         faults: all that is wrong, a line each; files are named by their paths below the folder.
     """
 
-    facts: list[Facts]
+    prepared: list[Prepared]
     skipped: Skipped
     faults: list[str]
+
+    @property
+    def facts(self) -> list[Facts]:
+        """Of every image."""
+        return [picture.facts for picture in self.prepared]
 
 
 def check_folder(folder: Path, task: ImageFolder, *, data_seed: int = 0) -> Checked:
@@ -66,27 +73,72 @@ def check_folder(folder: Path, task: ImageFolder, *, data_seed: int = 0) -> Chec
     facts = [picture.facts for picture in prepared]
     faults = [*found.faults, *lacking, *(fault for of in facts for fault in of.faults)]
     faults += [*faults_together(facts, task), *faults_of_folds(prepared, task)]
-    return Checked(facts, found.skipped, [fault.replace(f"{folder}/", "") for fault in faults])
+    return Checked(prepared, found.skipped, [fault.replace(f"{folder}/", "") for fault in faults])
 
 
-def counts(facts: Sequence[Facts]) -> Iterator[str]:
-    """How many images there are of which kind, a line each."""
-    for fold in (None, "train", "valid", "test"):
-        of_fold = [of for of in facts if of.item.fold == fold]
-        if of_fold:
-            present = [of for of in of_fold if of.item.domain == PRESENT]
-            n_masks = sum(bool(of.item.mask_files) for of in present)
-            yield (
-                f"{fold or 'to be split'}: {len(present)} present, {n_masks} of them with a mask; "
-                f"{len(of_fold) - len(present)} absent"
-            )
+def counts(prepared: Sequence[Prepared]) -> Iterator[str]:
+    """How many images there are of which kind, a line each, before the split and after it."""
+    facts = [picture.facts for picture in prepared]
+    for fold in (None, *FOLDS):
+        if of_fold := [of.item for of in facts if of.item.fold == fold]:
+            yield f"{fold or 'to be split'}: {_counted(of_fold)}"
+    if any(of.item.fold is None for of in facts):
+        for fold in FOLDS:
+            used = [p.item for p in prepared if p.fold == fold and is_used(p.item, fold)]
+            yield f"after the split, {fold}: {_counted(used)}"
     shapes = [of.shape for of in facts if of.shape]
     if shapes:
         rows, columns = (_range([shape[axis] for shape in shapes]) for axis in (0, 1))
         types = ", ".join(name for name, _ in Counter(of.dtype for of in facts if of.shape).items())
         n_groups = len({of.item.group for of in facts})
-        groups = "each by itself" if n_groups == len(facts) else f"in {n_groups} groups"
-        yield f"{rows} rows, {columns} columns, of {types}; {groups}"
+        groups = "no groups" if n_groups == len(facts) else f"{n_groups} groups"
+        yield f"pictures of {rows} rows and {columns} columns, {types}; {groups}"
+
+
+def _counted(items: Sequence[Item]) -> str:
+    present = [item for item in items if item.domain == PRESENT]
+    n_masks = sum(bool(item.mask_files) for item in present)
+    return (
+        f"{len(present)} present, {n_masks} of them with a mask; {len(items) - len(present)} absent"
+    )
+
+
+def as_seen(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
+    """To which size pictures are fitted, and how many are enlarged for it: a line."""
+    fittings = [Fitting(of.shape[:2], task) for of in facts if of.shape]
+    if not fittings:
+        return
+    seen = f"{task.height} x {task.width} pixels (height and width in dataset.yaml)"
+    if task.has_parts:
+        n = sum(fitting.padded_shape != fitting.shape for fitting in fittings)
+        smaller = f"; {n} of {len(fittings)} pictures are smaller, and are padded" if n else ""
+        yield f"networks see parts of {seen} at full resolution{smaller}"
+        return
+    ratios = [new / old for of in fittings for new, old in zip(of.resized, of.shape, strict=True)]
+    n_larger, n_smaller = (
+        sum(any(map(is_other, of.resized, of.shape)) for of in fittings)
+        for is_other in (operator.gt, operator.lt)
+    )
+    larger = f", up to {max(ratios):.2g} times" if n_larger else ""
+    smaller = f", down to {min(ratios):.2g} times" if n_smaller else ""
+    yield (
+        f"networks see {seen}: of {len(fittings)} pictures {n_larger} are enlarged to that{larger},"
+        f" {n_smaller} are reduced{smaller}"
+    )
+
+
+def few_pictures(prepared: Sequence[Prepared]) -> Iterator[str]:
+    """A warning for each fold with few pictures to score."""
+    used = [picture for picture in prepared if picture.places]
+    return few_to_score(
+        {
+            fold: {
+                "pictures with a mask": sum(p.is_labelled for p in used if p.fold == fold),
+                "absent pictures": sum(p.item.domain == ABSENT for p in used if p.fold == fold),
+            }
+            for fold in FOLDS
+        }
+    )
 
 
 def counts_of_pathologies(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
@@ -137,13 +189,22 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
             f"{len(small)} masks have less target than min_target_fraction = "
             f"{task.min_target_fraction:g}, the first of them {small[0].item.place}"
         )
-    yield from inverted_masks(facts)
-    yield from unused_range(facts, task)
+    yield from warnings_of(facts, task)
+
+
+def warnings_of(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
+    """What a training may suffer from, though all files are good, a line each."""
+    yield from _inverted_masks(facts)
+    yield from _unused_range(facts, task)
     if task.has_parts and (n := sum(_is_made_smaller(of, task) for of in facts)):
-        yield f"WARNING: {scale_note(n)}"
+        yield (
+            f"WARNING: {n} present pictures without a mask are whole and made smaller, all else is "
+            "parts at full resolution: a translator may learn that difference instead of the "
+            "target. Give them masks, or set size: fit"
+        )
 
 
-def inverted_masks(facts: Sequence[Facts]) -> Iterator[str]:
+def _inverted_masks(facts: Sequence[Facts]) -> Iterator[str]:
     """A warning where most masks mark most of their picture, as those of the background do."""
     shares = [of.target_fraction for of in facts if of.target_fraction]
     if shares and (usual := float(np.median(shares))) > _MOST_TARGET:
@@ -153,7 +214,7 @@ def inverted_masks(facts: Sequence[Facts]) -> Iterator[str]:
         )
 
 
-def unused_range(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
+def _unused_range(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
     """A warning where whole numbers fill little of their type, such as 12 bits in files of 16."""
     of_type = [of for of in facts if of.shape and np.dtype(of.dtype).kind in "iu"]
     if task.intensity.mode != "dtype" or not of_type:

@@ -100,7 +100,7 @@ def _faults_of(item: Item, image: NDArray[Any], task: ImageFolder) -> Iterator[s
         yield str(error)
     if image.dtype.kind == "f" and not bool(np.isfinite(image).all()):
         n = int((~np.isfinite(image)).sum())
-        yield f"{first}: {n:,} values are NaN or infinite; give them numbers, or remove it"
+        yield f"{first}: NaN or infinite in {n:,} places; give them numbers, or remove it"
         return
     if bool(image.min() == image.max()):
         yield f"{first}: every value is {image.flat[0]}; a picture of nothing, remove it"
@@ -108,8 +108,8 @@ def _faults_of(item: Item, image: NDArray[Any], task: ImageFolder) -> Iterator[s
         check_values(image, task.intensity)
     except UserError as error:
         yield (
-            f"{first}: {error}; set intensity to {{mode: percentile, low: 0.5, high: 99.5}}, or "
-            "another"
+            f"{first}: {error}; in dataset.yaml set intensity: {{mode: percentile, low: 0.5, "
+            "high: 99.5}, or another mode"
         )
 
 

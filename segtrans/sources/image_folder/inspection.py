@@ -19,9 +19,11 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
         UserError: there is no such folder, or a value is refused.
     """
     from segtrans.sources.image_folder.check import (
+        as_seen,
         check_folder,
         counts,
         counts_of_pathologies,
+        few_pictures,
         notes,
     )
     from segtrans.sources.image_folder.definition import complete_definition
@@ -32,6 +34,13 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
     task = complete_definition(folder, given)
     checked = check_folder(folder, task, data_seed=data_seed)
     facts = checked.facts
-    lines = [*counts(facts), *counts_of_pathologies(facts, task), *notes(checked, folder, task)]
-    lines += describe(find_shortcuts(facts)) if facts else ()
-    return Inspection(task, lines, checked.faults, lambda: some_pictures(facts, task))
+    lines = [*counts(checked.prepared), *counts_of_pathologies(facts, task)]
+    lines += [*as_seen(facts, task), *notes(checked, folder, task)]
+    lines += few_pictures(checked.prepared)
+    lines += (
+        describe(find_shortcuts(facts), are_good=not any(of.faults for of in facts))
+        if facts
+        else ()
+    )
+    faults = [*filter(None, [task.why_too_small]), *checked.faults]
+    return Inspection(task, lines, faults, lambda: some_pictures(facts, task))

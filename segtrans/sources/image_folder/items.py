@@ -101,7 +101,10 @@ def _with_groups(found: Sequence[Item], pattern: str | None) -> tuple[list[Item]
 
 def _missing_kinds(folder: Path, items: Sequence[Item]) -> Iterator[str]:
     domains = {item.domain for item in items if item.fold != "test"}
-    for domain, what in ((PRESENT, "that show the target"), (ABSENT, "known not to show it")):
+    for domain, what in (
+        (PRESENT, "that show the target"),
+        (ABSENT, "known not to show the target"),
+    ):
         if domain not in domains:
             yield f"{folder}: has no {domain} images to train on, {what}; put some in {domain}/"
     present = [item for item in items if item.domain == PRESENT]

@@ -211,14 +211,16 @@ def _masks_of(
     masks: dict[tuple[str, str], Path] = {}
     bare: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for domain, name in images if pathologies else ():
-        bare[bare_name(name, pathologies)].append((domain, name))
+        if domain == PRESENT:
+            bare[bare_name(name, pathologies)].append((domain, name))
     found.faults += _twice(folder, part.masks[k])
     for name, (path, *_) in part.masks[k].items():
         key = next((key for key in _images_of(name, part) if key in images), None)
         where = shown(path, folder)
-        if key is None:
+        if key is None or key[0] == ABSENT:
+            # A present image in folders of pathologies goes before an absent one of that name.
             may_be = [of for spoken in names_spoken_of(name) for of in bare[spoken]]
-            key = may_be[0] if may_be else None
+            key = may_be[0] if may_be else key
             if len(may_be) > 1:
                 found.faults.append(
                     f"{where}: may be of {' or '.join(of[1] for of in may_be)}; put it into "

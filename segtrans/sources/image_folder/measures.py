@@ -29,8 +29,8 @@ class Measures:
 NAMES = (
     "height",
     "width",
-    "shape (width / height)",
-    "bytes of the file, a pixel",
+    "width divided by height",
+    "bytes of the file per pixel",
     "brightness",
     "contrast",
     "sharpness",

@@ -1,11 +1,11 @@
 """Which groups of images, or of scans, train, which validate, which test."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from segtrans.sources.own_folder.surveyed import OwnItem
-from segtrans.tasks.own_folder import OwnFolder
+from segtrans.tasks.own_folder import FEW, OwnFolder
 
 FOLDS = ("train", "valid", "test")  # as in a store, which takes long to import
 _FOLD_STREAM = 1004  # keeps the draw apart from those of other modules
@@ -52,6 +52,23 @@ def draw_folds(
 def is_used(item: OwnItem, fold: str) -> bool:
     """Whether an image has a use in a fold: P images without a whole mask can only train."""
     return fold == "train" or item.domain == "absent" or item.has_whole_mask
+
+
+def few_to_score(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """A warning for each fold that has few of what it is scored with.
+
+    Args:
+        counts: by fold and what there is, such as "absent pictures", how many; of none another
+            message tells.
+    """
+    for fold in ("valid", "test"):
+        few = [f"{what}: {n}" for what, n in counts.get(fold, {}).items() if 0 < n < FEW]
+        if few:
+            yield (
+                f"WARNING: fold {fold} is small ({', '.join(few)}): scores of so few say little "
+                "about other images; give more, or set a larger share of them apart "
+                f"({fold}_fraction)"
+            )
 
 
 def _strata(items: Sequence[OwnItem]) -> tuple[dict[str, int], dict[str, int]]:

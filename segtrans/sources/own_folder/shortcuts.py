@@ -19,7 +19,7 @@ _NEAR_CHANCE = 0.6
 _MAX_IMAGES = 2000  # of each domain, for the classifier
 _PARTS = 5  # of the cross-validation
 _STREAM = 1004  # apart from other modules' draws
-CLASSIFIER = f"all of these and thumbnails of {THUMBNAIL} x {THUMBNAIL}, to a linear classifier"
+CLASSIFIER = f"all of these and thumbnails of {THUMBNAIL} x {THUMBNAIL} pixels together"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shortcut:
     Attributes:
         name: what it is.
         auc: from 0.5 to 1; of the classifier on images that it was not fitted to, below 0.5 too.
-        present_is: "more" or "less", where present images have more or less of it; else "".
+        present_is: "higher" or "lower", where the number is that in present images; else "".
     """
 
     name: str
@@ -63,31 +63,43 @@ def shortcuts_of(
     found = []
     for name, values in zip(names, numbers.T, strict=True):
         auc = auc_of(values, is_present)
-        more = "more" if auc > 0.5 else "less" if auc < 0.5 else ""
+        more = "higher" if auc > 0.5 else "lower" if auc < 0.5 else ""
         found.append(Shortcut(name, max(auc, 1 - auc), more))
     features = np.concatenate([numbers, thumbnails.reshape(len(thumbnails), -1)], axis=1)
     found.append(Shortcut(CLASSIFIER, classifier_auc(features, is_present, groups)))
     return sorted(found, key=lambda one: -one.auc)
 
 
-def describe(found: Sequence[Shortcut], *, least: str = f"{MIN_IMAGES} images") -> Iterator[str]:
+def describe(
+    found: Sequence[Shortcut], *, least: str = f"{MIN_IMAGES} images", are_good: bool = True
+) -> Iterator[str]:
     """Shortcuts for the user, a line each, and what to think of them.
 
     Args:
         found: the most telling first.
         least: how many of each domain are needed to find any.
+        are_good: whether no image was left out for a fault.
     """
     if not found:
-        yield f"too few to say what else tells present from absent: {least} of each are needed"
-        return
-    yield "what tells present from absent (area under the curve; 0.5 is chance, 1 tells all):"
-    for one in found:
-        more = f"  {one.present_is} in present images" if one.auc > _NEAR_CHANCE else ""
-        yield f"  {one.auc:.2f}  {one.name}{more if one.present_is else ''}"
-    if any(one.tells for one in found):
+        good = "" if are_good else " without a fault"
         yield (
-            f"WARNING: above {TELLING:g} a translator may learn this in place of the target: take "
-            "present and absent images alike, unless it is the target itself that fills them"
+            "too few to say what else tells present from absent images: "
+            f"{least}{good} of each are needed"
+        )
+        return
+    yield (
+        "how well present and absent images can be told apart by other things than the target "
+        "(area under the ROC curve: 0.5 by chance alone, 1 always):"
+    )
+    for one in found:
+        is_said = one.present_is and one.auc > _NEAR_CHANCE
+        which = f": {one.present_is} in present images" if is_said else ""
+        yield f"  {one.auc:.2f} {one.name}{which}"
+    if telling := [one.name for one in found if one.tells]:
+        yield (
+            f"WARNING: above {TELLING:g}: {', '.join(telling)}. A translator may learn this in "
+            "place of the target: take present and absent images in the same way, unless it is the "
+            "target itself that makes the difference"
         )
 
 

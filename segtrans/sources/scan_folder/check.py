@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.processors import n_processors
+from segtrans.sources.own_folder.folds import FOLDS, few_to_score
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.sources.own_folder.shortcuts import MIN_IMAGES, Shortcut, shortcuts_of
@@ -28,6 +29,7 @@ _FEW_SHOW_IT = 0.5  # of the slices of scans with masks
 _LEAST_CASES = 3  # patients of each domain, to tell anything of them
 LEAST = f"{_LEAST_CASES} patients and {MIN_IMAGES} slices"
 _A_ROW = 8
+_TITLES = FATES | {"absent": "without the target (A)"}
 _LARGE_BYTES = 32 * 2**20
 
 Shown = tuple[str, NDArray[np.float32], NDArray[np.bool_] | None]
@@ -39,15 +41,20 @@ class Checked:
 
     Attributes:
         task: with the spacing that was used.
-        facts: of every case, in the order of their places.
+        cases: what becomes of every case, in the order of their places.
         skipped: files that were passed over.
         faults: all that is wrong, a line each; files are named by their paths below the folder.
     """
 
     task: ScanFolder
-    facts: list[Facts]
+    cases: list[Prepared]
     skipped: Skipped
     faults: list[str]
+
+    @property
+    def facts(self) -> list[Facts]:
+        """Of every case."""
+        return [case.facts for case in self.cases]
 
 
 def check_folder(folder: Path, task: ScanFolder, *, data_seed: int = 0) -> Checked:
@@ -76,7 +83,7 @@ def check_folder(folder: Path, task: ScanFolder, *, data_seed: int = 0) -> Check
         drawn = drawn_absent(prepared, fixed, data_seed=data_seed)
         faults += faults_of_folds(prepared, fixed, drawn)
     shown = [fault.replace(f"{folder}/", "") for fault in faults]
-    return Checked(fixed, facts, found.skipped, shown)
+    return Checked(fixed, prepared, found.skipped, shown)
 
 
 def _are_large(items: Sequence[ScanItem]) -> bool:
@@ -91,11 +98,14 @@ def _read(item: ScanItem, *, task: ScanFolder) -> Facts:
 
 
 def counts(checked: Checked) -> Iterator[str]:
-    """How many cases and slices there are of which kind, a line each."""
-    for fold in (None, "train", "valid", "test"):
-        of_fold = [of for of in checked.facts if of.item.fold == fold]
-        if of_fold:
-            yield f"{fold or 'to be split'}: {counted([of.item for of in of_fold])}"
+    """How many cases and slices there are of which kind, before the split and after it."""
+    for fold in (None, *FOLDS):
+        if of_fold := [of.item for of in checked.facts if of.item.fold == fold]:
+            yield f"{fold or 'to be split'}: {counted(of_fold)}"
+    if any(of.item.fold is None for of in checked.facts):
+        for fold in FOLDS:
+            used = [case.item for case in checked.cases if case.fold == fold and case.is_used]
+            yield f"after the split, {fold}: {counted(used)}"
     read = [of for of in checked.facts if of.grid is not None]
     if not read:
         return
@@ -110,8 +120,8 @@ def counts(checked: Checked) -> Iterator[str]:
     to = " x ".join(f"{mm:g}" for mm in spacing_of(checked.task))
     task = checked.task
     yield (
-        f"{task.axis} {task.image_name}s, resampled to {to} mm, {task.height} rows of "
-        f"{task.width}: {counts_of_fates(read)}"
+        f"networks see {task.axis} {task.image_name}s, resampled to {to} mm, of {task.height} rows "
+        f"and {task.width} columns (height and width in dataset.yaml): {counts_of_fates(read)}"
     )
 
 
@@ -131,8 +141,12 @@ def counts_of_fates(facts: Sequence[Facts]) -> str:
     """Images by fate: labelled and unlabelled P, A, and what is of neither."""
     labelled = sum(of.counts["present"] for of in facts if of.item.mask is not None)
     totals = {fate: sum(of.counts[fate] for of in facts) for fate in FATES}
-    parts = [f"P {labelled} with a mask and {totals.pop('present') - labelled} without"]
-    parts += [f"{title} {totals[fate]}" for fate, title in FATES.items() if totals.get(fate)]
+    n_present = totals.pop("present")
+    parts = [
+        f"{labelled} with the target (P) and a mask",
+        f"{n_present - labelled} with the target (P) and no mask",
+    ]
+    parts += [f"{totals[fate]} {title}" for fate, title in _TITLES.items() if totals.get(fate)]
     return ", ".join(parts)
 
 
@@ -155,6 +169,17 @@ def truth_of_unlabelled(facts: Sequence[Facts], task: ScanFolder) -> str | None:
             "slices that show it (slices.csv), give masks, or set unlabelled: listed"
         )
     return line
+
+
+def few_scans(cases: Sequence[Prepared]) -> Iterator[str]:
+    """A warning for each fold with few scans to score."""
+    with_mask = [case for case in cases if case.item.domain == PRESENT and case.item.mask]
+    return few_to_score(
+        {
+            fold: {"scans with a mask": sum(case.fold == fold for case in with_mask)}
+            for fold in FOLDS
+        }
+    )
 
 
 def notes(checked: Checked) -> Iterator[str]:

@@ -25,6 +25,9 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
     task = complete_definition(folder, given)
     checked = scans.check_folder(folder, task, data_seed=data_seed)
     facts, used = checked.facts, checked.task
-    lines = [*scans.counts(checked), *scans.notes(checked)]
-    lines += describe(scans.find_shortcuts(facts, used), least=scans.LEAST) if facts else ()
-    return Inspection(used, lines, checked.faults, lambda: scans.some_slices(facts))
+    lines = [*scans.counts(checked), *scans.notes(checked), *scans.few_scans(checked.cases)]
+    if facts:
+        found = scans.find_shortcuts(facts, used)
+        lines += describe(found, least=scans.LEAST, are_good=not any(of.faults for of in facts))
+    faults = [*filter(None, [used.why_too_small]), *checked.faults]
+    return Inspection(used, lines, faults, lambda: scans.some_slices(facts))

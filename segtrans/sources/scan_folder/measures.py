@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from segtrans.sources.own_folder.thumbnails import THUMBNAIL, centre_of, thumbnail_of
 
-PLACE = "place among the slices (0 the first, 1 the last)"
+PLACE = "position among the slices (0 is the first, 1 the last)"
 NAMES = (
-    "spacing in the plane",
-    "spacing of slices",
+    "spacing within slices",
+    "spacing between slices",
     "share that is not background",
     "brightness",
     "contrast",

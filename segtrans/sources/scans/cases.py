@@ -176,7 +176,7 @@ def describe(cases: Sequence[CaseFiles]) -> str:
         grades.append(f"{counts[None]} of unknown grade")
     of = f"of {title}{year}"
     if all(case.case_id.startswith(PHANTOM) for case in cases):
-        of = "made up from the MNI152 brain (phantoms, no patients)"
+        of = "of synthetic phantoms made from the MNI152 brain (no patients)"
     n_patients = len({case.patient for case in cases})
     if n_patients < n:
         of = f"of {n_patients} patient{'s' if n_patients > 1 else ''} {of}"

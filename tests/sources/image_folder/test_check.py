@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 import zipfile
 
@@ -14,8 +15,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from segtrans import cli
-from segtrans.errors import UserError
-from segtrans.sources.image_folder.check import check_folder, notes
+from segtrans.errors import NOTE, UserError
+from segtrans.pipeline import fit as fitting
+from segtrans.report import summary
+from segtrans.sources.image_folder.check import as_seen, check_folder, notes
 from segtrans.sources.image_folder.definition import complete_definition
 from segtrans.sources.image_folder.shortcuts import find_shortcuts
 from segtrans.sources.own_folder.shortcuts import CLASSIFIER, auc_of, classifier_auc
@@ -68,7 +71,7 @@ def nan(path):
 SPOILT = {
     "present/empty.png": (lambda p: p.write_bytes(b""), "an empty file"),
     "present/cut.png": (lambda p: (save(p, pixels(50)), cut(p)), "it may be cut off or damaged"),
-    "present/nan.npy": (nan, "1 values are NaN or infinite"),
+    "present/nan.npy": (nan, "NaN or infinite in 1 places"),
     "absent/flat.png": (lambda p: save(p, square(0)), "every value is 0; a picture of nothing"),
     "absent/colour.png": (lambda p: save(p, pixels(51, (24, 32, 3))), "has 3 channels; expected 1"),
     "absent/deep.tif": (lambda p: tifffile.imwrite(p, pixels(52, dtype=np.uint16)),
@@ -123,7 +126,7 @@ def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
         *("channels grey; classes target", "to be split: 4 present, 2 of them with a mask; 2 abs"),
         *(
             "test: 1 present, 1 of them with a mask; 1 absent",
-            "24 rows, 32 columns, of uint8; each by",
+            "pictures of 24 rows and 32 columns, uint8; no groups",
         ),
         *("passed over: 1 hidden, 1 of .png", "extra/: 1 pictures that are no part"),
         *("alpha was dropped in 1 pictures", "too few to say what else tells"),
@@ -180,6 +183,79 @@ def test_values_that_fill_little_of_their_type_are_told(tmp_path, dtype, factor,
         assert f"of what {np.dtype(dtype)} holds" in note
         assert note.endswith(f"or to {{mode: window, low: 0, high: {largest}}}")
     assert notes_of(folder, intensity={"mode": "zscore"}) == []
+
+
+def seen(folder, **values):
+    task = complete_definition(folder, values)
+    (line,) = as_seen(check_folder(folder, task).facts, task)
+    return line
+
+
+def test_it_is_said_to_which_size_pictures_are_fitted(tmp_path):
+    folder = write_folder(tmp_path / "discs", shape=(64, 48))
+    save(folder / "absent/large.png", pixels(99, (64, 256)))
+    n = len(check_folder(folder, complete_definition(folder, {})).facts)
+    assert seen(folder) == (
+        f"networks see 128 x 128 pixels (height and width in dataset.yaml): of {n} pictures "
+        f"{n - 1} are enlarged to that, up to 2 times, 1 are reduced, down to 0.5 times"
+    )
+    assert "0 are enlarged to that, 1 are reduced, down to 0.25" in seen(
+        folder, height=64, width=64
+    )
+    assert "are enlarged to that, up to 1.3 times" in seen(
+        folder, height=64, width=64, size="stretch"
+    )
+    assert seen(folder, height=64, width=64, size="tile") == (
+        "networks see parts of 64 x 64 pixels (height and width in dataset.yaml) at full "
+        f"resolution; {n - 1} of {n} pictures are smaller, and are padded"
+    )
+
+
+def test_what_a_fit_passes_on_is_printed_by_its_job(tmp_path, segtrans):
+    folder = write_folder(tmp_path / "discs")
+    outputs = ("--output", tmp_path / "discs.h5", "--report", tmp_path / "report")
+    code, out, _ = segtrans("image-folder", folder, "--task", "discs", *outputs)
+    lines = out.splitlines()
+    assert (code, [line[: len(NOTE)] for line in lines]) == (0, [NOTE] * len(lines))
+    assert lines[0].startswith(f"{NOTE}networks see 128 x 128 pixels")
+    assert any(line.startswith(f"{NOTE}WARNING: fold test is small") for line in lines)
+    report = (tmp_path / "report" / "report.md").read_text()
+    assert all(line.removeprefix(NOTE) in report for line in lines)
+
+
+def test_the_command_after_a_fit_can_be_pasted(tmp_path, segtrans, monkeypatch):
+    run = tmp_path / "a run"
+    run.mkdir()
+    for name in ("write_project", "run_workflow"):
+        monkeypatch.setattr(fitting, name, lambda *_, **__: None)
+    monkeypatch.setattr(fitting, "run_folders", lambda output: [output / "seed0"])
+    monkeypatch.setattr(summary, "print_summary", lambda _: None)
+    _, out, _ = segtrans("fit", tmp_path, "--output", run)
+    assert shlex.split(out)[1:5] == ["segtrans", "predict", "--weights", str(run / "seed0")]
+
+
+def test_folds_with_few_pictures_are_told(tmp_path, segtrans):
+    """Of six masks one validates and one tests; of absent pictures there are enough."""
+    folder = write_folder(tmp_path / "discs", n_masks=6, n_absent=60)
+    _, out, _ = segtrans("check", folder)
+    assert "after the split, test: 1 present, 1 of them with a mask; 6 absent\n" in out
+    for fold in ("valid", "test"):
+        assert f"WARNING: fold {fold} is small (pictures with a mask: 1): scores of so few" in out
+    folder = write_folder(tmp_path / "many", n_present=60, n_masks=50, n_absent=60)
+    _, out, _ = segtrans("check", folder)
+    assert "is small" not in out
+
+
+def test_a_size_that_networks_cannot_take_is_a_fault(tmp_path, segtrans):
+    folder = write_folder(tmp_path / "discs")
+    code, _, errors = segtrans("check", folder, "--definition", '{"height": 32, "width": 64}')
+    assert (code, len(errors)) == (1, 2)
+    assert errors[0].startswith(
+        "segtrans: error: height = 32, width = 64: too small for networks of architecture "
+        "mnist128, which need at least 33 pixels a side"
+    )
+    code, _, errors = segtrans("check", folder, "--definition", '{"height": 33, "width": 64}')
+    assert (code, errors) == (0, [])
 
 
 def test_masks_of_the_background_are_told(tmp_path):
@@ -327,8 +403,17 @@ def test_what_tells_the_domains_apart_is_named(tmp_path, change, telling):
 def test_the_command_warns_of_it(tmp_path, segtrans):
     code, out, _ = segtrans("check", a_folder_of(tmp_path, 10, brighter))
     assert code == 0
-    assert "  1.00  brightness  more in present images" in out
-    assert "WARNING: above 0.9 a translator may learn this in place of the target" in out
+    assert "  1.00 brightness: higher in present images\n" in out
+    assert "WARNING: above 0.9: brightness, " in out
+    assert "A translator may learn this in place of the target" in out
+
+
+def test_too_few_good_pictures_are_not_told_as_too_few_pictures(tmp_path, segtrans):
+    folder = a_folder_of(tmp_path, 10, lambda image, _: image)
+    save(folder / "absent/0.png", square(0))
+    _, out, _ = segtrans("check", folder)
+    assert "too few to say what else" in out
+    assert "10 images without a fault of each are needed" in out
 
 
 def test_areas_and_classifier_are_those_of_scikit_learn():

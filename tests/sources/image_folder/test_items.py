@@ -218,7 +218,8 @@ def test_all_faults_of_a_table_are_named_at_once(tmp_path):
         "dataset.csv: row 8: fold = later: expected train, valid, test, or nothing",
         f"dataset.csv: row 9: mask = seg/none.png: {NO_SUCH}",
         "group s1: img/a has fold train, img/c has fold test; keep a group in one fold",
-        f"{tmp_path}: has no absent images to train on, known not to show it; put some in absent/",
+        f"{tmp_path}: has no absent images to train on, known not to show the target; put some in "
+        "absent/",
     ]
 
 

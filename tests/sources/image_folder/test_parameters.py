@@ -97,3 +97,14 @@ def test_fit_writes_parameters_only_where_all_is_well(tmp_path):
     (run / "params.yaml").write_text("preset: laptop\n")
     with pytest.raises(UserError, match="not of `segtrans fit`"):
         write_project(run, folder, methods=["translation"], iterations=None)
+
+
+def test_a_fit_on_other_pictures_leaves_a_run_as_it_is(tmp_path):
+    one, other = (write_folder(tmp_path / name) for name in ("tiles", "walls"))
+    run = tmp_path / "run"
+    write_project(run, one, methods=["translation"], iterations=3)
+    before = (run / "params.yaml").read_text()
+    with pytest.raises(UserError, match="holds a run on tiles, and this one would be on walls"):
+        write_project(run, other, methods=["translation"], iterations=3)
+    assert (run / "params.yaml").read_text() == before
+    write_project(run, one, methods=["autoencoder"], iterations=3)

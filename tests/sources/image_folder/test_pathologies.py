@@ -298,6 +298,17 @@ def test_names_that_cannot_be_folders_and_columns_are_refused(classes, message):
         task(multi_label=True, classes=classes)
 
 
+def test_a_mask_is_of_the_present_picture_though_an_absent_one_has_its_name(tmp_path):
+    for seed, name in enumerate(("present/crack/a", "absent/a", "absent/b")):
+        save(tmp_path / f"{name}.png", pixels(seed))
+    save(tmp_path / "masks/crack/a.png", square())
+    save(tmp_path / "masks/crack/b.png", square(0))
+    items = items_of(tmp_path)
+    assert items["present/crack/a"].is_masked == (True, False)
+    assert items["absent/a"].masks == (None, None)
+    assert items["absent/b"].is_masked == (True, False)
+
+
 def test_a_mask_that_may_be_of_two_pictures_is_named(tmp_path):
     for name in ("present/crack/a.png", "present/stain/a.png", "absent/d.png"):
         save(tmp_path / name, pixels(len(name)))

@@ -213,8 +213,6 @@ def test_the_report_says_what_became_of_each_picture(tmp_path):
     for words in (
         "# Discs",
         "100 x 130 (22)",
-        "scores of so few",
-        "whole and made smaller",
         "brightness 0.5",
     ):
         assert words in text, text

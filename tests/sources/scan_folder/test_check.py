@@ -46,8 +46,9 @@ def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
     assert "to be split: 8 present scans, 4 of them with a mask; 4 absent" in out
     assert "40 columns of 2 mm; 44 rows of 2 mm; 10 slices of 5 mm" in out
     assert (
-        "axial slices, resampled to 2 x 2 x 5 mm, 44 rows of 40: P 16 with a mask and 40 without, "
-        "A 64\n" in out
+        "axial slices, resampled to 2 x 2 x 5 mm, of 44 rows and 40 columns (height and width in "
+        "dataset.yaml): 16 with the target (P) and a mask, 40 with the target (P) and no mask, "
+        "64 without the target (A)\n" in out
     )
     # Four of ten slices of a masked scan show the ball.
     assert "WARNING: of the slices of scans with a mask 40% show the target: about as many" in out
@@ -60,7 +61,10 @@ def test_a_list_of_slices_leaves_nothing_to_warn_of(folder, segtrans):
     (folder / "slices.csv").write_text(f"case,slices\n{rows}")
     _, out, _ = segtrans("check", folder)
     assert "4 of them with a mask, 4 with a list of slices; 4 absent" in out
-    assert "P 16 with a mask and 16 without, A 64, neither: nobody knows 24" in out
+    assert (
+        "16 with the target (P) and a mask, 16 with the target (P) and no mask, 64 without the "
+        "target (A), 24 neither: nobody knows" in out
+    )
     assert "truly P" not in out
 
 
@@ -134,9 +138,9 @@ def test_brighter_scans_and_others_further_up_are_told(tmp_path):
     for path in (folder / "absent").iterdir():
         save(path, scan(rng, (80, 88, 10), shows_target=False)[0], spacing=(1.0, 1.0, 5.0))
     tells = {one.name: one for one in find_shortcuts(check_folder(folder, task()).facts, task())}
-    spacing = tells["spacing in the plane"]
+    spacing = tells["spacing within slices"]
     # Slices of scans with masks are of A too: half of these are of the coarse ones.
-    assert spacing.present_is == "more"
+    assert spacing.present_is == "higher"
     assert spacing.auc == pytest.approx(0.5 + 0.5 * 60 / 96, abs=0.08)
 
 
@@ -172,4 +176,5 @@ def test_a_real_case_is_read_and_its_slices_counted(tmp_path, segtrans):
     n_present = int((is_large & (inside > 0) & (inside >= 0.001 * of_slice)).sum())
     n_absent = int((is_large & ~mask.any(axis=(0, 1))).sum())
     assert n_present > 20
-    assert f"P {n_present} with a mask and 0 without, A {n_absent}" in out
+    assert f"{n_present} with the target (P) and a mask, 0 with the target (P) and no mask" in out
+    assert f", {n_absent} without the target (A)" in out
