@@ -21,17 +21,20 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
     from segtrans.sources.image_folder.check import (
         check_folder,
         counts,
-        counts_of_pathologies,
+        known_of_pathologies,
         notes,
     )
     from segtrans.sources.image_folder.definition import complete_definition
     from segtrans.sources.image_folder.sheet import some_pictures
     from segtrans.sources.image_folder.shortcuts import find_shortcuts
+    from segtrans.sources.own_folder.counts import counts_of_pathologies
     from segtrans.sources.own_folder.shortcuts import describe
 
     task = complete_definition(folder, given)
     checked = check_folder(folder, task, data_seed=data_seed)
     facts = checked.facts
-    lines = [*counts(facts), *counts_of_pathologies(facts, task), *notes(checked, folder, task)]
+    known = known_of_pathologies(facts)
+    lines = [*counts(facts), *counts_of_pathologies(task.pathologies, known, "present pictures")]
+    lines += notes(checked, folder, task)
     lines += describe(find_shortcuts(facts)) if facts else ()
     return Inspection(task, lines, checked.faults, lambda: some_pictures(facts, task))

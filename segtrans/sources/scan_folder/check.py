@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.pathologies import Knowledge
 from segtrans.processors import n_processors
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
@@ -113,6 +114,16 @@ def counts(checked: Checked) -> Iterator[str]:
         f"{task.axis} {task.image_name}s, resampled to {to} mm, {task.height} rows of "
         f"{task.width}: {counts_of_fates(read)}"
     )
+
+
+def known_of_pathologies(facts: Sequence[Facts], task: ScanFolder) -> Knowledge:
+    """What is known of the images of P, of each of several pathologies."""
+    none = np.zeros((0, len(task.pathologies)), np.uint8)
+    t = np.concatenate([none, *(of.shows for of in facts if of.shows is not None)])
+    masked = [
+        np.full_like(of.shows, of.item.mask is not None) for of in facts if of.shows is not None
+    ]
+    return Knowledge(t, np.concatenate([none, *masked]))
 
 
 def counted(items: Sequence[ScanItem]) -> str:

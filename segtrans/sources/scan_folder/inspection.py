@@ -18,6 +18,7 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
     Raises:
         UserError: there is no such folder, or a value is refused.
     """
+    from segtrans.sources.own_folder.counts import counts_of_pathologies
     from segtrans.sources.own_folder.shortcuts import describe
     from segtrans.sources.scan_folder import check as scans
     from segtrans.sources.scan_folder.definition import complete_definition
@@ -25,6 +26,8 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
     task = complete_definition(folder, given)
     checked = scans.check_folder(folder, task, data_seed=data_seed)
     facts, used = checked.facts, checked.task
-    lines = [*scans.counts(checked), *scans.notes(checked)]
+    known = scans.known_of_pathologies(facts, used)
+    of_each = counts_of_pathologies(used.pathologies, known, f"present {used.image_name}s")
+    lines = [*scans.counts(checked), *of_each, *scans.notes(checked)]
     lines += describe(scans.find_shortcuts(facts, used), least=scans.LEAST) if facts else ()
     return Inspection(used, lines, checked.faults, lambda: scans.some_slices(facts))
