@@ -1,6 +1,5 @@
-"""Stacks of neighbouring slices as channels: the slice in the middle, and another in its place."""
+"""Stacks of neighbouring slices as channels: the slice in the middle."""
 
-import torch
 from torch import Tensor
 
 
@@ -9,11 +8,3 @@ def middle(stack: Tensor, n_channels: int) -> Tensor:
     if stack.shape[1] == n_channels:
         return stack
     return stack.narrow(1, (stack.shape[1] - n_channels) // 2, n_channels)
-
-
-def with_middle(stack: Tensor, image: Tensor) -> Tensor:
-    """Stacks with images (N, C, H, W) in the middle, their neighbours as they are."""
-    n_beside = (stack.shape[1] - image.shape[1]) // 2
-    if n_beside == 0:
-        return image
-    return torch.cat([stack[:, :n_beside], image, stack[:, -n_beside:]], dim=1)

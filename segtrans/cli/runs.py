@@ -152,8 +152,9 @@ def predict(
     save: Annotated[
         str | None,
         typer.Option(
-            help="What to write for --input: mask, probability, translation, residual, and overlay "
-            "(pictures) or overview (scans), separated by commas.",
+            help="What to write for --input: mask, probability, translation, without (of several "
+            "pathologies one), residual, and overlay (pictures) or overview (scans), separated by "
+            "commas.",
             show_default="mask,probability,overlay for pictures, all for scans",
         ),
     ] = None,

@@ -82,6 +82,7 @@ class Generator(Keeps, nn.Module):
         self.n_unique = min((latent - 1) // n_pathologies, max(1, wanted))  # of each pathology
         self.n_common = latent - n_pathologies * self.n_unique
         long_skip, n_channels = options.long_skip, len(task.channels)
+        self.n_channels = n_channels
         self.encoder = Encoder.of(
             tables, config.n_input_channels, spectral_norm=True, generator=generator
         )
@@ -124,12 +125,18 @@ class Generator(Keeps, nn.Module):
                 generator=generator,
             )
 
-    def encode(self, x: Tensor) -> Codes:
-        """Equation 1."""
-        return self.once(self._encode, x)
+    def beside(self, stacks: Tensor) -> Tensor | None:
+        """What of neighbours is encoded with a slice, for `encode`; None of images without any."""
+        if stacks.shape[1] == self.n_channels:
+            return None
+        return self.encoder.beside(stacks, self.n_channels)
 
-    def _encode(self, x: Tensor) -> Codes:
-        code, skips = self.encoder(x)
+    def encode(self, x: Tensor, beside: Tensor | None = None) -> Codes:
+        """Equation 1, of images or stacks; or of slices and what `beside` made of neighbours."""
+        return self.once(self._encode, x, beside)
+
+    def _encode(self, x: Tensor, beside: Tensor | None) -> Codes:
+        code, skips = self.encoder(x, beside)
         c, u = torch.split(code, [self.n_common, code.shape[1] - self.n_common], dim=1)
         return Codes(c, u, skips)
 

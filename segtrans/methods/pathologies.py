@@ -116,7 +116,7 @@ class Pathologies(Translation):
     def _translate(self, batch: Batch, step: Step) -> Translated:
         """As `Translation._translate`, for each pathology."""
         G = self.generator
-        codes = G.encode(torch.cat([batch.x_P, batch.x_A]))
+        codes, beside = self._encode(batch)
         sizes = [len(batch.x_P), len(batch.x_A)]
         (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
         u_prior = normal_like(u_A[:, : G.n_unique], step.generator)
@@ -129,7 +129,7 @@ class Pathologies(Translation):
             x_without = _with(x_PA, residuals.of_P, shares * (1 - chosen))
         x_PP = _with(x_PA, residuals.of_P, shares)
         images = Images(x_PA, x_PP, x_AA, x_AA + residuals.of_A, x_without)
-        return Translated(codes, c_P, c_A, u_P, u_prior, images, residuals.of_P)
+        return Translated(codes, c_P, c_A, u_P, u_prior, images, beside, residuals.of_P)
 
     def _terms(self, batch: Batch, step: Step, translated: Translated) -> Terms:
         """As `Translation._terms`, and that nothing is added of what is known to be absent."""

@@ -29,7 +29,7 @@ from segtrans.nets.convolution import SharedWeights
 from segtrans.nets.discriminator import MultiScaleDiscriminator
 from segtrans.objective.losses import dice_loss, l1
 from segtrans.objective.terms import weighted_total
-from segtrans.stacks import middle, with_middle
+from segtrans.stacks import middle
 
 
 class Images(NamedTuple):
@@ -55,6 +55,8 @@ class Translated(NamedTuple):
         u_P: unique codes of x_P, (N, unique, h, w).
         u_prior: sampled for x_A, (N, unique, h, w).
         images: the translations.
+        beside: what of the neighbours of x_P, then x_A, is encoded with their slices; None without
+            neighbours.
         residuals: of several pathologies: of each for the images of P, K times (N, C, H, W).
     """
 
@@ -64,6 +66,7 @@ class Translated(NamedTuple):
     u_P: Tensor
     u_prior: Tensor
     images: Images
+    beside: Tensor | None
     residuals: list[Tensor] | None = None
 
 
@@ -187,7 +190,7 @@ class Translation(Method):
     def _translate(self, batch: Batch, step: Step) -> Translated:
         """Equations 1 to 3 and 6, without the codes of translations. P and A pass together."""
         G = self.generator
-        codes = G.encode(torch.cat([batch.x_P, batch.x_A]))  # eq. 1
+        codes, beside = self._encode(batch)
         sizes = [len(batch.x_P), len(batch.x_A)]
         (c_P, c_A), (u_P, u_A) = torch.split(codes.c, sizes), torch.split(codes.u, sizes)
         u_prior = normal_like(u_A, step.generator)
@@ -196,20 +199,23 @@ class Translation(Method):
         delta_PA, delta_AP = torch.split(residuals, sizes)  # eqs 3, 6
         # x_PP of eq. 3 is not clipped, nor is x_AP of eq. 6.
         images = Images(x_PA, x_PP=x_PA + delta_PA, x_AA=x_AA, x_AP=x_AA + delta_AP)
-        return Translated(codes, c_P, c_A, u_P, u_prior, images)
+        return Translated(codes, c_P, c_A, u_P, u_prior, images, beside)
+
+    def _encode(self, batch: Batch) -> tuple[Codes, Tensor | None]:
+        """Equation 1 of P and A together, and of their neighbours what is encoded once for all."""
+        seen = torch.cat([batch.x_P, batch.x_A])
+        beside = self.generator.beside(seen)
+        return self.generator.encode(middle(seen, self.n_channels), beside), beside
 
     def _terms(self, batch: Batch, step: Step, translated: Translated) -> Terms:
         """The codes of translations, and each term of equations 8 to 11."""
-        G, (codes, c_P, c_A, u_P, u_prior, images, _) = self.generator, translated
-        seen_P, seen_A = batch.x_P, batch.x_A
-        x_P, x_A = (middle(seen, self.n_channels) for seen in (seen_P, seen_A))
-        made = (
-            (seen_A, images.x_AP),
-            (seen_P, images.x_PA),
-            (seen_P, images.x_PP),
-            (seen_A, images.x_AA),
-        )
-        again = G.encode(torch.cat([with_middle(*pair) for pair in made]))  # eqs 6, 10
+        G, (codes, c_P, c_A, u_P, u_prior, images, beside, _) = self.generator, translated
+        x_P, x_A = (middle(seen, self.n_channels) for seen in (batch.x_P, batch.x_A))
+        if beside is not None:
+            of_P, of_A = torch.split(beside, [len(x_P), len(x_A)])
+            beside = torch.cat([of_A, of_P, of_P, of_A])
+        made = torch.cat([images.x_AP, images.x_PA, images.x_PP, images.x_AA])
+        again = G.encode(made, beside)  # eqs 6, 10
         sizes = [len(x_A), len(x_P), len(x_P), len(x_A)]
         c_AP, c_PA, c_PP, c_AA = torch.split(again.c, sizes)
         u_AP, _, u_PP, _ = torch.split(again.u, sizes)

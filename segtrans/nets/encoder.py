@@ -5,11 +5,13 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segtrans.errors import UserError
 from segtrans.nets.blocks import ConvBlock, instance_norm
-from segtrans.nets.convolution import Convolution
+from segtrans.nets.convolution import Convolution, channels_last
 from segtrans.nets.tables import Architecture
+from segtrans.stacks import middle
 
 _KERNEL_SIZE = 3
 
@@ -67,11 +69,25 @@ class Encoder(nn.Module):
             in_channels, tables.encoder_channels, spectral_norm=spectral_norm, generator=generator
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def beside(self, stacks: Tensor, n_channels: int) -> Tensor:
+        """What the first convolution makes of neighbours alone, (N, channels[0], H, W).
+
+        Args:
+            stacks: of slices with neighbours, (N, in_channels, H, W).
+            n_channels: of a slice: what lies between neighbours.
+        """
+        n = (stacks.shape[1] - n_channels) // 2
+        weight = self.first.current_weight()
+        x, weight = (torch.cat([of[:, :n], of[:, -n:]], dim=1) for of in (stacks, weight))
+        return self._first(x, weight)
+
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Encode images of any size from 2 ** blocks + 1 pixels a side.
 
         Args:
-            x: images, (N, in_channels, H, W).
+            x: images, (N, in_channels, H, W); or slices, of whose neighbours there is
+            beside: what `beside` made of them: many images between the same neighbours are encoded
+                at the cost of images without any.
 
         Returns:
             The code, (N, channels[-1], h, w) with h = H / 2 ** blocks rounded up, at least 0 since
@@ -83,13 +99,22 @@ class Encoder(nn.Module):
             UserError: the image is smaller.
         """
         self._check_size(x)
-        x = self.first(x).contiguous()
+        if beside is None:
+            x = self.first(x).contiguous()
+        else:
+            weight = middle(self.first.current_weight(), x.shape[1])
+            x = self._first(x, weight, self.first.bias) + beside
         skips = []
         for block in self.blocks:
             skip = instance_norm(x)
             skips.append(skip)
             x = block(x, skip)
         return instance_norm(x).relu_(), skips
+
+    def _first(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The first convolution with some of its weights."""
+        padded = F.pad(x, self.first.reflected, mode="reflect")
+        return F.conv2d(channels_last(padded), channels_last(weight), bias).contiguous()
 
     def _check_size(self, x: Tensor) -> None:
         # Then the code has 2 pixels a side, which instance norm needs to vary at all, and the

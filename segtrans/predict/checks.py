@@ -8,7 +8,8 @@ from segtrans.config.runs import Run
 from segtrans.errors import UserError
 from segtrans.places import check_folder
 
-BY_TRANSLATION = ("translation", "residual")  # which only methods that translate make
+BY_TRANSLATION = ("translation", "without", "residual")  # which only methods that translate make
+WITHOUT = ("without",)  # which only methods of several pathologies make
 
 
 def check_kinds(
@@ -27,6 +28,17 @@ def check_kinds(
                 f"--save {kind}: method {run.config.method} of {run.folder} does not translate; "
                 "leave it out"
             )
+        if kind in WITHOUT and not run.config.maps:
+            raise UserError(
+                f"--save {kind}: method {run.config.method} of {run.folder} does not tell several "
+                "pathologies apart; leave it out: translation is without the target"
+            )
+
+
+def kinds_of(known: Sequence[str], run: Run, *, can_translate: bool) -> list[str]:
+    """Of the kinds of files those that a run makes."""
+    lacking = {*(() if can_translate else BY_TRANSLATION), *(() if run.config.maps else WITHOUT)}
+    return [kind for kind in known if kind not in lacking]
 
 
 def check_places(

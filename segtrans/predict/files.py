@@ -9,8 +9,9 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from segtrans.atomic import remove_leftovers, temporary_path, write_json
 from segtrans.config.refusals import validate
@@ -26,7 +27,7 @@ class _List(BaseModel):
     """SHA-256 of the files of a prediction by name, and of the scans that they were made from."""
 
     model_config = ConfigDict(strict=True)
-    files: dict[str, str]
+    files: dict[Annotated[str, Field(pattern=r"^[^/\\]+$")], str]
     scans: list[str]
 
 
@@ -57,7 +58,7 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
             f"{output}: holds the prediction of another scan with the id {files.case_id}; give "
             "another folder"
         )
-    for name in names:
+    for name in dict.fromkeys([*names, *written]):
         path = output / name
         if not (path.exists() or path.is_symlink()):
             continue
@@ -75,7 +76,8 @@ def check_output(output: Path, files: CaseFiles, names: Sequence[str]) -> None:
 def all_or_none(output: Path, files: CaseFiles, names: Sequence[str]) -> Iterator[Path]:
     """Give a temporary folder in `output`; its files move there when the block ends well.
 
-    Files of these names that are not written again are another run's, and are removed.
+    Files of these names, and listed ones, that are not written again are another run's, and are
+    removed.
 
     Raises:
         UserError: the disk is full or refuses; nothing is left then.
@@ -93,8 +95,10 @@ def all_or_none(output: Path, files: CaseFiles, names: Sequence[str]) -> Iterato
             "files": {path.name: file_sha256(path) for path in sorted(temporary.iterdir())},
             "scans": _hashes(files.sequences.values()),
         }
-        write_json(temporary / list_name(files.case_id), content)
-        for name in names:
+        listed = output / list_name(files.case_id)
+        before = _listed(listed)[0] if listed.exists() else {}
+        write_json(temporary / listed.name, content)
+        for name in {*names, *before}:
             if not (temporary / name).exists():
                 (output / name).unlink(missing_ok=True)
         for path in sorted(temporary.iterdir()):

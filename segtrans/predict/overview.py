@@ -1,17 +1,17 @@
 """One slice of a patient and what a run makes of it, as figure 8 arranges it."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from segtrans.figures.style import LESION_COLOUR, PAGE_WIDTH_IN, SEQUENCE_TITLES, saved_figure
-from segtrans.sources.brats.half_slices import Volumes
+from segtrans.predict.made import Made, Volumes, largest_of
 
 # Of the patient's own intensities: a few bright vessels must not make the rest dark.
 _PERCENTILES = (1, 99.5)
@@ -26,27 +26,38 @@ class Drawn:
     Attributes:
         volumes: the scan by sequence.
         content: what is not background.
-        translation: by sequence, or nothing.
-        residual: by sequence, or nothing.
-        segmentation: 0, and the values of classes.
+        made: of the scan.
+        masks: what is segmented, by pathology as in `made`: 0, and the values of classes.
         numbers: what each slice is called; None: from 0.
         aspect: height of a pixel over its width.
     """
 
     volumes: Volumes
     content: NDArray[np.bool_]
-    translation: Volumes
-    residual: Volumes
-    segmentation: NDArray[np.uint8]
+    made: Made
+    masks: Mapping[str, NDArray[np.uint8]]
     numbers: NDArray[np.int64] | None = None
     aspect: float = 1.0
+
+
+class Panel(NamedTuple):
+    """A picture of one sequence, (rows, columns): in grey, perhaps with an outline, or a residual.
+
+    A panel without an image has its title alone.
+    """
+
+    title: str
+    image: NDArray[Any] | None = None
+    mask: NDArray[np.uint8] | None = None
+    is_residual: bool = False
 
 
 def overview_figure(drawn: Drawn, output: Path, *, title: str, notes: Sequence[str] = ()) -> None:
     """Draw the slice with the largest segmentation, or the one with most content without any.
 
-    Columns are sequences; rows are input, translation, residual and segmentation as an outline. Of
-    fewer sequences than rows it is the other way round.
+    Columns are sequences; rows are input, translation, residual and segmentation as an outline;
+    then, of each of several pathologies, the scan without it, its residual and its segmentation.
+    Of fewer sequences than four it is the other way round, and each pathology has lines of its own.
 
     Args:
         drawn: what is shown.
@@ -54,36 +65,25 @@ def overview_figure(drawn: Drawn, output: Path, *, title: str, notes: Sequence[s
         title: names patient and run.
         notes: what makes the prediction doubtful, a sentence each.
     """
-    shown = drawn.segmentation if drawn.segmentation.any() else drawn.content
+    segmented = largest_of(drawn.masks)
+    shown = segmented if segmented.any() else drawn.content
     z = int(np.argmax(np.count_nonzero(shown, axis=(0, 1))))
     number = z if drawn.numbers is None else int(drawn.numbers[z])
-    window = _window(drawn.content)
+    place = (*_window(drawn.content), z)
     said = [line for note in notes for line in textwrap.wrap(f"Caution: {note}.", _NOTE_COLUMNS)]
-    rows = ["input", "segmentation"]
-    if drawn.translation:
-        rows = ["input", "translation", "residual", "segmentation"]
-    is_turned = len(drawn.volumes) < len(rows)
-    n_columns, n_lines = len(drawn.volumes), len(rows)
-    if is_turned:
-        n_columns, n_lines = n_lines, n_columns
-    columns, lines = (
-        len(range(*side.indices(size)))
-        for side, size in zip(window, drawn.content.shape, strict=False)
-    )
-    height = PAGE_WIDTH_IN / n_columns * lines * drawn.aspect / columns
-    height_in = 0.4 + height * n_lines + _NOTE_IN * len(said)
+    content = drawn.content[place].T
+    above, beside, lines = _arranged(drawn, place)
+    height = PAGE_WIDTH_IN / len(above) * content.shape[0] * drawn.aspect / content.shape[1]
+    height_in = 0.4 + height * len(lines) + _NOTE_IN * len(said)
     with saved_figure(output, width_in=PAGE_WIDTH_IN, height_in=height_in) as figure:
         figure.suptitle("\n".join([f"{title}, slice {number}", *said]), fontsize=8)
         # Ticks would be laid out, although no axis is drawn.
         no_ticks = {"xticks": (), "yticks": ()}
-        grid = figure.subplots(n_lines, n_columns, squeeze=False, subplot_kw=no_ticks)
-        places = grid.T if is_turned else grid
-        for column, name in enumerate(drawn.volumes):
-            for row, axes in zip(rows, places[:, column], strict=True):
-                axes.set_axis_off()
-                _draw(axes, row, drawn, name, (*window, z))
-        names = [SEQUENCE_TITLES.get(name, name) for name in drawn.volumes]
-        above, beside = (rows, names) if is_turned else (names, rows)
+        grid = figure.subplots(len(lines), len(above), squeeze=False, subplot_kw=no_ticks)
+        for (name, panel), axes in zip((one for of in lines for one in of), grid.flat, strict=True):
+            axes.set_axis_off()
+            levels = _black_and_white(drawn.volumes[name][place].T, content)
+            _draw(axes, panel, levels, drawn.aspect)
         for text, axes in zip(above, grid[0], strict=True):
             axes.set_title(text)
         for text, axes in zip(beside, grid[:, 0], strict=True):
@@ -92,17 +92,70 @@ def overview_figure(drawn: Drawn, output: Path, *, title: str, notes: Sequence[s
             )
 
 
-def _draw(axes: Axes, row: str, drawn: Drawn, name: str, place: tuple[slice, slice, int]) -> None:
-    image = drawn.volumes[name][place].T
-    low, high = _black_and_white(image, drawn.content[place].T)
-    if row == "residual":
-        residual = drawn.residual[name][place].T
-        axes.imshow(residual, cmap="RdBu_r", vmin=low - high, vmax=high - low, aspect=drawn.aspect)
-        return
-    source = drawn.translation[name][place].T if row == "translation" else image
-    axes.imshow(source, cmap="gray", vmin=low, vmax=high, aspect=drawn.aspect)
-    if row == "segmentation":
-        _outline(axes, (drawn.segmentation[place].T > 0).astype(np.uint8))
+def _arranged(
+    drawn: Drawn, place: tuple[slice, slice, int]
+) -> tuple[list[str], list[str], list[list[tuple[str, Panel]]]]:
+    """What stands above columns and beside lines, and the sequence and panel of each place."""
+    blocks = {name: panels_of(drawn, name, place) for name in drawn.volumes}
+    titles = [SEQUENCE_TITLES.get(name, name) for name in blocks]
+    of_all, *of_each = next(iter(blocks.values()))
+    if len(blocks) >= len(of_all):
+        columns = [
+            [(name, panel) for block in of for panel in block] for name, of in blocks.items()
+        ]
+        lines = [list(line) for line in zip(*columns, strict=True)]
+        return titles, [line[0][1].title for line in lines], lines
+    # What is of one pathology stands below the same of all, and its name where the input is.
+    lines = [[(name, panel) for panel in of[0]] for name, of in blocks.items()]
+    for k in range(len(of_each)):
+        for name, of in blocks.items():
+            block = of[1 + k]
+            lines.append([(name, panel) for panel in (Panel(block[0].title), *block)])
+    return [panel.title for panel in of_all], titles * (1 + len(of_each)), lines
+
+
+def panels_of(drawn: Drawn, sequence: str, place: tuple[slice, slice, int]) -> list[list[Panel]]:
+    """The panels of one sequence: those of all that is to be seen, then those of each pathology.
+
+    Args:
+        drawn: what is shown.
+        sequence: its name.
+        place: columns, rows and slice.
+    """
+    image = drawn.volumes[sequence][place].T
+    made = drawn.made.map(lambda volume: volume[place].T)
+    masks = {name: (mask[place].T > 0).astype(np.uint8) for name, mask in drawn.masks.items()}
+    segmented = Panel("segmentation", image, largest_of(masks))
+    if not made.translation:
+        return [[Panel("input", image), segmented]]
+    of_all = [
+        Panel("input", image),
+        Panel("translation", made.translation[sequence]),
+        Panel("residual", made.residual[sequence], is_residual=True),
+        segmented,
+    ]
+    of_each = [
+        [
+            Panel(f"without {name}", made.without(name)[sequence]),
+            Panel("its residual", made.residuals[name][sequence], is_residual=True),
+            Panel("its segmentation", image, mask),
+        ]
+        for name, mask in masks.items()
+        if name
+    ]
+    return [of_all, *of_each]
+
+
+def _draw(axes: Axes, panel: Panel, levels: tuple[float, float], aspect: float) -> None:
+    low, high = levels
+    if panel.image is None:
+        axes.text(0.5, 0.5, panel.title, transform=axes.transAxes, va="center", ha="center")
+    elif panel.is_residual:
+        axes.imshow(panel.image, cmap="RdBu_r", vmin=low - high, vmax=high - low, aspect=aspect)
+    else:
+        axes.imshow(panel.image, cmap="gray", vmin=low, vmax=high, aspect=aspect)
+    if panel.mask is not None:
+        _outline(axes, panel.mask)
 
 
 def _black_and_white(image: NDArray[Any], content: NDArray[np.bool_]) -> tuple[float, float]:

@@ -14,11 +14,12 @@ from segtrans.digests import file_sha256
 from segtrans.errors import UserError, UserErrors
 from segtrans.methods.inference import Translates
 from segtrans.methods.weights import WEIGHTS, load_method
-from segtrans.predict.checks import BY_TRANSLATION, check_kinds, check_places
+from segtrans.predict.checks import check_kinds, check_places, kinds_of
 from segtrans.predict.picture_stream import Networks
 from segtrans.predict.prepared import ScanPreparation, preparation_of_scans
 from segtrans.predict.scan_files import KINDS, ScanRecord, encoded, names_of, predict_scan
 from segtrans.predict.scan_list import ListedScans, find_scans
+from segtrans.predict.several import names_of_each
 from segtrans.predict.written import Settings, Written
 from segtrans.sources.scan_folder.item import ScanFiles
 from segtrans.sources.scan_folder.reading import source_files
@@ -48,7 +49,8 @@ def predict_scans(
         kinds: some of `KINDS`; None: all that the run's method makes.
 
     Returns:
-        The table: case, largest probability, volume and number of connected parts of each.
+        The table: case, largest probability, volume and number of connected parts of each, and of
+        each of several pathologies.
 
     Raises:
         UserErrors: some scans cannot be read, a line each; all others were predicted.
@@ -63,9 +65,9 @@ def predict_scans(
     method = load_method(run, which="best")
     can_translate = isinstance(method, Translates)
     if kinds is None:
-        kinds = [kind for kind in KINDS if can_translate or kind not in BY_TRANSLATION]
+        kinds = kinds_of(KINDS, run, can_translate=can_translate)
     check_kinds(kinds, KINDS, run, can_translate=can_translate)
-    written = _list_of(run_folder, output, listed, kinds, threshold)
+    written = _list_of(run, output, listed, kinds, threshold)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # The overview shows translations where they are made.
     networks = Networks(method.to(device), with_translation=can_translate)
@@ -83,17 +85,18 @@ def predict_scans(
 
 
 def _list_of(
-    run_folder: Path, output: Path, listed: ListedScans, kinds: Sequence[str], threshold: float
+    run: Run, output: Path, listed: ListedScans, kinds: Sequence[str], threshold: float
 ) -> Written[ScanRecord]:
     """What the output has already; refuses to write over what is not ours."""
-    weights = file_sha256(run_folder / WEIGHTS["best"])
+    weights = file_sha256(run.folder / WEIGHTS["best"])
     settings = Settings(weights=weights, threshold=threshold, source=str(listed.folder))
     written = Written(output, settings, ScanRecord)
     written.check(
         name
         for scan in listed.scans
         for kind in kinds
-        for name in names_of(scan.case_id, tuple(scan.channels), kind)
+        for pathology in names_of_each(kind, run.config.maps)
+        for name in names_of(scan.case_id, tuple(scan.channels), kind, pathology).values()
     )
     return written
 
@@ -132,7 +135,11 @@ class _Prediction:
             print(f"segtrans: warning: {files.case_id}: {doubt}", file=sys.stderr)
         run = self.trained
         predicted = predict_scan(
-            scan, self.networks, threshold=self.threshold, neighbours=run.config.neighbours
+            scan,
+            self.networks,
+            threshold=self.threshold,
+            neighbours=run.config.neighbours,
+            pathologies=run.config.maps,
         )
         title = f"{files.case_id}: {run.method_name}, {run.config.training.iterations:,} iterations"
         contents = {

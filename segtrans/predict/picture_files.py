@@ -11,12 +11,12 @@ import tifffile
 from numpy.typing import NDArray
 from pydantic import Field
 
+from segtrans.predict.several import OF_EACH, columns_of_each, place_of
 from segtrans.predict.written import Record
 from segtrans.sources.image_folder.intensities import levels_of
 from segtrans.tasks.image_folder import ImageFolder
 
-KINDS = ("mask", "probability", "translation", "residual", "overlay")
-OF_EACH = ("mask", "probability", "residual")  # kinds of which every pathology has a file
+KINDS = ("mask", "probability", "translation", "without", "residual", "overlay")
 
 _LEVEL = 1  # of compression: higher ones take several times as long for a few per cent
 _LARGEST = 2**16 - 1
@@ -54,12 +54,15 @@ class PictureRecord(Record):
     def row(self) -> dict[str, str]:
         """As `Record.row`."""
         probability, score = (f"{x:.6f}" for x in (self.max_probability, self.score))
-        areas = {f"area_{name}": str(area) for name, area in self.areas.items()}
-        area = {"image": self.image, "max_probability": probability, "area": str(self.area)}
-        row = area | areas | {"score": score}
-        for what, of_each in (("max_probability", self.max_probabilities), ("score", self.scores)):
-            row |= {f"{what}_{name}": f"{x:.6f}" for name, x in of_each.items()}
-        return row
+        return {
+            "image": self.image,
+            "max_probability": probability,
+            "area": str(self.area),
+            **columns_of_each("area", self.areas, "d"),
+            "score": score,
+            **columns_of_each("max_probability", self.max_probabilities, ".6f"),
+            **columns_of_each("score", self.scores, ".6f"),
+        }
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ def encoded(kind: str, predicted: PicturePrediction, task: ImageFolder) -> dict[
     probability: PNG of 16 bits, 65535 for 1: every program reads it, nothing is lost (0.000008 is
         less than networks round off), and it takes half of what floating-point numbers do.
     translation: in the type and the values of the picture; PNG where PNG can hold it, else TIFF.
+    without: likewise, one of several pathologies removed and all others left.
     residual: TIFF of float32, in the values of the picture: it has a sign.
     overlay: PNG in colour, the mask's outline on the picture.
 
@@ -167,17 +171,12 @@ def encoded(kind: str, predicted: PicturePrediction, task: ImageFolder) -> dict[
     """
     if kind in OF_EACH:
         return {
-            place_of(kind, name, suffix): content
+            place_of(kind, name, "{}" + suffix): content
             for name, seen in predicted.seen.items()
             for suffix, content in (_ENCODERS_OF_EACH[kind](seen, predicted, task),)
         }
     suffix, content = _ENCODERS[kind](predicted, task)
-    return {place_of(kind, "", suffix): content}
-
-
-def place_of(kind: str, pathology: str, suffix: str) -> str:
-    """Where a file lies below the output; {} stands for the picture's name."""
-    return "/".join([kind, *([pathology] if pathology else []), "{}" + suffix])
+    return {place_of(kind, "", "{}" + suffix): content}
 
 
 def _mask(seen: Seen, predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
@@ -195,10 +194,23 @@ def _residual(seen: Seen, predicted: PicturePrediction, task: ImageFolder) -> tu
     return ".tif", _tiff(values.astype(np.float32))
 
 
+def _without(seen: Seen, predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
+    others = (of.residual for of in predicted.of_each.values() if of is not seen)
+    maps = [of for of in (predicted.translation, *others) if of is not None]
+    return _as_picture(np.add.reduce(maps), predicted, task)
+
+
 def _translation(predicted: PicturePrediction, task: ImageFolder) -> tuple[str, bytes]:
+    return _as_picture(predicted.translation, predicted, task)
+
+
+def _as_picture(
+    maps: NDArray[np.float32] | None, predicted: PicturePrediction, task: ImageFolder
+) -> tuple[str, bytes]:
+    """Intensities (C, H, W) in the type and the values of the picture."""
     picture = predicted.picture
     levels = levels_of(picture, task.intensity)
-    values = levels.undo(_channels_last(predicted.translation), picture.dtype)
+    values = levels.undo(_channels_last(maps), picture.dtype)
     if values.dtype == bool:
         values = values * np.uint8(255)
     can_be_png = values.dtype in (np.uint8, np.uint16) and values.shape[2] in (1, 3)
@@ -221,7 +233,7 @@ def _overlay(predicted: PicturePrediction, task: ImageFolder) -> tuple[str, byte
 
 _ENCODERS_OF_EACH: Mapping[
     str, Callable[[Seen, PicturePrediction, ImageFolder], tuple[str, bytes]]
-] = {"mask": _mask, "probability": _probability, "residual": _residual}
+] = {"mask": _mask, "probability": _probability, "without": _without, "residual": _residual}
 _ENCODERS: Mapping[str, Callable[[PicturePrediction, ImageFolder], tuple[str, bytes]]] = {
     "translation": _translation,
     "overlay": _overlay,

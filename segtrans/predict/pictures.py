@@ -22,11 +22,9 @@ from segtrans.methods.weights import WEIGHTS, load_method
 from segtrans.predict.checks import BY_TRANSLATION, check_kinds, check_places
 from segtrans.predict.picture_files import (
     KINDS,
-    OF_EACH,
     PicturePrediction,
     PictureRecord,
     encoded,
-    place_of,
 )
 from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
 from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
@@ -35,6 +33,7 @@ from segtrans.predict.prepared import (
     preparation_of_pictures,
     read_finite_image,
 )
+from segtrans.predict.several import names_of_each, place_of
 from segtrans.predict.written import Settings, Written
 from segtrans.processors import n_processors
 from segtrans.sources.image_folder.fitting import Fitting
@@ -80,10 +79,10 @@ def predict_pictures(
     written = Written(output, settings, PictureRecord)
     names = run.config.maps
     written.check(
-        place_of(kind, name, suffix).format(picture.name)
+        place_of(kind, name, picture.name + suffix)
         for picture in listed.pictures
         for kind in kinds
-        for name in (names if names and kind in OF_EACH else ("",))
+        for name in names_of_each(kind, names)
         for suffix in _SUFFIXES
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

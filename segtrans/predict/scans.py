@@ -18,9 +18,17 @@ from segtrans.config.runs import Run, read_run
 from segtrans.data.beside import beside
 from segtrans.errors import UserError
 from segtrans.methods.asked_again import inference
-from segtrans.methods.inference import Translates, device_of, lesion_probability
+from segtrans.methods.inference import (
+    Translates,
+    device_of,
+    removal,
+    segmented_maps,
+    target_probability,
+)
 from segtrans.methods.weights import load_method
+from segtrans.predict.case_files import OVERVIEW, file_names, volumes_of
 from segtrans.predict.files import all_or_none, check_output
+from segtrans.predict.made import Made
 from segtrans.predict.overview import Drawn, overview_figure
 from segtrans.sources.brats.half_slices import (
     Intensities,
@@ -31,38 +39,22 @@ from segtrans.sources.brats.half_slices import (
     normalised,
 )
 from segtrans.sources.intensity import Z_SCORE_SCALE
-from segtrans.sources.scans.case_names import SEQUENCES
 from segtrans.sources.scans.cases import PHANTOM, CaseFiles, find_case
 from segtrans.sources.scans.volumes import Case, read_case
 from segtrans.tasks.sides import SIDES
 
 _BATCH_SIZE = 8
 _SPACING_TOLERANCE = 0.02  # of the training's
-_KINDS = ("translation", "residual")
 _Size = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 _MIN_SIZE = 64  # pixels a side that the networks of tables 5 to 7 can halve and reflect
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a run makes of a scan; all (X, Y, Z) in LPS orientation, 0 outside of the brain.
-
-    Attributes:
-        probability: float32, of a lesion, in [0, 1].
-        translation: by sequence, float32, the scan without its lesion, in the scan's units; empty
-            when the method does not translate.
-        residual: by sequence, float32, what was taken out of the translation, in the scan's units.
-    """
-
-    probability: NDArray[np.float32]
-    translation: Volumes
-    residual: Volumes
 
 
 def predict_cases(
     run_folder: Path, case_paths: Sequence[Path], output: Path, *, threshold: float
 ) -> Iterator[Path]:
     """Write segmentation, translation and residual as NIfTI, and an overview as PNG.
+
+    Of several pathologies that the run tells apart, each has files of its own, by its name.
 
     Every slice with any brain is segmented, also those that training leaves out. Cases are read
     one after the other, and never live together.
@@ -86,7 +78,7 @@ def predict_cases(
     prepared = _preparation(run)
     cases = [find_case(path) for path in case_paths]
     for found in cases:
-        check_output(output, found, list(_file_names(found.case_id).values()))
+        check_output(output, found, list(file_names(found.case_id, run.config.maps).values()))
     method = load_method(run, which="best")
     for found in cases:
         yield from _predict_case(run, prepared, method, found, output, threshold)
@@ -100,40 +92,33 @@ def _predict_case(
     output: Path,
     threshold: float,
 ) -> list[Path]:
-    names = _file_names(found.case_id)
+    pathologies = run.config.maps
+    names = file_names(found.case_id, pathologies)
     check_output(output, found, list(names.values()))  # another one may have its id
     case = read_case(found, with_mask=False)
     doubts = _doubts(run, prepared, case)
     for doubt in doubts:
         print(f"segtrans: warning: {found.case_id}: {doubt}", file=sys.stderr)
-    prediction = predict(
+    made = predict(
         method,
         case,
         normalisation=prepared.normalisation,
         mirror_right=prepared.mirror_right,
         neighbours=run.config.neighbours,
+        pathologies=pathologies,
     )
-    segmentation = (prediction.probability > threshold).astype(np.uint8)
+    masks = {name: (of > threshold).astype(np.uint8) for name, of in made.probabilities.items()}
     with all_or_none(output, found, list(names.values())) as folder:
-        case.geometry.save(segmentation, folder / names["seg"], dtype=np.uint8)
-        for kind in _KINDS:
-            for name, volume in getattr(prediction, kind).items():
-                path = folder / names[f"{kind}_{name}"]
-                case.geometries[name].save(volume, path, dtype=np.float32)
+        for key, geometry, volume in volumes_of(case, made, masks):
+            geometry.save(volume, folder / names[key], dtype=volume.dtype)
         written = [name for name in names.values() if (folder / name).exists()]
         overview_figure(
-            Drawn(
-                case.sequences,
-                brain_of(case.sequences),
-                prediction.translation,
-                prediction.residual,
-                segmentation,
-            ),
-            folder / names["overview"],
+            Drawn(case.sequences, brain_of(case.sequences), made, masks),
+            folder / names[OVERVIEW],
             title=_title(run, case),
             notes=[*doubts, *case.notes],
         )
-    return [output / name for name in (*written, names["overview"])]
+    return [output / name for name in (*written, names[OVERVIEW])]
 
 
 def predict(
@@ -143,7 +128,8 @@ def predict(
     normalisation: str,
     mirror_right: bool,
     neighbours: int = 0,
-) -> Prediction:
+    pathologies: tuple[str, ...] = (),
+) -> Made:
     """Run a method on all half-slices with brain.
 
     Args:
@@ -152,20 +138,25 @@ def predict(
         normalisation: as in the data that the method was trained on.
         mirror_right: as in the data that the method was trained on.
         neighbours: half-slices on either side of each that the method sees with it.
+        pathologies: names of several that the method tells apart.
+
+    Returns:
+        Volumes (X, Y, Z) in LPS orientation, 0 outside of the brain.
 
     Raises:
         UserError: a sequence has one value everywhere in the brain.
     """
-    volumes = case.sequences
+    volumes, names = case.sequences, pathologies or ("",)
     brain = brain_of(volumes)
     intensities = intensities_of(
         volumes, brain, normalisation=normalisation, case_id=case.files.case_id
     )
-    probability = _background(brain)
-    translation: Volumes = {}
-    residual: Volumes = {}
-    if isinstance(method, Translates):
-        translation, residual = ({name: _background(brain) for name in volumes} for _ in range(2))
+    translates = isinstance(method, Translates)
+    made = Made(
+        {name: _background(brain) for name in names},
+        {sequence: _background(brain) for sequence in volumes if translates},
+        {name: {of: _background(brain) for of in volumes if translates} for name in names},
+    )
     with inference(method):
         for side, slices in tqdm(list(_blocks(brain)), unit="block", disable=None):
             mirror = mirror_right and side == "right"
@@ -177,12 +168,17 @@ def predict(
             x = x.view(len(slices), -1, *x.shape[2:])  # neighbours as channels
             x = x.to(device_of(method))
             place = _Place(half(brain, side)[slices], side, slices, mirror)
-            place.put(probability, lesion_probability(method, x))
-            if isinstance(method, Translates):
-                x_PA, delta_PA = method.remove(x)
-                _put_intensities(place, translation, x_PA, intensities, is_difference=False)
-                _put_intensities(place, residual, delta_PA, intensities, is_difference=True)
-    return Prediction(probability, translation, residual)
+            maps = segmented_maps(method, x)
+            of_each = maps.unbind(dim=1) if pathologies else [target_probability(method, maps)]
+            for volume, values in zip(made.probabilities.values(), of_each, strict=True):
+                place.put(volume, values)
+            if translates:
+                x_PA, taken = removal(method, x)
+                _put_intensities(place, made.translation, x_PA, intensities, is_difference=False)
+                deltas = taken.unbind(dim=1) if pathologies else [taken]
+                for of, delta_PA in zip(made.residuals.values(), deltas, strict=True):
+                    _put_intensities(place, of, delta_PA, intensities, is_difference=True)
+    return made
 
 
 def _background(brain: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -268,13 +264,6 @@ def _preparation(run: Run) -> _Preparation:
         return validate(_Preparation, run.record.data.parameters, origin=origin)
     except UserError as error:
         raise UserError(f"{error}; make the data set with them and train again") from None
-
-
-def _file_names(case_id: str) -> dict[str, str]:
-    """All that a prediction may write, by what it is; a baseline writes no translation."""
-    volumes = ["seg", *(f"{kind}_{name}" for kind in _KINDS for name in SEQUENCES)]
-    names = {volume: f"{case_id}_{volume}.nii.gz" for volume in volumes}
-    return names | {"overview": f"{case_id}_overview.png"}
 
 
 def _doubts(run: Run, prepared: _Preparation, case: Case) -> list[str]:

@@ -6,10 +6,11 @@ from tempfile import TemporaryDirectory
 from segtrans.config.runs import Run
 from segtrans.digests import file_sha256
 from segtrans.methods.weights import load_method
-from segtrans.predict.picture_files import PicturePrediction, encoded, place_of
+from segtrans.predict.picture_files import PicturePrediction, encoded
 from segtrans.predict.picture_list import PictureFiles
 from segtrans.predict.picture_stream import Loaded, Networks, through
 from segtrans.predict.prepared import preparation_of_pictures, read_finite_image
+from segtrans.predict.several import place_of
 from segtrans.sources.image_folder.fitting import Fitting
 
 DOUBT = "doubt"  # column of the answer
@@ -64,7 +65,7 @@ class PictureSegmenter:
         answer: dict[str, bytes | float | str] = {}
         for name, seen in predicted.seen.items():
             values: tuple[bytes | float, ...] = (
-                *(files_of[kind][place_of(kind, name, ".png")] for kind in files_of),
+                *(files_of[kind][place_of(kind, name, "{}.png")] for kind in files_of),
                 float(seen.probability.max()),
                 seen.score(self._task.min_target_fraction),
             )

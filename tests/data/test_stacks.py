@@ -13,7 +13,6 @@ from segtrans.data.images import read_images
 from segtrans.data.stacks import Stacks
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
-from segtrans.stacks import middle, with_middle
 
 SHAPE = (2, 5, 4)
 N_SLICES = 9
@@ -171,18 +170,6 @@ def test_slices_beside_stay_in_the_volume():
     is_image = np.array([False, False, True, False, False, True])
     assert np.flatnonzero(are_beside(is_image, 1)).tolist() == [1, 3, 4]
     assert not are_beside(is_image, 0).any()
-
-
-def test_the_middle_of_a_stack_can_be_another_image():
-    stack, image = torch.randn(2, 6, 3, 3), torch.randn(2, 2, 3, 3, requires_grad=True)
-    changed = with_middle(stack, image)
-    torch.testing.assert_close(middle(changed, 2), image, rtol=0, atol=0)
-    for part in (slice(0, 2), slice(4, 6)):
-        torch.testing.assert_close(changed[:, part], stack[:, part], rtol=0, atol=0)
-    changed.sum().backward()
-    assert (image.grad == 1).all()  # what was translated is not detached
-    assert middle(image, 2) is image
-    assert with_middle(stack[:, :2], image) is image
 
 
 def test_a_stack_is_augmented_as_one():

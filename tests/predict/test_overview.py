@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from segtrans.predict.made import Made
 from segtrans.predict.overview import Drawn, overview_figure
 from segtrans.sources.brats.half_slices import brain_of
 
@@ -15,8 +16,9 @@ def test_a_sequence_may_be_empty_in_the_slice_that_is_drawn(tmp_path, translates
     volumes["flair"][..., 2] = 0  # cut off above, while T1 goes on
     segmentation = np.zeros((30, 32, 4), np.uint8)
     segmentation[10:20, 10:20, 2] = 1
-    made = {name: volume / 2 for name, volume in volumes.items()} if translates else {}
+    halves = {name: volume / 2 for name, volume in volumes.items()} if translates else {}
+    made = Made({"": segmentation.astype(np.float32)}, halves, {"": halves})
     output = tmp_path / "overview.png"
-    drawn = Drawn(volumes, brain_of(volumes), made, made, segmentation)
+    drawn = Drawn(volumes, brain_of(volumes), made, {"": segmentation})
     overview_figure(drawn, output, title="one patient")
     assert output.read_bytes().startswith(b"\x89PNG")

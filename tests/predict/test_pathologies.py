@@ -10,6 +10,7 @@ from skimage.data import astronaut
 from skimage.io import imread
 
 from segtrans.config.runs import read_run
+from segtrans.errors import UserError
 from segtrans.methods.weights import load_method
 from segtrans.predict.export import export_run
 from segtrans.predict.pictures import predict_pictures
@@ -23,7 +24,7 @@ TWO = {
     "classes": {"stain": 2, "crack": 1},
     "channels": ["red", "green", "blue"],
 }
-ALL = ("mask", "probability", "translation", "residual", "overlay")
+ALL = ("mask", "probability", "translation", "without", "residual", "overlay")
 THRESHOLD = 0.45
 
 
@@ -63,8 +64,8 @@ def test_each_pathology_has_files_and_columns_of_its_own(tmp_path, photos, size)
     found = sorted(
         p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*g")
     )
-    of_each = {f"{kind}/{of}/{name}.png" for kind in ("mask", "probability") for of in NAMES
-               for name in ("a", "crack/b")}  # fmt: skip
+    of_each = {f"{kind}/{of}/{name}.png" for kind in ("mask", "probability", "without")
+               for of in NAMES for name in ("a", "crack/b")}  # fmt: skip
     others = {
         f"{kind}/{name}.png" for kind in ("translation", "overlay") for name in ("a", "crack/b")
     }
@@ -91,6 +92,9 @@ def test_each_pathology_has_files_and_columns_of_its_own(tmp_path, photos, size)
             np.testing.assert_allclose(probability, p[k], atol=1e-4)
             residual = imread(tmp_path / f"out/residual/{of}/{name}.tif")
             np.testing.assert_allclose(residual, np.moveaxis(residuals[k], 0, 2), atol=0.05)
+            left = imread(tmp_path / f"out/without/{of}/{name}.png").astype(float)
+            expected = np.moveaxis(without + residuals[1 - k], 0, 2).clip(0, 255)
+            np.testing.assert_allclose(left, expected, atol=0.6)
         translation = imread(tmp_path / f"out/translation/{name}.png").astype(float)
         expected = np.moveaxis(without, 0, 2).clip(0, 255)
         np.testing.assert_allclose(translation, expected, atol=0.6)
@@ -108,7 +112,10 @@ def test_a_file_of_one_pathology_that_is_gone_is_made_again(tmp_path, run, photo
 
 def test_a_method_of_one_target_on_such_pictures_gives_one_mask(tmp_path, photos):
     run = write_run(tmp_path, "translation", **TWO)
-    table = predict_pictures(run, photos, tmp_path / "out", threshold=0.5, kinds=ALL)
+    with pytest.raises(UserError, match=r"--save without: method translation of .* does not tell"):
+        predict_pictures(run, photos, tmp_path / "out", threshold=0.5, kinds=ALL)
+    kinds = [kind for kind in ALL if kind != "without"]
+    table = predict_pictures(run, photos, tmp_path / "out", threshold=0.5, kinds=kinds)
     assert (tmp_path / "out/mask/a.png").exists()
     assert (tmp_path / "out/residual/crack/b.tif").exists()  # of the picture in crack/
     header = table.read_text().splitlines()[0]

@@ -123,7 +123,9 @@ def test_files_are_in_the_scans_own_geometry_and_the_same_for_any_axis_order(tmp
         scan, output = tmp_path / "".join(codes), tmp_path / "out" / "".join(codes)
         write_scan(scan, codes=codes)
         files = list(predict_cases(run, [scan], output, threshold=0.5))
-        names = [f"scan_{kind}.nii.gz" for kind in ("seg", *KINDS)] + ["scan_overview.png"]
+        names = [f"scan_{kind}.nii.gz" for kind in ("seg", "probability", *KINDS)] + [
+            "scan_overview.png"
+        ]
         assert [path.name for path in files] == names
         assert (output / "scan_overview.png").read_bytes().startswith(b"\x89PNG")
         there = sorted([*names, "scan_prediction.json"])
@@ -152,7 +154,8 @@ def test_a_baseline_segments_and_does_not_translate(tmp_path, make_run):
     files = list(
         predict_cases(make_run("autoencoder"), [tmp_path / "scan"], tmp_path, threshold=0.5)
     )
-    assert [path.name for path in files] == ["scan_seg.nii.gz", "scan_overview.png"]
+    names = ["scan_seg.nii.gz", "scan_probability.nii.gz", "scan_overview.png"]
+    assert [path.name for path in files] == names
 
 
 def test_a_run_of_digits_is_refused(tmp_path, make_run):
@@ -204,7 +207,7 @@ def test_a_prediction_takes_the_place_of_another_and_leaves_none_of_its_files(tm
     second = list(
         predict_cases(make_run("autoencoder"), [tmp_path / "scan"], output, threshold=0.5)
     )
-    assert len(first) == 10
+    assert len(first) == 11
     assert set(output.iterdir()) == {*second, output / "notes.txt", output / "scan_prediction.json"}
 
 

@@ -279,7 +279,9 @@ def test_what_predict_wrote_is_no_case(tmp_path):
     make(tmp_path / "p1", "p1")
     out = tmp_path / "p1" / "out"
     out.mkdir()
-    for name in ("seg", "residual_t1", "residual_flair", "translation_t1c"):
+    of_one = ("seg", "probability", "residual_t1", "residual_flair", "translation_t1c")
+    of_several = ("seg_t1", "probability_my_flair", "residual_tumour_t1", "without_tumour_t2")
+    for name in (*of_one, *of_several):
         (out / f"p1_{name}.nii.gz").touch()
     (out / "p1_overview.png").touch()
     assert only(tmp_path).case_id == "p1"
@@ -289,6 +291,11 @@ def test_what_predict_wrote_is_no_case(tmp_path):
         find_cases(tmp_path)
     with pytest.raises(UserError, match=r"no case in it; .*there is p1_overview.png"):
         find_case(out)
+
+
+def test_a_scan_named_like_a_prediction_of_one_pathology_is_read_without_its_picture(tmp_path):
+    make(tmp_path / "p1_without_contrast", "p1_without_contrast")
+    assert only(tmp_path).case_id == "p1_without_contrast"
 
 
 @pytest.mark.parametrize(

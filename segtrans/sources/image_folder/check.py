@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segtrans.data.pathologies import Knowledge, count_known
+from segtrans.data.pathologies import Knowledge
 from segtrans.processors import n_processors
 from segtrans.sources.image_folder.facts import Facts
 from segtrans.sources.image_folder.faults import faults_together
@@ -141,21 +141,14 @@ def few_pictures(prepared: Sequence[Prepared]) -> Iterator[str]:
     )
 
 
-def counts_of_pathologies(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
-    """How many present images show each of several pathologies, a line each."""
+def known_of_pathologies(facts: Sequence[Facts]) -> Knowledge:
+    """What is known of the present pictures."""
     present = [of for of in facts if of.item.domain == PRESENT]
-    if not (task.pathologies and present):
-        return
     t, has_mask = (
         np.array(of, np.uint8)
         for of in ([of.shows for of in present], [of.item.is_masked for of in present])
     )
-    known = Knowledge(t, has_mask)
-    for name, n_shown, n_not, n_open, n_masks in count_known(task.pathologies, known):
-        yield (
-            f"{name}: {n_shown} present pictures show it, {n_not} do not, of {n_open} it is not "
-            f"known; {n_masks} with a mask of it"
-        )
+    return Knowledge(t, has_mask)
 
 
 def _range(values: Sequence[int]) -> str:

@@ -22,19 +22,22 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
         as_seen,
         check_folder,
         counts,
-        counts_of_pathologies,
         few_pictures,
+        known_of_pathologies,
         notes,
     )
     from segtrans.sources.image_folder.definition import complete_definition
     from segtrans.sources.image_folder.sheet import some_pictures
     from segtrans.sources.image_folder.shortcuts import find_shortcuts
+    from segtrans.sources.own_folder.counts import counts_of_pathologies
     from segtrans.sources.own_folder.shortcuts import describe
 
     task = complete_definition(folder, given)
     checked = check_folder(folder, task, data_seed=data_seed)
     facts = checked.facts
-    lines = [*counts(checked.prepared), *counts_of_pathologies(facts, task)]
+    known = known_of_pathologies(facts)
+    of_each = counts_of_pathologies(task.pathologies, known, "present pictures")
+    lines = [*counts(checked.prepared), *of_each]
     lines += [*as_seen(facts, task), *notes(checked, folder, task)]
     lines += few_pictures(checked.prepared)
     lines += (

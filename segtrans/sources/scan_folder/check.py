@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrans.data.pathologies import Knowledge
 from segtrans.processors import n_processors
 from segtrans.sources.own_folder.folds import FOLDS, few_to_score
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
@@ -123,6 +124,16 @@ def counts(checked: Checked) -> Iterator[str]:
         f"networks see {task.axis} {task.image_name}s, resampled to {to} mm, of {task.height} rows "
         f"and {task.width} columns (height and width in dataset.yaml): {counts_of_fates(read)}"
     )
+
+
+def known_of_pathologies(facts: Sequence[Facts], task: ScanFolder) -> Knowledge:
+    """What is known of the images of P, of each of several pathologies."""
+    none = np.zeros((0, len(task.pathologies)), np.uint8)
+    t = np.concatenate([none, *(of.shows for of in facts if of.shows is not None)])
+    masked = [
+        np.full_like(of.shows, of.item.mask is not None) for of in facts if of.shows is not None
+    ]
+    return Knowledge(t, np.concatenate([none, *masked]))
 
 
 def counted(items: Sequence[ScanItem]) -> str:

@@ -63,6 +63,8 @@ class Facts:
         classes: values of the classes in its mask; None without one.
         target_fraction: share of what is not background that is of a class; None without a mask.
         counts: images by fate, of `FATES`.
+        shows: (k, K) uint8, which of several pathologies its images of P show: 1, 0, or `VOID`;
+            None when it could not be read.
         n_slices: along the resampled axis.
         places: by domain, where along that axis its images lie, (k,) from 0 to 1, in their order.
         measures: by domain, of some of its images.
@@ -79,6 +81,7 @@ class Facts:
     classes: tuple[int, ...] | None = None
     target_fraction: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    shows: NDArray[np.uint8] | None = None
     n_slices: int = 0
     places: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     measures: dict[str, Measures] = field(default_factory=dict)
@@ -130,6 +133,7 @@ def examine(
         classes=None if masks is None else _classes_in(masks, task),
         target_fraction=None if masks is None else _share(masks, scan.content),
         counts={fate: int((joined == fate).sum()) for fate in FATES},
+        shows=_shows(item, scan, used, fates, PRESENT),
         n_slices=scan.n_slices,
         places={d: _slices_of(fates, d) / max(1, scan.n_slices - 1) for d in _DOMAINS},
         measures={} if faults else {d: _measures(scan, grid, fates, d) for d in _DOMAINS},
@@ -179,19 +183,25 @@ def _images(item: ScanItem, scan: Scan, masks: Masks | None, fates: Fates, domai
     mask = None
     if masks is not None and domain == PRESENT:
         mask = np.concatenate([masks[side][at] for side, at in chosen.items()])
-    shows = [
-        shows_of(
-            item, scan.content[side][at], None if masks is None else masks[side][at], scan.task
-        )
-        for side, at in chosen.items()
-    ]
     return Images(
         np.concatenate([scan.images[side][at] for side, at in chosen.items()]),
         mask,
         np.concatenate([np.full(len(at), side) for side, at in chosen.items()]),
         _slices_of(fates, domain),
-        np.concatenate(shows),
+        _shows(item, scan, masks, fates, domain),
     )
+
+
+def _shows(
+    item: ScanItem, scan: Scan, masks: Masks | None, fates: Fates, domain: str
+) -> NDArray[np.uint8]:
+    """Which of several pathologies the slices of a domain show, (k, K), side by side."""
+    shows = []
+    for side, of in fates.items():
+        at = np.flatnonzero(of == domain)
+        mask = None if masks is None else masks[side][at]
+        shows.append(shows_of(item, scan.content[side][at], mask, scan.task))
+    return np.concatenate(shows)
 
 
 def _slices_of(fates: Fates, domain: str) -> NDArray[np.int64]:

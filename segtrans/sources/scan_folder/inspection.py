@@ -18,6 +18,7 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
     Raises:
         UserError: there is no such folder, or a value is refused.
     """
+    from segtrans.sources.own_folder.counts import counts_of_pathologies
     from segtrans.sources.own_folder.shortcuts import describe
     from segtrans.sources.scan_folder import check as scans
     from segtrans.sources.scan_folder.definition import complete_definition
@@ -25,7 +26,10 @@ def inspect(folder: Path, given: Mapping[str, Any], data_seed: int) -> Inspectio
     task = complete_definition(folder, given)
     checked = scans.check_folder(folder, task, data_seed=data_seed)
     facts, used = checked.facts, checked.task
-    lines = [*scans.counts(checked), *scans.notes(checked), *scans.few_scans(checked.cases)]
+    known = scans.known_of_pathologies(facts, used)
+    of_each = counts_of_pathologies(used.pathologies, known, f"present {used.image_name}s")
+    lines = [*scans.counts(checked), *of_each, *scans.notes(checked)]
+    lines += scans.few_scans(checked.cases)
     if facts:
         found = scans.find_shortcuts(facts, used)
         lines += describe(found, least=scans.LEAST, are_good=not any(of.faults for of in facts))

@@ -39,6 +39,8 @@ _SUFFIXES: dict[str, dict[str, tuple[str, ...]]] = {
 # What `segtrans predict` writes beside or below the scans.
 _OUTPUT = re.compile(rf".+_(translation|residual)_({'|'.join(SEQUENCES)})")
 _PICTURE = "_overview.png"
+# Behind the case's id, where its picture lies beside.
+_BESIDE_PICTURE = re.compile(r"_(seg|probability|residual|without)_")
 
 # Patients that are scanned more than once, by the names of their cases. Only what names a time
 # point is left out: a number alone is as often another patient's.
@@ -115,14 +117,21 @@ def is_output(path: Path, there: Collection[Path]) -> bool:
         path: a NIfTI file.
         there: the files beside it; with each prediction lies its picture.
     """
-    return bool(_OUTPUT.fullmatch(stem(path) or "")) or is_mask_output(path, there)
+    return bool(_OUTPUT.fullmatch(stem(path) or "")) or _by_picture(path, there) is not None
 
 
 def is_mask_output(path: Path, there: Collection[Path]) -> bool:
     """Whether `segtrans predict` wrote a file as a mask, by the picture that lies with each."""
-    name = stem(path) or ""
-    picture = path.with_name(f"{name.removesuffix('_seg')}{_PICTURE}")
-    return name.endswith("_seg") and picture in there
+    return _by_picture(path, there) == "seg"
+
+
+def _by_picture(path: Path, there: Collection[Path]) -> str | None:
+    """What `segtrans predict` wrote a file as, if the picture of the case lies beside it."""
+    name = f"{stem(path) or ''}_"
+    for found in _BESIDE_PICTURE.finditer(name):
+        if path.with_name(f"{name[: found.start()]}{_PICTURE}") in there:
+            return found[1]
+    return None
 
 
 def patient_of(case_id: str) -> str:

@@ -9,8 +9,10 @@ from segtrans.data.pathologies import check_pathologies, read_knowledge
 from segtrans.data.store import FOLDS, Store
 from segtrans.errors import UserError, UserErrors
 from segtrans.report.scan_folder import write_report
+from segtrans.sources.scan_folder.inspection import inspect
 from segtrans.sources.scan_folder.items import survey
 from segtrans.sources.scan_folder.prepare import write_scan_folder
+from segtrans.tasks.base import VOID
 from tests.sources.scan_folder.folders import SHAPE, save, task
 
 NAMES = ("ball", "rod")
@@ -117,6 +119,28 @@ def test_each_slice_says_of_each_pathology_what_mask_and_table_do(folder, tmp_pa
             counts = [str(int((t[:, k] == of).sum())) for of in (1, 0, 255)]
             (row,) = (line for line in text.splitlines() if line.split()[1:4] == [fold, "|", name])
             assert [cell.strip() for cell in row.strip("|").split("|")][2:5] == counts
+
+
+def test_the_check_counts_each_pathology(folder):
+    given = {"kind": "scan_folder", "height": 44, "width": 40, "spacing_mm": [2.0, 2.0, 5.0]}
+    found = inspect(folder, given | CLASSES, 0)
+    assert not found.faults
+    t, has_mask = [], []
+    for number in range(6):
+        for z in range(SHAPE[2]):
+            if 1 in (known := counted(number, z)[0]):
+                t.append(known)
+                has_mask.append((1, 1))
+    for said in ((1, 0), (0, 1), (VOID, VOID), (VOID, VOID)):
+        t += [said] * SHAPE[2]
+        has_mask += [(0, 0)] * SHAPE[2]
+    t, has_mask = np.array(t), np.array(has_mask)
+    for k, name in enumerate(NAMES):
+        shown, lacking, unknown = (int((t[:, k] == of).sum()) for of in (1, 0, VOID))
+        assert (
+            f"{name}: {shown} present slices show it, {lacking} do not, of {unknown} it is not "
+            f"known; {has_mask[:, k].sum()} with a mask of it"
+        ) in found.lines
 
 
 @pytest.mark.parametrize(
