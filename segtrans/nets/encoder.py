@@ -21,6 +21,7 @@ class Encoder(nn.Module):
         in_channels: image channels.
         channels: of the first convolution, then of each conv block (`Architecture`).
         spectral_norm: normalise every convolution (translation methods).
+        n_dimensions: of the images.
         generator: draws the weights.
     """
 
@@ -30,6 +31,7 @@ class Encoder(nn.Module):
         channels: tuple[int, ...],
         *,
         spectral_norm: bool,
+        n_dimensions: int = 2,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -39,6 +41,7 @@ class Encoder(nn.Module):
             _KERNEL_SIZE,
             spectral_norm=spectral_norm,
             reads_channels_last=True,
+            n_dimensions=n_dimensions,
             generator=generator,
         )
         self.blocks = nn.ModuleList(
@@ -48,6 +51,7 @@ class Encoder(nn.Module):
                 _KERNEL_SIZE,
                 stride=2,
                 spectral_norm=spectral_norm,
+                n_dimensions=n_dimensions,
                 generator=generator,
             )
             for before, after in pairwise(channels)
@@ -64,14 +68,18 @@ class Encoder(nn.Module):
     ) -> Self:
         """The encoder of a task's tables."""
         return cls(
-            in_channels, tables.encoder_channels, spectral_norm=spectral_norm, generator=generator
+            in_channels,
+            tables.encoder_channels,
+            spectral_norm=spectral_norm,
+            n_dimensions=tables.n_dimensions,
+            generator=generator,
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Encode images of any size from 2 ** blocks + 1 pixels a side.
 
         Args:
-            x: images, (N, in_channels, H, W).
+            x: images, (N, in_channels, H, W), or volumes, (N, in_channels, D, H, W).
 
         Returns:
             The code, (N, channels[-1], h, w) with h = H / 2 ** blocks rounded up, at least 0 since
@@ -95,9 +103,10 @@ class Encoder(nn.Module):
         # Then the code has 2 pixels a side, which instance norm needs to vary at all, and the
         # maps before it have 3, which the 5 x 5 kernels of the residual decoder need to reflect.
         smallest = 2 ** len(self.blocks) + 1
-        height, width = x.shape[-2:]
-        if min(height, width) < smallest:
+        sizes = x.shape[2:]
+        if min(sizes) < smallest:
             raise UserError(
-                f"image of {height} x {width} pixels: too small for an encoder that halves it "
-                f"{len(self.blocks)} times; it needs at least {smallest} x {smallest}"
+                f"image of {' x '.join(map(str, sizes))} pixels: too small for an encoder that "
+                f"halves it {len(self.blocks)} times; it needs at least "
+                f"{' x '.join([str(smallest)] * len(sizes))}"
             )
