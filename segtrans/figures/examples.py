@@ -70,7 +70,7 @@ class Examples:
         if self.y.ndim == 3:
             return x
         place = int(self.y.sum(axis=(0, 2, 3)).argmax())
-        slices: NDArray[np.float32] = x.take(place, axis=-3)
+        slices: NDArray[np.float32] = np.take(x, place, axis=-3)
         return slices
 
     def _labels(self, label: str) -> list[str]:

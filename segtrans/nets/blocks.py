@@ -1,5 +1,7 @@
 """The parts that encoder, decoders and discriminators are made of (appendix A)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -110,8 +112,8 @@ class ConvBlock(nn.Module):
         if self.stride > 1:
             # Leaving out pixels is faster than a stride of the 1 x 1 convolution; and oneDNN's own
             # with a stride corrupts memory for channels-last maps of one or two channels.
-            steps = [slice(None, None, self.stride)] * (x.ndim - 2)
-            x = x[(..., *steps)]
+            left: tuple[Any, ...] = (..., *[slice(None, None, self.stride)] * (x.ndim - 2))
+            x = x[left]
         skipped: Tensor = self.short_skip(x)
         return y + (skipped if size is None else upsample(skipped, size))
 

@@ -40,7 +40,6 @@ def test_the_volumes_of_the_docs_are_a_task(tmp_path):
     params = load_params(ROOT / "params.yaml", tmp_path / "volumes.yaml")
     config = resolve_config(params, task="half_brains", method="translation", init_seed=0)
     assert config.definition.image_size == (48, 64, 32)
-    assert config.training.precision == "bf16"
 
 
 TRY = """

@@ -69,12 +69,19 @@ def test_a_second_pathology_needs_as_much_more_as_its_tensors(method):
 
 
 @pytest.mark.parametrize(
-    ("width", "batch_size", "measured_mb"),
-    # Largest resident memory of the whole process, `usage` of run.json: fp32, 48 x 64 x 32 voxels.
-    [(1 / 64, 1, 765), (1 / 8, 1, 962), (1 / 8, 2, 1202)],
+    ("width", "batch_size", "precision", "measured_mb"),
+    # Largest resident memory of the whole process, `usage` of run.json: 48 x 64 x 32 voxels.
+    [
+        (1 / 64, 1, "fp32", 765),
+        (1 / 8, 1, "fp32", 962),
+        (1 / 8, 2, "fp32", 1202),
+        (1 / 8, 1, "bf16", 2649),
+    ],
 )
-def test_the_estimate_of_volumes_is_above_the_peak_and_not_far(width, batch_size, measured_mb):
-    config, params = config_of_volumes(width=width, batch_size=batch_size)
+def test_the_estimate_of_volumes_is_above_the_peak_and_not_far(
+    width, batch_size, precision, measured_mb
+):
+    config, params = config_of_volumes(width=width, batch_size=batch_size, precision=precision)
     assert measured_mb <= training_memory_mb(config, params) <= 1.5 * measured_mb
 
 
@@ -84,14 +91,14 @@ def test_volumes_ask_for_more_than_their_tensors_take():
     assert 3024 < training_memory_mb(config, params) < 2 * 3024
 
 
-def config_of_volumes(*, width, batch_size):
+def config_of_volumes(*, width, batch_size, precision="fp32"):
     overlay = {
         "tasks": ["volumes"],
         "data_sets": {"volumes": {"kind": "half_volumes", "title": "Volumes"}},
         "methods": ["translation"],
         "networks": {"width": width},
         "labels": {"per_batch": 1},
-        "training": {"batch_size": batch_size},
+        "training": {"batch_size": batch_size, "precision": precision},
     }
     params = load_params(ROOT / "params.yaml", overlay=overlay)
     return resolve_config(params, task="volumes", method="translation", init_seed=0), params

@@ -67,9 +67,9 @@ def augment_batch(
         A batch of the same shapes and types; images are clipped to [-1, 1].
     """
     if batch.x_P.ndim == 5:
-        of_P, of_A = (
-            draw_volumes(*x.shape[:2], ranges, generator=generator) for x in (batch.x_P, batch.x_A)
-        )
+        n_channels = batch.x_P.shape[1]
+        of_P = draw_volumes(len(batch.x_P), n_channels, ranges, generator=generator)
+        of_A = draw_volumes(len(batch.x_A), n_channels, ranges, generator=generator)
         return Batch.of(
             augment_volumes(batch.x_P, of_P),
             augment_volumes(batch.x_A, of_A),

@@ -110,7 +110,7 @@ def _spread(coefficients: Tensor, terms: list[tuple[Tensor, Tensor]]) -> Tensor:
     """
     values = coefficients
     for axis in (2, 1, 0):
-        constant, slope, bend = values.split(1, dim=axis + 1)
+        constant, slope, bend = torch.split(values, 1, dim=axis + 1)
         pixels, curve = (_along(term, axis) for term in terms[axis])
         values = constant + slope * pixels + bend * curve
     return values

@@ -92,7 +92,7 @@ def _columns(
 def _check_folds(made: _Images, split: SplitFile) -> None:
     for (fold, domain), halves in made.items():
         if not halves:
-            n_cases = list(split.folds.values()).count(fold)
+            n_cases = sum(of == fold for of in split.folds.values())
             what = "with a lesion, large enough" if domain == "present" else "without a lesion"
             raise UserError(
                 f"fold {fold}: none of the half-volumes of its {n_cases} cases is {what}; expected "
