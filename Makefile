@@ -33,7 +33,7 @@ example: $(STAMP)  ## make pictures with defects, train three methods on them, p
 	  --methods segmentation_only,autoencoder,translation --iterations 400
 
 # The same weights on processors of the same kind; segtrans/demo/runs/*/run.json says which it was.
-demo-weights: $(STAMP)  ## train the weights that `segtrans demo` uses once more: 15 minutes
+demo-weights: $(STAMP)  ## train the weights that `segtrans demo` uses once more: 20 minutes
 	@test -d data/example || $(BIN)/segtrans example data/example
 	@$(BIN)/snakemake --quiet rules host --configfile config/demo.yaml
 	@for task in pictures brats; do for file in run.json metrics.json history.jsonl labelled_ids.json weights.safetensors; do \

@@ -19,7 +19,18 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = [
     *("digits", "cluttered-mnist", "run-config", "train", "evaluate", "table", "figures", "track"),
     *("summary", "phantom", "decathlon", "split", "half-slice-part", "merge-half-slices"),
-    *("half-slices", "predict", "trace", "ui", "plan", "report", "check", "import", "example"),
+    *(
+        "half-slices",
+        "half-volumes",
+        "predict",
+        "trace",
+        "ui",
+        "plan",
+        "report",
+        "check",
+        "import",
+        "example",
+    ),
     *("init", "demo"),
 ]
 

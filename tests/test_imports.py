@@ -32,6 +32,10 @@ COMMANDS = {
         "nowhere --split nowhere --output x --report y",
         {"h5py", "nibabel", "matplotlib", "pandas"},
     ),
+    "half-volumes": (
+        "--source nowhere --split nowhere --output x --task x --definition {}",
+        {"h5py", "nibabel"},
+    ),
     "half-slices": (
         "--source nowhere --output x --report y",
         {"h5py", "nibabel", "matplotlib", "pandas"},

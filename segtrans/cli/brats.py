@@ -194,6 +194,31 @@ def half_slices(
     write_report(patients, output, report)
 
 
+@commands.command()
+def half_volumes(
+    sources: Sources,
+    split: Split,
+    output: Output,
+    definition: Annotated[str, typer.Option(help="JSON of the entry in data_sets: the grid.")],
+    task: TaskName,
+    rules: Rules = "{}",
+) -> None:
+    """Make a data set of half-volumes (P and A) on a reduced grid, for networks in 3D."""
+    from segtrans.config.refusals import parse_object, validate
+    from segtrans.sources.brats.volume_set import write_half_volumes
+    from segtrans.tasks.half_volumes import HalfVolumes
+
+    content = parse_object(definition, origin="--definition")
+    write_half_volumes(
+        sources,
+        split,
+        output,
+        rules=_read_rules(rules),
+        task=validate(HalfVolumes, content, origin="--definition"),
+        name=task,
+    )
+
+
 def _read_rules(text: str) -> "HalfSliceRules":
     from segtrans.config.refusals import parse_object, validate
     from segtrans.tasks.parameters import HalfSliceRules

@@ -49,6 +49,7 @@ class MethodEntry:
         options: what the module builds otherwise for this method; None: nothing.
         only_labelled: batches of P hold labelled images alone.
         tells_apart: each of several pathologies is segmented by itself; others take all for one.
+        takes_volumes: its images may have three dimensions.
     """
 
     title: str
@@ -58,15 +59,20 @@ class MethodEntry:
     options: TranslationOptions | AutoencoderOptions | None = None
     only_labelled: bool = False
     tells_apart: bool = False
+    takes_volumes: bool = False
 
 
 _PROPOSED = MethodEntry(
     title="Proposed",
     module="translation",
     weights=("lambda_adv", "lambda_rec", "lambda_lat", "lambda_cyc", "lambda_seg"),
+    takes_volumes=True,
 )
 _AUTOENCODER = MethodEntry(
-    title="AE baseline", module="autoencoder", weights=("lambda_rec", "lambda_seg")
+    title="AE baseline",
+    module="autoencoder",
+    weights=("lambda_rec", "lambda_seg"),
+    takes_volumes=True,
 )
 _ABLATION = replace(_PROPOSED, parent="translation")
 
@@ -76,6 +82,7 @@ METHODS: dict[str, MethodEntry] = {
         module="segmentation_only",
         weights=("lambda_seg",),
         only_labelled=True,
+        takes_volumes=True,
     ),
     "autoencoder": _AUTOENCODER,
     "translation": _PROPOSED,
@@ -122,6 +129,7 @@ METHODS: dict[str, MethodEntry] = {
         title="Proposed, mean teacher",
         module="translation_mean_teacher",
         weights=(*_PROPOSED.weights, "lambda_cons"),
+        takes_volumes=False,
     ),
     "autoencoder_squared": replace(
         _AUTOENCODER,
@@ -130,13 +138,18 @@ METHODS: dict[str, MethodEntry] = {
         options=AutoencoderOptions(reconstruction="squared"),
     ),
     "pathologies": replace(
-        _ABLATION, title="Proposed, several pathologies", module="pathologies", tells_apart=True
+        _ABLATION,
+        title="Proposed, several pathologies",
+        module="pathologies",
+        tells_apart=True,
+        takes_volumes=False,
     ),
     "pathologies_separate": replace(
         _ABLATION,
         title="Proposed, a decoder for each pathology",
         module="pathologies",
         tells_apart=True,
+        takes_volumes=False,
         options=TranslationOptions(residual_decoders="separate"),
     ),
 }
@@ -146,6 +159,16 @@ def options_of(method: str, defaults: type[_Options]) -> _Options:
     """The options of a method, or those that say nothing else than the defaults."""
     options = METHODS[method].options
     return options if isinstance(options, defaults) else defaults()
+
+
+def check_dimensions(method: str, task: str, n_dimensions: int) -> None:
+    """Raise ValueError where the images of a task have more dimensions than a method can take."""
+    if n_dimensions > 2 and not METHODS[method].takes_volumes:
+        allowed = ", ".join(name for name, entry in METHODS.items() if entry.takes_volumes)
+        raise ValueError(
+            f"method = {method}: takes no volumes, which the images of task {task} are; allowed: "
+            f"{allowed}"
+        )
 
 
 def lineage(method: str) -> tuple[str, ...]:

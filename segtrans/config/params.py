@@ -23,7 +23,7 @@ from segtrans.config.blocks import (
     TrainingParams,
     check_batches,
 )
-from segtrans.config.catalogue import METHODS, lineage
+from segtrans.config.catalogue import METHODS, check_dimensions, lineage
 from segtrans.config.layers import flat, lay_over, merge
 from segtrans.config.refusals import nearest, validate
 from segtrans.config.yaml_files import read_yaml
@@ -95,6 +95,10 @@ class Params(Block):
             definition.check(
                 self, batch_size=self.training.batch_size, labelled=self.labels.fraction
             )
+            # Where a task has methods of its own, these are checked with what else it has.
+            if "methods" not in self.overrides.get(task, {}):
+                for method in self.methods:
+                    check_dimensions(method, task, len(definition.image_size))
             for key, expected in definition.needs_labels.items():
                 if not getattr(self.labels, key):
                     raise ValueError(f"labels.{key} = null: task {task} needs {expected}")

@@ -18,7 +18,7 @@ from segtrans.config.blocks import (
     TrainingParams,
     check_batches,
 )
-from segtrans.config.catalogue import METHODS
+from segtrans.config.catalogue import METHODS, check_dimensions
 from segtrans.config.params import Params, params_of
 from segtrans.config.refusals import nearest, parse_object, validate
 from segtrans.config.versions import TRAINING_VERSION
@@ -65,6 +65,7 @@ class RunConfig(Block):
         for key, expected in self.definition.needs_labels.items():
             if not getattr(self.labels, key):
                 raise ValueError(f"labels.{key} = null: task {self.task} needs {expected}")
+        check_dimensions(self.method, self.task, len(self.definition.image_size))
         if self.neighbours and not self.definition.has_patients:
             raise ValueError(
                 f"networks.neighbours = {self.neighbours}: images of task {self.task} are no "

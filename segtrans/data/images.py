@@ -31,7 +31,7 @@ def read_stored(store: Store, fold: str, domain: str, indices: NDArray[np.int64]
     images = store.images(fold, domain, indices)
     if images.dtype.kind != "f":  # whole numbers are always finite
         return images
-    is_finite = np.isfinite(images).all(axis=(1, 2, 3))
+    is_finite = np.isfinite(images).all(axis=tuple(range(1, images.ndim)))
     if not is_finite.all():
         raise UserError(
             f"{store.path}: /{fold}/{domain}/image: image {indices[np.argmin(is_finite)]} holds "

@@ -6,12 +6,13 @@
 
 The last one only where the parameters have `neighbours`.
 
-`image` is (N, C, H, W) with an attribute `scale`: intensity = stored value * scale. `mask` is
-(N, H, W) uint8, values of the attribute `labels`, which says what each means. Provenance is one
-value a sample, (N,); text is stored as bytes of a fixed length and read as text. Attributes of the
-file: schema_version, task, channels, labels, parameters, source, source_sha256, data_seed; has_void
-where masks may hold `segtrans.tasks.base.VOID` too, for pixels that count neither way; pathologies
-where masks are bits of several (`segtrans.data.pathologies`).
+`image` is (N, C, H, W), or (N, C, D, H, W) of volumes, with an attribute `scale`: intensity =
+stored value * scale. `mask` is (N, H, W) or (N, D, H, W) uint8, values of the attribute `labels`,
+which says what each means. Provenance is one value a sample, (N,); text is stored as bytes of a
+fixed length and read as text. Attributes of the file: schema_version, task, channels, labels,
+parameters, source, source_sha256, data_seed; has_void where masks may hold
+`segtrans.tasks.base.VOID` too, for pixels that count neither way; pathologies where masks are bits
+of several (`segtrans.data.pathologies`).
 """
 
 import json
@@ -133,7 +134,7 @@ class Store:
     Attributes:
         path: the file.
         header: what the data set says of itself.
-        image_shape: (C, H, W).
+        image_shape: (C, H, W), or (C, D, H, W) of volumes.
 
     Raises:
         UserError: the file is missing, no HDF5 file, truncated or of another schema, has an empty
@@ -157,7 +158,7 @@ class Store:
             self._close()
             raise
         image = self._dataset("train", "present", "image")
-        self.image_shape: tuple[int, int, int] = image.shape[1:]
+        self.image_shape: tuple[int, ...] = image.shape[1:]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_opened": None}
@@ -182,7 +183,7 @@ class Store:
     def images(
         self, fold: str, domain: str, indices: NDArray[np.int64] | None = None
     ) -> NDArray[Any]:
-        """Images as stored, (n, C, H, W); intensity = value * `scale`.
+        """Images as stored, (n, *image_shape); intensity = value * `scale`.
 
         Args:
             fold: one of FOLDS.
@@ -195,7 +196,7 @@ class Store:
         return self._read(fold, domain, "image", indices)
 
     def masks(self, fold: str, indices: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-        """Class labels of present samples, (n, H, W) uint8; arguments and errors as `images`."""
+        """Class labels of present samples, (n, ...) uint8; arguments and errors as `images`."""
         return self._read(fold, "present", "mask", indices)
 
     def provenance(self, fold: str, domain: str) -> dict[str, NDArray[Any]]:
@@ -274,7 +275,8 @@ class Store:
         for fold in FOLDS:
             for domain in self._domains(fold):
                 image = self._dataset(fold, domain, "image")
-                if image.ndim != 4 or image.shape[1:] != expected or "scale" not in image.attrs:
+                has_axes = image.ndim in (4, 5) and image.shape[1:] == expected
+                if not has_axes or "scale" not in image.attrs:
                     raise ValueError(f"{image.name} is {image.shape}, expected {('N', *expected)}")
                 if image.dtype.kind not in "uif":
                     raise ValueError(f"{image.name} is {image.dtype}, expected numbers")

@@ -22,9 +22,10 @@ class Examples:
     """Images to draw.
 
     Attributes:
-        x_P: (n, C, H, W) float32, presence.
-        y: (n, H, W) float32 in {0, 1}, their masks.
-        x_A: (n, C, H, W) float32, absence; unrelated to x_P.
+        x_P: (n, C, H, W) float32, presence; or volumes (n, C, D, H, W), of which one slice is
+            drawn: that with the most target, over all n.
+        y: (n, H, W) or (n, D, H, W) float32 in {0, 1}, their masks.
+        x_A: like x_P, absence; unrelated to x_P.
         channels: C names.
         of_each: of several pathologies each one's masks by name, (n, H, W) float32 in {0, 1}.
     """
@@ -42,7 +43,8 @@ class Examples:
         return float(min(x.min() for x in both)), float(max(x.max() for x in both))
 
     def rows(self, label: str, x: NDArray[np.float32]) -> list[Row]:
-        """Images (n, C, H, W) in the inputs' black and white: a row per channel, or in colour."""
+        """Images like x_P in the inputs' black and white: a row per channel, or in colour."""
+        x = self._drawn(x)
         if self.channels == COLOURS:
             low, high = self.limits
             shares = (np.moveaxis(x, 1, -1) - low) / max(high - low, _LEAST_RANGE)
@@ -52,11 +54,24 @@ class Examples:
         ]
 
     def residual_rows(self, label: str, delta: NDArray[np.float32], largest: float) -> list[Row]:
-        """A row per channel of residuals (n, C, H, W), in colours from -largest to largest."""
+        """A row per channel of residuals like x_P, in colours from -largest to largest."""
+        delta = self._drawn(delta)
         return [
             Row(name, delta[:, i], limits=(-largest, largest), is_residual=True)
             for i, name in enumerate(self._labels(label))
         ]
+
+    def map_row(self, label: str, maps: NDArray[np.float32]) -> Row:
+        """A row of maps like y."""
+        return Row(label, self._drawn(maps))
+
+    def _drawn(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Images or maps; of volumes a slice."""
+        if self.y.ndim == 3:
+            return x
+        place = int(self.y.sum(axis=(0, 2, 3)).argmax())
+        slices: NDArray[np.float32] = np.take(x, place, axis=-3)
+        return slices
 
     def _labels(self, label: str) -> list[str]:
         if len(self.channels) == 1:

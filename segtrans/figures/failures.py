@@ -169,7 +169,7 @@ def _image_drawers(store: Store, x_P: Images, x_A: Images, y: Images) -> _Drawer
     examples = Examples(x_P, y, x_A, store.header.channels)
     return (
         lambda label, x: examples.rows(_wrapped(label), x)[0],
-        lambda label, maps: Row(_wrapped(label), maps),
+        lambda label, maps: examples.map_row(_wrapped(label), maps),
     )
 
 

@@ -8,7 +8,7 @@ from segtrans.data.store import Store
 from segtrans.figures.curves import curves_figure, write_curves
 from segtrans.figures.dice_plot import dice_figure
 from segtrans.figures.examples import choose_examples
-from segtrans.figures.image_rows import Block, Row, rows_figure
+from segtrans.figures.image_rows import Block, rows_figure
 from segtrans.figures.label_plot import fractions_differ, labels_figure
 from segtrans.figures.sequences import sequence_samples
 from segtrans.score.run_data import check_data
@@ -46,7 +46,7 @@ def samples_figure(store: Store, output: Path, *, title: str) -> None:
     examples = choose_examples(store)
     rows = [
         *examples.rows("presence, $x_P$", examples.x_P),
-        Row("mask, $y$", examples.y),
+        examples.map_row("mask, $y$", examples.y),
         *examples.rows("absence, $x_A$", examples.x_A),
     ]
     rows_figure([Block(f"{title}: test images", rows)], output)

@@ -73,8 +73,8 @@ def examples_panel(method: nn.Module, examples: Examples, output: Path, *, title
         blocks = [Block(_OTHER_DIRECTION, inserted)]
     if outputs.reconstruction is not None:
         rows += examples.rows("reconstruction", outputs.reconstruction)
-    rows.append(Row(r"segmentation, $\hat{y}$", outputs.y_seg))
-    rows.append(Row("mask, $y$", examples.y))
+    rows.append(examples.map_row(r"segmentation, $\hat{y}$", outputs.y_seg))
+    rows.append(examples.map_row("mask, $y$", examples.y))
     rows_figure([Block(title, rows), *_of_each(examples, outputs), *blocks], output)
 
 

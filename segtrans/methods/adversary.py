@@ -30,9 +30,9 @@ class Verdict(NamedTuple):
         loss: what the discriminator minimises, 0-d, detached.
         scored: where to go back from, 0-d; that gives the discriminator's weights the gradient of
             `loss`. Its value means nothing.
-        images: real images, then translations, (M + N, C, H, W): a leaf, which has a gradient then.
+        images: real images, then translations, (M + N, C, ...): a leaf, which has a gradient then.
         value: what the generator minimises, 0-d, detached.
-        factors: the gradient of `value` by each translation over that of `scored`, (N, 1, 1, 1).
+        factors: the gradient of `value` by each translation over that of `scored`, (N, 1, ...).
     """
 
     loss: Tensor
@@ -82,7 +82,7 @@ def judge(discriminator: nn.Module, real: Tensor, fake: Tensor, sides: Hinges = 
     by_fake = torch.where((by_fake == 0) & (of_generator != 0), _UNLEARNT, by_fake)
     scored = (scores * torch.cat([by_real, by_fake])).sum()
     wanted, had = (of.view(len(fake), -1).sum(dim=1) for of in (of_generator, by_fake))
-    factors = torch.where(wanted == 0, wanted, wanted / had).view(-1, 1, 1, 1)
+    factors = torch.where(wanted == 0, wanted, wanted / had).view(-1, *[1] * (fake.ndim - 1))
     return Verdict(loss.detach(), scored, images, value.detach(), factors)
 
 

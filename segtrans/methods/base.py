@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -120,8 +120,8 @@ class Method(nn.Module, ABC):
 
 def tables_of(config: RunConfig) -> Architecture:
     """The channel counts of a run's networks."""
-    networks = config.networks
-    tables = ARCHITECTURES[config.definition.architecture]
+    networks, task = config.networks, config.definition
+    tables = replace(ARCHITECTURES[task.architecture], n_dimensions=len(task.image_size))
     return tables.scaled(networks.width, networks.min_channels)
 
 
@@ -162,8 +162,8 @@ def known(maps: Tensor, n_labelled: int, n_absent: int) -> Tensor:
 
 
 def with_empty(y: Tensor, n_absent: int) -> Tensor:
-    """Masks (L, H, W), and below them an empty one for each of `n_absent` images of A."""
-    return F.pad(y, (0, 0, 0, 0, 0, n_absent))
+    """Masks (L, ...), and below them an empty one for each of `n_absent` images of A."""
+    return F.pad(y, (*(0, 0) * (y.ndim - 1), 0, n_absent))
 
 
 def detached(terms: Terms) -> Terms:

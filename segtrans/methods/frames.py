@@ -14,6 +14,7 @@ from segtrans.atomic import atomic_path
 from segtrans.errors import UserError
 from segtrans.methods.inference import Translates, device_of, lesion_probability
 from segtrans.stacks import middle
+from segtrans.tasks.base import VOID
 
 FILE = "frames.npz"  # in a run folder
 N_IMAGES = 4
@@ -43,11 +44,14 @@ class Frames:
 
     @classmethod
     def of(cls, x_P: Tensor, mask: Tensor, frames: Sequence[Frame]) -> Self:
-        """Frames of images (n, C, H, W) in [-1, 1], or their stacks, with masks (n, H, W)."""
+        """Frames of images (n, C, H, W) in [-1, 1], or their stacks, with masks (n, H, W).
+
+        Of volumes, with an axis more, a slice.
+        """
         n_channels = frames[0]["x_PA"].shape[1]
         return cls(
-            x=_as_bytes(middle(x_P, n_channels), -1.0).numpy(),
-            y=mask.numpy(),
+            x=_as_bytes(drawn(middle(x_P, n_channels), mask), -1.0).numpy(),
+            y=drawn(mask, mask).numpy(),
             iterations=np.array([frame["iteration"] for frame in frames], dtype=np.int64),
             x_PA=np.stack([frame["x_PA"].numpy() for frame in frames]),
             y_seg=np.stack([frame["y_seg"].numpy() for frame in frames]),
@@ -81,22 +85,38 @@ def is_kept(validation: int) -> bool:
 
 
 @torch.no_grad()
-def make_frame(method: nn.Module, x_P: Tensor, iteration: int) -> Frame | None:
+def make_frame(
+    method: nn.Module, x_P: Tensor, iteration: int, mask: Tensor | None = None
+) -> Frame | None:
     """What a method, in evaluation mode, makes of images of P now; None if it cannot translate.
 
     Args:
         method: of any kind.
-        x_P: (n, C, H, W) in [-1, 1], or their stacks.
+        x_P: (n, C, H, W) in [-1, 1], or their stacks; or volumes, of which a slice is kept.
         iteration: iterations done.
+        mask: of volumes: says which slice.
     """
     if not isinstance(method, Translates):
         return None
     x_PA, _ = method.remove(x_P.to(device_of(method)))
     return {
         "iteration": iteration,
-        "x_PA": _as_bytes(x_PA, -1.0),
-        "y_seg": _as_bytes(lesion_probability(method, x_P), 0.0),
+        "x_PA": _as_bytes(drawn(x_PA, mask), -1.0),
+        "y_seg": _as_bytes(drawn(lesion_probability(method, x_P), mask), 0.0),
     }
+
+
+def drawn(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Images or maps as they are; of volumes the slice with the most target, over all of them.
+
+    Args:
+        x: (n, C, ...) or (n, ...).
+        mask: (n, H, W), or of volumes (n, D, H, W).
+    """
+    if mask is None or mask.ndim == 3:
+        return x
+    is_target = (mask > 0) & (mask != VOID)
+    return x.select(-3, int(is_target.sum(dim=(0, 2, 3)).argmax()))
 
 
 def _as_bytes(values: Tensor, low: float) -> Tensor:

@@ -105,7 +105,7 @@ class Generator(Keeps, nn.Module):
             skip_channels=tables.encoder_channels[:-1],
             n_classes=None if separate else task.n_classes,
             segmentation_norm=task.segmentation_norm,
-            image_size=(task.height, task.width),
+            image_size=task.image_size,
             mlp_units=tables.mlp_units,
             generator=generator,
         )

@@ -238,7 +238,7 @@ def reconstruction_errors(method: nn.Module, x: Tensor, domain: str) -> NDArray[
         else:
             return None
         x = middle(x, made.shape[1])
-        constant = x.flatten(2).median(dim=2).values[..., None, None]
+        constant = x.flatten(2).median(dim=2).values.view(*x.shape[:2], *[1] * (x.ndim - 2))
         errors = [(x - y.float()).abs().flatten(1).mean(dim=1) for y in (made, constant)]
     found: NDArray[np.float64] = torch.stack(errors, dim=1).double().cpu().numpy()
     if not np.isfinite(found).all():

@@ -101,6 +101,7 @@ class Translation(Method):
                     tables.discriminator_channels,
                     generator=generator,
                     n_heads=n_heads,
+                    n_dimensions=tables.n_dimensions,
                 )
                 for domain, n_heads in (("A", 1), ("P", heads_of_presence(n_pathologies)))
             }

@@ -1,5 +1,7 @@
 """The parts that encoder, decoders and discriminators are made of (appendix A)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,9 +24,9 @@ def instance_norm(x: Tensor) -> Tensor:
 
 def adaptive_instance_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     """Instance norm of (N, C, H, W) with gain and bias per sample, each (N, C) (equation 5)."""
-    n, c, h, w = x.shape
-    maps = x.reshape(1, n * c, h, w)  # so that group norm can give every sample its own gain
-    return F.group_norm(maps, n * c, gain.flatten(), bias.flatten()).view_as(x)
+    n_maps = x.shape[0] * x.shape[1]
+    maps = x.reshape(1, n_maps, *x.shape[2:])  # so that group norm can give each sample its gain
+    return F.group_norm(maps, n_maps, gain.flatten(), bias.flatten()).view_as(x)
 
 
 class LayerNorm(nn.Module):
@@ -43,10 +45,10 @@ class LayerNorm(nn.Module):
         """Normalise (N, C, H, W)."""
         if x.shape[1] >= _FEW_CHANNELS:
             return F.group_norm(x, 1, self.gain, self.bias)
-        maps = x.permute(0, 2, 3, 1)
+        maps = x.movedim(1, -1)
         shape = maps.shape[1:]
         y = F.layer_norm(maps, shape, self.gain.expand(shape), self.bias.expand(shape))
-        return y.permute(0, 3, 1, 2)
+        return y.movedim(-1, 1)
 
 
 class ConvBlock(nn.Module):
@@ -66,6 +68,7 @@ class ConvBlock(nn.Module):
         stride: int = 1,
         short_skip: bool = True,
         spectral_norm: bool,
+        n_dimensions: int = 2,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -75,6 +78,7 @@ class ConvBlock(nn.Module):
             kernel_size,
             stride=stride,
             spectral_norm=spectral_norm,
+            n_dimensions=n_dimensions,
             generator=generator,
         )
         self.stride = stride
@@ -85,6 +89,7 @@ class ConvBlock(nn.Module):
                 out_channels,
                 1,
                 spectral_norm=spectral_norm,
+                n_dimensions=n_dimensions,
                 generator=generator,
             )
         elif short_skip:
@@ -107,7 +112,8 @@ class ConvBlock(nn.Module):
         if self.stride > 1:
             # Leaving out pixels is faster than a stride of the 1 x 1 convolution; and oneDNN's own
             # with a stride corrupts memory for channels-last maps of one or two channels.
-            x = x[:, :, :: self.stride, :: self.stride]
+            left: tuple[Any, ...] = (..., *[slice(None, None, self.stride)] * (x.ndim - 2))
+            x = x[left]
         skipped: Tensor = self.short_skip(x)
         return y + (skipped if size is None else upsample(skipped, size))
 
@@ -132,6 +138,7 @@ class LongSkip(nn.Module):
         skip_channels: int,
         *,
         spectral_norm: bool,
+        n_dimensions: int = 2,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -143,7 +150,12 @@ class LongSkip(nn.Module):
         self.out_channels = channels + {"compress": 1, "concat": skip_channels}.get(kind, 0)
         if kind == "compress":
             self.compress = Convolution(
-                skip_channels, 1, 1, spectral_norm=spectral_norm, generator=generator
+                skip_channels,
+                1,
+                1,
+                spectral_norm=spectral_norm,
+                n_dimensions=n_dimensions,
+                generator=generator,
             )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:

@@ -88,27 +88,32 @@ def settled_spectrum(module: nn.Module) -> Iterator[None]:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same (N, C, H, W) with the channels of a pixel side by side in memory.
+    """The same (N, C, H, W) with the channels of a pixel side by side in memory; volumes unchanged.
 
     Convolutions, layer norm and padding are faster so, most of all with few channels; instance norm
     is slower. Images of one channel lie the same in memory either way; this makes their strides say
     so, where `contiguous` would leave them.
     """
-    return x.to(memory_format=torch.channels_last)
+    return x.to(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
-class Convolution(nn.Conv2d):
+class Convolution(nn.Module):
     """Reflection-padded convolution with Kaiming-normal weights and zero biases (appendix A).
+
+    Of images (N, C, H, W), or with three dimensions of volumes (N, C, D, H, W): all that is said of
+    two axes here and in the other modules holds for three.
 
     An image side of n pixels becomes n at stride 1 and, at stride 2, n / 2 rounded up for odd
     kernels and down for even ones. Even kernels at stride 1 are padded by one pixel less before
     than after.
 
     Attributes:
+        weight: (out_channels, in_channels, k, k), or (..., k, k, k).
+        bias: (out_channels,).
         u: left singular vector of the flattened weight, estimated, (out_channels,); absent
             without spectral norm.
-        v: right singular vector, (in_channels * kernel_size ** 2,), in the order of the weight in
-            memory; likewise.
+        v: right singular vector, (in_channels * k * k,), in the order of the weight in memory;
+            likewise.
         shared: weight / sigma, by the form in which it was asked for, while inside a block of
             `SharedWeights`.
     """
@@ -126,24 +131,25 @@ class Convolution(nn.Conv2d):
         stride: int = 1,
         spectral_norm: bool,
         reads_channels_last: bool = False,
+        n_dimensions: int = 2,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride=stride)
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride = (kernel_size,) * n_dimensions, (stride,) * n_dimensions
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *self.kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
         before = (kernel_size - 1) // 2
         after = before if stride > 1 else kernel_size - 1 - before
-        self.reflected = (before, after, before, after)
+        self.reflected = (before, after) * n_dimensions
         self.spectral_norm = spectral_norm
         self.reads_channels_last = reads_channels_last
         self.shared = None
         with torch.no_grad():
             nn.init.kaiming_normal_(self.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(self.get_parameter("bias"))
             self.weight.data = self.as_read(self.weight)
             if spectral_norm:
                 self._start_power_iteration(generator)
-
-    def reset_parameters(self) -> None:
-        """Left to __init__: torch's own would draw from the global generator."""
 
     def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
         """Convolve images (N, in_channels, H, W).
@@ -157,7 +163,8 @@ class Convolution(nn.Conv2d):
         elif any(self.reflected):
             x = F.pad(x, self.reflected, mode="reflect")
         # Padding cannot tell how images of one channel lie.
-        return F.conv2d(self.as_read(x), self.current_weight(), self.bias, self.stride)
+        convolve = F.conv2d if x.ndim == 4 else F.conv3d
+        return convolve(self.as_read(x), self.current_weight(), self.bias, self.stride)
 
     def current_weight(self, form: Form = _as_it_is) -> Tensor:
         """The weight that convolves, (out, in, k, k): normalised where it is to be.

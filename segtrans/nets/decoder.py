@@ -26,6 +26,7 @@ class Decoder(nn.Module):
         long_skip: compress, concat, sum or none (`LongSkip`).
         skip_channels: of the encoder's maps, from full resolution down.
         spectral_norm: normalise every convolution (translation methods).
+        n_dimensions: of the images.
         generator: draws the weights.
     """
 
@@ -40,6 +41,7 @@ class Decoder(nn.Module):
         long_skip: str,
         skip_channels: tuple[int, ...],
         spectral_norm: bool,
+        n_dimensions: int = 2,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -51,6 +53,7 @@ class Decoder(nn.Module):
             long_skip=long_skip,
             skip_channels=skip_channels,
             spectral_norm=spectral_norm,
+            n_dimensions=n_dimensions,
             generator=generator,
         )
         self.norms = nn.ModuleList(map(LayerNorm, self.trunk.norm_channels))
@@ -59,6 +62,7 @@ class Decoder(nn.Module):
             out_channels,
             kernel_size,
             spectral_norm=spectral_norm,
+            n_dimensions=n_dimensions,
             generator=generator,
         )
 
@@ -83,6 +87,7 @@ class Decoder(nn.Module):
             long_skip=long_skip,
             skip_channels=tables.encoder_channels[:-1],
             spectral_norm=spectral_norm,
+            n_dimensions=tables.n_dimensions,
             generator=generator,
         )
 
@@ -124,11 +129,19 @@ class Trunk(nn.Module):
         long_skip: str,
         skip_channels: tuple[int, ...],
         spectral_norm: bool,
+        n_dimensions: int = 2,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
         long_skips = [
-            LongSkip(long_skip, here, skipped, spectral_norm=spectral_norm, generator=generator)
+            LongSkip(
+                long_skip,
+                here,
+                skipped,
+                spectral_norm=spectral_norm,
+                n_dimensions=n_dimensions,
+                generator=generator,
+            )
             for here, skipped in zip(channels, reversed(skip_channels), strict=True)
         ]
         self.norm_channels = [skip.out_channels for skip in long_skips]
@@ -137,6 +150,7 @@ class Trunk(nn.Module):
             channels[0],
             kernel_size,
             spectral_norm=spectral_norm,
+            n_dimensions=n_dimensions,
             generator=generator,
         )
         self.blocks = nn.ModuleList(
@@ -146,6 +160,7 @@ class Trunk(nn.Module):
                 kernel_size,
                 short_skip=short_skip,
                 spectral_norm=spectral_norm,
+                n_dimensions=n_dimensions,
                 generator=generator,
             )
             for before, after in zip(self.norm_channels[:-1], channels[1:], strict=True)
@@ -161,11 +176,11 @@ class Trunk(nn.Module):
             norms: what normalises before each conv block, and at the end.
         """
         deepest, *rest = reversed(skips)
-        x = upsampled_convolution(self.first, channels_last(code), deepest.shape[-2:])
+        x = upsampled_convolution(self.first, channels_last(code), deepest.shape[2:])
         x = self.long_skips[0](x, deepest)
         for block, long_skip, norm, skip in zip(
             self.blocks, self.long_skips[1:], norms[:-1], rest, strict=True
         ):
-            x = block(x, norm(x), skip.shape[-2:])
+            x = block(x, norm(x), skip.shape[2:])
             x = long_skip(x, skip)
         return norms[-1](x)

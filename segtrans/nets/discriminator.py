@@ -27,6 +27,7 @@ class MultiScaleDiscriminator(nn.Module):
         generator: draws the weights.
         n_scales: number of scales.
         n_heads: scores of each image; all but the last convolutions are shared.
+        n_dimensions: of the images.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class MultiScaleDiscriminator(nn.Module):
         generator: torch.Generator,
         n_scales: int = 3,
         n_heads: int = 1,
+        n_dimensions: int = 2,
     ) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.scales = nn.ModuleList(
-            ScaleDiscriminator(in_channels, channels, generator, n_heads) for _ in range(n_scales)
+            ScaleDiscriminator(in_channels, channels, generator, n_heads, n_dimensions)
+            for _ in range(n_scales)
         )
         # The last convolution of stride 2 must see 2 pixels a side on the smallest scale, and
         # the first one 3 to reflect 2 of them.
@@ -62,16 +65,18 @@ class MultiScaleDiscriminator(nn.Module):
         Raises:
             UserError: the image is too small for its smallest scale.
         """
-        height, width = x.shape[-2:]
-        if min(height, width) < self.smallest:
+        sizes = x.shape[2:]
+        if min(sizes) < self.smallest:
             raise UserError(
-                f"image of {height} x {width} pixels: too small for a discriminator of "
-                f"{len(self.scales)} scales; it needs at least {self.smallest} x {self.smallest}"
+                f"image of {' x '.join(map(str, sizes))} pixels: too small for a discriminator of "
+                f"{len(self.scales)} scales; it needs at least "
+                f"{' x '.join([str(self.smallest)] * len(sizes))}"
             )
+        pool = F.avg_pool2d if x.ndim == 4 else F.avg_pool3d
         scores = []
         for i, scale in enumerate(self.scales):
             if i > 0:
-                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+                x = pool(x, 3, stride=2, padding=1, count_include_pad=False)
             scores.append(scale(x))
         biases: list[Tensor] = [scale.get_parameter("last.bias") for scale in self.scales]
         mean_scores = torch.stack(scores).mean(dim=0)
@@ -90,6 +95,7 @@ class ScaleDiscriminator(nn.Module):
         channels: tuple[int, ...],
         generator: torch.Generator,
         n_heads: int = 1,
+        n_dimensions: int = 2,
     ) -> None:
         super().__init__()
         self.first = Convolution(
@@ -98,6 +104,7 @@ class ScaleDiscriminator(nn.Module):
             _KERNEL_SIZE,
             spectral_norm=True,
             reads_channels_last=True,
+            n_dimensions=n_dimensions,
             generator=generator,
         )
         self.norms = nn.ModuleList(map(LayerNorm, channels[:-1]))
@@ -109,20 +116,28 @@ class ScaleDiscriminator(nn.Module):
                 stride=2,
                 spectral_norm=True,
                 reads_channels_last=True,
+                n_dimensions=n_dimensions,
                 generator=generator,
             )
             for before, after in pairwise(channels)
         )
-        self.last = Convolution(channels[-1], n_heads, 1, spectral_norm=True, generator=generator)
+        self.last = Convolution(
+            channels[-1],
+            n_heads,
+            1,
+            spectral_norm=True,
+            n_dimensions=n_dimensions,
+            generator=generator,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores (N,), or (N, heads), of images (N, C, H, W), without the last bias."""
+        """Scores (N,), or (N, heads), of images (N, C, ...), without the last bias."""
         x = self.first(x)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             x = convolution(norm(x), slope=_SLOPE)
         # The mean of a 1 x 1 convolution is that of the mean. Scores are float32, and on a GPU
         # autocast would round this product.
         with without_autocast(x.device):
-            means = at_least_single(x).mean(dim=(2, 3))
+            means = at_least_single(x).mean(dim=tuple(range(2, x.ndim)))
             weights = self.last.current_weight().flatten(1)
             return means.mv(weights[0]) if len(weights) == 1 else means @ weights.t()

@@ -23,6 +23,7 @@ class Encoder(nn.Module):
         in_channels: image channels.
         channels: of the first convolution, then of each conv block (`Architecture`).
         spectral_norm: normalise every convolution (translation methods).
+        n_dimensions: of the images.
         generator: draws the weights.
     """
 
@@ -32,6 +33,7 @@ class Encoder(nn.Module):
         channels: tuple[int, ...],
         *,
         spectral_norm: bool,
+        n_dimensions: int = 2,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -41,6 +43,7 @@ class Encoder(nn.Module):
             _KERNEL_SIZE,
             spectral_norm=spectral_norm,
             reads_channels_last=True,
+            n_dimensions=n_dimensions,
             generator=generator,
         )
         self.blocks = nn.ModuleList(
@@ -50,6 +53,7 @@ class Encoder(nn.Module):
                 _KERNEL_SIZE,
                 stride=2,
                 spectral_norm=spectral_norm,
+                n_dimensions=n_dimensions,
                 generator=generator,
             )
             for before, after in pairwise(channels)
@@ -66,7 +70,11 @@ class Encoder(nn.Module):
     ) -> Self:
         """The encoder of a task's tables."""
         return cls(
-            in_channels, tables.encoder_channels, spectral_norm=spectral_norm, generator=generator
+            in_channels,
+            tables.encoder_channels,
+            spectral_norm=spectral_norm,
+            n_dimensions=tables.n_dimensions,
+            generator=generator,
         )
 
     def beside(self, stacks: Tensor, n_channels: int) -> Tensor:
@@ -85,7 +93,8 @@ class Encoder(nn.Module):
         """Encode images of any size from 2 ** blocks + 1 pixels a side.
 
         Args:
-            x: images, (N, in_channels, H, W); or slices, of whose neighbours there is
+            x: images, (N, in_channels, H, W), or volumes, (N, in_channels, D, H, W); or slices, of
+                whose neighbours there is
             beside: what `beside` made of them: many images between the same neighbours are encoded
                 at the cost of images without any.
 
@@ -120,9 +129,10 @@ class Encoder(nn.Module):
         # Then the code has 2 pixels a side, which instance norm needs to vary at all, and the
         # maps before it have 3, which the 5 x 5 kernels of the residual decoder need to reflect.
         smallest = 2 ** len(self.blocks) + 1
-        height, width = x.shape[-2:]
-        if min(height, width) < smallest:
+        sizes = x.shape[2:]
+        if min(sizes) < smallest:
             raise UserError(
-                f"image of {height} x {width} pixels: too small for an encoder that halves it "
-                f"{len(self.blocks)} times; it needs at least {smallest} x {smallest}"
+                f"image of {' x '.join(map(str, sizes))} pixels: too small for an encoder that "
+                f"halves it {len(self.blocks)} times; it needs at least "
+                f"{' x '.join([str(smallest)] * len(sizes))}"
             )

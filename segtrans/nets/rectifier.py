@@ -6,10 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Amounts = tuple[int, int, int, int]
-_PADDING_BACKWARD = {
-    "reflect": torch.ops.aten.reflection_pad2d_backward,
-    "replicate": torch.ops.aten.replication_pad2d_backward,
+Amounts = tuple[int, ...]
+_PADDING_BACKWARD = {  # by number of axes
+    "reflect": {
+        2: torch.ops.aten.reflection_pad2d_backward,
+        3: torch.ops.aten.reflection_pad3d_backward,
+    },
+    "replicate": {
+        2: torch.ops.aten.replication_pad2d_backward,
+        3: torch.ops.aten.replication_pad3d_backward,
+    },
 }
 
 
@@ -21,8 +27,8 @@ def rectified(x: Tensor, amounts: Amounts, mode: str = "reflect", *, slope: floa
     and these are kept anyway, by the convolution that reads them.
 
     Args:
-        x: normalised maps, (N, C, H, W).
-        amounts: pixels left, right, above and below; all may be 0.
+        x: normalised maps, (N, C, H, W) or (N, C, D, H, W).
+        amounts: pixels before and after, of the last axis first; all may be 0.
         mode: reflect or replicate.
         slope: of negative values; 0 is ReLU.
     """
@@ -47,10 +53,10 @@ class _Rectified(torch.autograd.Function):
         (y,), (amounts, mode, slope) = ctx.saved_tensors, ctx.options
         (gradient,) = gradients
         if any(amounts):
-            left, right, above, below = amounts
-            height, width = y.shape[-2:]
-            y = y[..., above : height - below, left : width - right]
-            gradient = _PADDING_BACKWARD[mode](gradient, y, amounts)
+            sides = zip(amounts[::2], amounts[1::2], y.shape[:1:-1], strict=True)
+            inside = [slice(before, size - after) for before, after, size in sides]
+            y = y[(..., *reversed(inside))]
+            gradient = _PADDING_BACKWARD[mode][len(inside)](gradient, y, amounts)
         else:
             gradient = gradient.clone()
         # In place, for the gradient of the padded maps is kept until this returns.

@@ -35,7 +35,8 @@ class ResidualDecoder(nn.Module):
         skip_channels: of the encoder's maps, from full resolution down.
         n_classes: channels of a segmentation; None when another decoder segments.
         segmentation_norm: adaptive_instance_norm or layer_norm.
-        image_size: (H, W) of the images to segment; the MLP needs to know it.
+        image_size: (H, W) of the images to segment, which the MLP needs to know; of volumes
+            (D, H, W).
         mlp_units: hidden units of the MLP.
         generator: draws the weights.
         n_pathologies: that have norms of their own.
@@ -55,7 +56,7 @@ class ResidualDecoder(nn.Module):
         skip_channels: tuple[int, ...],
         n_classes: int | None,
         segmentation_norm: str,
-        image_size: tuple[int, int],
+        image_size: tuple[int, ...],
         mlp_units: int,
         generator: torch.Generator,
         n_pathologies: int = 1,
@@ -69,12 +70,18 @@ class ResidualDecoder(nn.Module):
             long_skip=long_skip,
             skip_channels=skip_channels,
             spectral_norm=True,
+            n_dimensions=len(image_size),
             generator=generator,
         )
         norm_channels = self.trunk.norm_channels
         self.norms = nn.ModuleList(map(LayerNorm, norm_channels))
         self.last = Convolution(
-            norm_channels[-1], out_channels, kernel_size, spectral_norm=True, generator=generator
+            norm_channels[-1],
+            out_channels,
+            kernel_size,
+            spectral_norm=True,
+            n_dimensions=len(image_size),
+            generator=generator,
         )
         self.segmentation_norms: nn.Module | None = None
         if n_classes is not None:
@@ -82,7 +89,9 @@ class ResidualDecoder(nn.Module):
             self.segmentation_norms = _segmentation_norms(
                 segmentation_norm, code_shape, norm_channels, mlp_units, generator
             )
-            self.segmentation_head = _segmentation_head(norm_channels[-1], n_classes, generator)
+            self.segmentation_head = _segmentation_head(
+                norm_channels[-1], n_classes, len(image_size), generator
+            )
         others = nn.ModuleList()
         for _ in range(1, n_pathologies):
             own = nn.ModuleDict({"norms": nn.ModuleList(map(LayerNorm, norm_channels))})
@@ -91,7 +100,7 @@ class ResidualDecoder(nn.Module):
                     segmentation_norm, code_shape, norm_channels, mlp_units, generator
                 )
                 own["segmentation_head"] = _segmentation_head(
-                    norm_channels[-1], n_classes, generator
+                    norm_channels[-1], n_classes, len(image_size), generator
                 )
             others.append(own)
         self.others = others  # of the pathologies behind the first
@@ -179,7 +188,7 @@ class AdaptiveInstanceNorms(nn.Module):
 
     def __init__(
         self,
-        code_shape: tuple[int, int, int],
+        code_shape: tuple[int, ...],
         norm_channels: list[int],
         n_units: int,
         generator: torch.Generator,
@@ -202,7 +211,7 @@ class AdaptiveInstanceNorms(nn.Module):
         """One norm per entry of `norm_channels`, for the N samples of the code (N, C, h, w)."""
         if code.shape[1:] != self.code_shape:
             raise UserError(
-                f"images whose code is {tuple(code.shape[1:])} (channels, rows, columns): the "
+                f"images whose code is {tuple(code.shape[1:])} (channels, then sides): the "
                 f"segmentation's MLP was made for {self.code_shape}; use images of the task's size"
             )
         gains, biases = self.mlp(code).chunk(2, dim=1)
@@ -242,7 +251,7 @@ class _Linear(nn.Linear):
 
 def _segmentation_norms(
     kind: str,
-    code_shape: tuple[int, int, int],
+    code_shape: tuple[int, ...],
     norm_channels: list[int],
     mlp_units: int,
     generator: torch.Generator,
@@ -254,12 +263,19 @@ def _segmentation_norms(
     raise ValueError(f"segmentation_norm = {kind}: allowed: adaptive_instance_norm, layer_norm")
 
 
-def _segmentation_head(channels: int, n_classes: int, generator: torch.Generator) -> Convolution:
-    return Convolution(channels, n_classes, 1, spectral_norm=False, generator=generator)
+def _segmentation_head(
+    channels: int, n_classes: int, n_dimensions: int, generator: torch.Generator
+) -> Convolution:
+    return Convolution(
+        channels,
+        n_classes,
+        1,
+        spectral_norm=False,
+        n_dimensions=n_dimensions,
+        generator=generator,
+    )
 
 
-def _code_size(image_size: tuple[int, int], n_halvings: int) -> tuple[int, int]:
+def _code_size(image_size: tuple[int, ...], n_halvings: int) -> tuple[int, ...]:
     """Halved again and again, rounding up, a size is divided by the power of two, rounding up."""
-    factor = 2**n_halvings
-    height, width = image_size
-    return -(-height // factor), -(-width // factor)
+    return tuple(-(-size // 2**n_halvings) for size in image_size)

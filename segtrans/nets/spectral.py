@@ -14,8 +14,8 @@ class Spectrum:
     It holds views of the tensors, so it must be made anew when these move to another device.
 
     Args:
-        weights: (out, in, k, k) each; as matrix W it is (out, in * k * k), the columns in the order
-            in which they lie in memory.
+        weights: (out, in, k, k) each, or (out, in, k, k, k); as matrix W it is (out, in * k * k),
+            the columns in the order in which they lie in memory.
         us: left singular vectors, estimated, (out,) each.
         vs: right singular vectors, (in * k * k,) each.
     """
@@ -24,7 +24,8 @@ class Spectrum:
         self.weights, self.us, self.vs = weights, us, vs
         self._matrices = [_as_it_lies(weight.detach()).flatten(1) for weight in weights]
         self._transposed = [matrix.t() for matrix in self._matrices]
-        self._columns = [u.view(-1, 1, 1, 1) for u in us]
+        pairs = zip(us, weights, strict=True)
+        self._columns = [u.view(-1, *[1] * (weight.ndim - 1)) for u, weight in pairs]
         self._rows = [_rows_like(v, weight) for v, weight in zip(vs, weights, strict=True)]
 
     @torch.no_grad()
@@ -98,12 +99,12 @@ class _Divide(torch.autograd.Function):
 
 
 def _as_it_lies(weight: Tensor) -> Tensor:
-    return weight if weight.is_contiguous() else weight.permute(0, 2, 3, 1)
+    return weight if weight.is_contiguous() else weight.movedim(1, -1)
 
 
 def _rows_like(v: Tensor, weight: Tensor) -> Tensor:
     rows = v.view(1, *_as_it_lies(weight).shape[1:])
-    return rows if weight.is_contiguous() else rows.permute(0, 3, 1, 2)
+    return rows if weight.is_contiguous() else rows.movedim(-1, 1)
 
 
 def _set_directions(targets: list[Tensor], vectors: list[Tensor]) -> list[Tensor]:

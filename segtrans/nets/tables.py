@@ -18,6 +18,7 @@ class Architecture:
         residual_kernel: kernel of the residual decoder, in pixels.
         discriminator_channels: first convolution (stride 1), then those of stride 2.
         mlp_units: hidden units of the MLP of equation 5.
+        n_dimensions: of the images: 2, or 3 of volumes, with the same channels and kernels.
     """
 
     encoder_channels: tuple[int, ...]
@@ -26,6 +27,7 @@ class Architecture:
     residual_kernel: int = 5
     discriminator_channels: tuple[int, ...]
     mlp_units: int = 256
+    n_dimensions: int = 2
 
     def scaled(self, width: float, min_channels: int = 1) -> "Architecture":
         """The same networks with every channel count times `width`, at least 1 (MLP: 16).
@@ -46,6 +48,7 @@ class Architecture:
             residual_kernel=self.residual_kernel,
             discriminator_channels=scale(self.discriminator_channels),
             mlp_units=max(_MIN_MLP_UNITS, round(self.mlp_units * width)),
+            n_dimensions=self.n_dimensions,
         )
 
 

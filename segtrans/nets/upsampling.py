@@ -23,7 +23,7 @@ def upsample(x: Tensor, size: torch.Size) -> Tensor:
     """Repeat rows and columns of (N, C, h, w) twice, then crop to `size`.
 
     Args:
-        x: maps.
+        x: maps, or those of volumes.
         size: (H, W) with H in {2h - 1, 2h} and W likewise; for these the nearest neighbour of
             row i is row i // 2, so that repetition and crop are one operation.
     """
@@ -42,8 +42,8 @@ def upsampled_convolution(
             are others there.
         slope: of the (leaky) ReLU that comes first; None: there is none.
     """
-    n, _, height, width = x.shape
-    if n < _MIN_IMAGES or size != (2 * height, 2 * width):
+    # Of volumes too: batches of them are small.
+    if len(x) < _MIN_IMAGES or x.ndim > 4 or size != tuple(2 * n for n in x.shape[2:]):
         y: Tensor = convolution(upsample(x, size), slope)
         return y
     radius = convolution.kernel_size[0] // 2

@@ -16,9 +16,9 @@ def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
     several classes it is the mean over the foreground's.
 
     Args:
-        y_seg: probabilities, (L, K, H, W) in [0, 1]; K = 1 is the foreground (label > 0), else
-            one per class with the background first.
-        y: labels, (L, H, W) uint8, below K when K > 1; `VOID` leaves a pixel out.
+        y_seg: probabilities, (L, K, H, W) or (L, K, D, H, W) in [0, 1]; K = 1 is the foreground
+            (label > 0), else one per class with the background first.
+        y: labels, (L, H, W) or (L, D, H, W) uint8, below K when K > 1; `VOID` leaves a pixel out.
         smooth: added above and below.
 
     Returns:
@@ -32,8 +32,8 @@ def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
 
 
 def soft_dice(p: Tensor, truth: Tensor, smooth: float) -> Tensor:
-    """Dice of each of K maps (L, K, H, W), pooled over the joint batch: (K,)."""
-    over = (0, 2, 3)
+    """Dice of each of K maps (L, K, ...), pooled over the joint batch: (K,)."""
+    over = (0, *range(2, p.ndim))
     sums = torch.stack([(p * truth).sum(over), p.sum(over) + truth.sum(over)])
     overlap, total = joint_sum(sums).unbind()
     dice: Tensor = (2 * overlap + smooth) / (total + smooth)
@@ -66,8 +66,8 @@ def hinge_generator(fake_scores: Tensor) -> Tensor:
 
 
 def _foreground(y: Tensor, n_channels: int) -> Tensor:
-    """One boolean map per foreground class: (L, 1 or n_channels - 1, H, W)."""
+    """One boolean map per foreground class: (L, 1 or n_channels - 1, ...)."""
     if n_channels == 1:
         return ((y > 0) & (y != VOID)).unsqueeze(1)
     classes = torch.arange(1, n_channels, device=y.device, dtype=y.dtype)
-    return y.unsqueeze(1) == classes.view(1, -1, 1, 1)
+    return y.unsqueeze(1) == classes.view(1, -1, *[1] * (y.ndim - 1))

@@ -83,12 +83,13 @@ def _network_of(
     gives = f"gives probabilities: {len(names)} map{'s' * (len(names) > 1)} ({', '.join(names)})"
     if prepared is None or prepared.definition.has_parts:
         r = run.config.neighbours
-        shape = (run.config.n_input_channels, task.height, task.width)
+        shape = (run.config.n_input_channels, *task.image_size)
         beside = f", of {r} slices on either side too, in the order of the axis" if r else ""
+        axes = "slices, rows, columns" if len(task.image_size) == 3 else "rows, columns"
         example = torch.from_numpy(generator.uniform(-1, 1, shape).astype(np.float32))
         said = (
             f"Takes intensities in [-1, 1] of one image as in its data set, float32 {shape}: "
-            f"channels {', '.join(task.channels)}{beside}, rows, columns; neither intensity nor "
+            f"channels {', '.join(task.channels)}{beside}, {axes}; neither intensity nor "
             f"size are changed in it; {gives} of its size."
         )
         return NetworkOfIntensities(method), example, {}, said

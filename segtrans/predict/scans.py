@@ -38,6 +38,7 @@ from segtrans.sources.brats.half_slices import (
     intensities_of,
     normalised,
 )
+from segtrans.sources.brats.half_volumes import enlarged, reduced_images
 from segtrans.sources.intensity import Z_SCORE_SCALE
 from segtrans.sources.scans.cases import PHANTOM, CaseFiles, find_case
 from segtrans.sources.scans.volumes import Case, read_case
@@ -102,6 +103,7 @@ def _predict_case(
     made = predict(
         method,
         case,
+        grid=run.config.definition.image_size if _is_of_volumes(run) else None,
         normalisation=prepared.normalisation,
         mirror_right=prepared.mirror_right,
         neighbours=run.config.neighbours,
@@ -125,16 +127,18 @@ def predict(
     method: nn.Module,
     case: Case,
     *,
+    grid: tuple[int, ...] | None = None,
     normalisation: str,
     mirror_right: bool,
     neighbours: int = 0,
     pathologies: tuple[str, ...] = (),
 ) -> Made:
-    """Run a method on all half-slices with brain.
+    """Run a method on all half-slices with brain, or on both half-volumes.
 
     Args:
         method: in evaluation mode.
         case: the scan.
+        grid: voxels of the half-volumes that the method sees; None: it sees half-slices.
         normalisation: as in the data that the method was trained on.
         mirror_right: as in the data that the method was trained on.
         neighbours: half-slices on either side of each that the method sees with it.
@@ -158,14 +162,18 @@ def predict(
         {name: {of: _background(brain) for of in volumes if translates} for name in names},
     )
     with inference(method):
-        for side, slices in tqdm(list(_blocks(brain)), unit="block", disable=None):
+        for side, slices in tqdm(list(_blocks(brain, grid)), unit="block", disable=None):
             mirror = mirror_right and side == "right"
             seen = beside(slices, brain.shape[2], neighbours).ravel()
             z_scores = normalised(
                 volumes, brain, intensities, side=side, slices=seen, mirror=mirror
             )
-            x = _padded((torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1))
-            x = x.view(len(slices), -1, *x.shape[2:])  # neighbours as channels
+            if grid is not None:
+                z_scores = reduced_images(z_scores, grid)[None]
+            x = (torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1)
+            if grid is None:
+                x = _padded(x)
+                x = x.view(len(slices), -1, *x.shape[2:])  # neighbours as channels
             x = x.to(device_of(method))
             place = _Place(half(brain, side)[slices], side, slices, mirror)
             maps = segmented_maps(method, x)
@@ -196,9 +204,15 @@ class _Place:
     is_mirrored: bool
 
     def put(self, volume: NDArray[np.float32], values: Tensor) -> None:
-        """Write half-slices (n, H, W) back where they come from, the brain's voxels alone."""
+        """Write half-slices (n, H, W) back where they come from, the brain's voxels alone.
+
+        Or one half-volume (1, D, H, W), enlarged from its grid to all slices of the scan.
+        """
+        array = values.float().cpu().numpy()
+        if values.ndim == 4:
+            array = enlarged(array[0], self.shown.shape)
         _, height, width = self.shown.shape
-        array = values.float().cpu().numpy()[:, :height, :width]
+        array = array[:, :height, :width]
         if self.is_mirrored:
             array = array[..., ::-1]
         half(volume, self.side)[self.slices] = np.where(self.shown, array, np.float32(0))
@@ -225,9 +239,14 @@ def _put_intensities(
         place.put(volume, z_score * intensities.sd[name] + centre)
 
 
-def _blocks(brain: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Slices with brain, some at a time, side by side."""
+def _blocks(
+    brain: NDArray[np.bool_], grid: tuple[int, ...] | None
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Slices with brain, some at a time, side by side; of half-volumes all slices at once."""
     for side in SIDES:
+        if grid is not None:
+            yield side, np.arange(brain.shape[2])
+            continue
         slices = np.flatnonzero(half(brain, side).any(axis=(1, 2)))
         for start in range(0, len(slices), _BATCH_SIZE):
             yield side, slices[start : start + _BATCH_SIZE]
@@ -247,7 +266,7 @@ def _run_of_patients(folder: Path, output: Path) -> Run:
     run = read_run(folder)
     if run.has_scans:
         raise UserError(f"{folder}: a run on a folder of scans: give --input instead of --case")
-    if not run.config.definition.has_patients:
+    if not (run.config.definition.has_patients or _is_of_volumes(run)):
         raise UserError(
             f"{folder}: a run of task {run.config.task}; expected one of brats, which reads scans"
         )
@@ -256,6 +275,10 @@ def _run_of_patients(folder: Path, output: Path) -> Run:
             f"{output}: lies in the run folder {folder}; expected another folder for the output"
         )
     return run
+
+
+def _is_of_volumes(run: Run) -> bool:
+    return len(run.config.definition.image_size) == 3
 
 
 def _preparation(run: Run) -> _Preparation:
@@ -280,16 +303,19 @@ def _doubts(run: Run, prepared: _Preparation, case: Case) -> list[str]:
     if prepared.spacing_mm is None or prepared.volume_shape is None:
         missing = "spacing_mm" if prepared.spacing_mm is None else "volume_shape"
         return [*doubts, f"the run does not say which {missing} it was trained on"]
-    trained_spacing, trained_slice = prepared.spacing_mm, prepared.volume_shape[:2]
+    # Half-volumes have a grid of their own: more slices on it are another scale.
+    n_compared = len(run.config.definition.image_size)
+    trained_spacing, trained_shape = prepared.spacing_mm, prepared.volume_shape[:n_compared]
     if not np.allclose(spacing, trained_spacing, rtol=_SPACING_TOLERANCE, atol=0):
         doubts.append(
             f"voxels of {_listed(spacing)} mm; the run was trained on {_listed(trained_spacing)} "
             "mm: resample the scan"
         )
-    if list(shape[:2]) != list(trained_slice):
+    if list(shape[:n_compared]) != list(trained_shape):
+        what = "volumes" if _is_of_volumes(run) else "slices"
         doubts.append(
-            f"slices of {_listed(shape[:2])} voxels; the run was trained on "
-            f"{_listed(trained_slice)}: crop or pad the scan"
+            f"{what} of {_listed(shape[:n_compared])} voxels; the run was trained on "
+            f"{_listed(trained_shape)}: crop or pad the scan"
         )
     return doubts
 

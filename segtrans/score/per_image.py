@@ -1,5 +1,7 @@
 """Reading the scores of single images that `segtrans evaluate` wrote."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -54,7 +56,7 @@ def _checked(table: pd.DataFrame, domain: str, store: Store, fold: str) -> pd.Da
     if not np.array_equal(index, np.arange(n)):
         raise ValueError(f"its images of {fold}, {domain}, are not those of the data, 0 to {n - 1}")
     rows["index"] = np.arange(n)
-    n_pixels = store.image_shape[1] * store.image_shape[2]
+    n_pixels = math.prod(store.image_shape[1:])
     for name in (*_PIXELS, *(_OF_PRESENT if domain == "present" else ())):
         values = pd.to_numeric(rows[name], errors="coerce").astype(np.float64)
         largest = 1 if name.startswith("dice") else n_pixels

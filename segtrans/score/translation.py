@@ -73,11 +73,13 @@ class ThresholdDice:
         self._counts = torch.zeros(n_channels, 2, _N_BINS, dtype=torch.int64, device=device)
 
     def add(self, values: Tensor, is_target: Tensor, is_known: Tensor) -> None:
-        """Count values (N, M, H, W) in and out of the target (N, H, W), where that is known."""
+        """Count values (N, M, ...) in and out of the target (N, ...), where that is known."""
         n_channels = values.shape[1]
         bins = ((values - self._low) / self._step).long().clamp_(0, _N_BINS - 1)
         region = torch.where(is_known, is_target.long(), 2)[:, None]  # 2 is left out
-        channels = torch.arange(n_channels, device=values.device).view(1, -1, 1, 1)
+        channels = torch.arange(n_channels, device=values.device).view(
+            1, -1, *[1] * (values.ndim - 2)
+        )
         slots = (channels * 3 + region) * _N_BINS + bins
         counts = torch.bincount(slots.flatten(), minlength=3 * n_channels * _N_BINS)
         self._counts += counts.view(n_channels, 3, _N_BINS)[:, :2]
@@ -154,8 +156,9 @@ class TranslationTally:
         for name, values in maps.items():
             self._dice[name].add(values, is_target, is_known)
         # From the usual value of the rest on: black of digits, the brain's mean, a background.
-        usual = x_P.masked_fill((is_target | ~is_known)[:, None], torch.nan)
-        usual = usual.flatten(2).nanmedian(dim=2).values.nan_to_num()[..., None, None]
+        rest = x_P.masked_fill((is_target | ~is_known)[:, None], torch.nan).flatten(2)
+        usual = rest.nanmedian(dim=2).values.nan_to_num()
+        usual = usual.view(*usual.shape, *[1] * (x_P.ndim - 2))
         before, after = x_P - usual, x_PA - usual
         for region, where in enumerate((is_target, is_known & ~is_target)):
             for i, product in enumerate((before * after, before * before)):

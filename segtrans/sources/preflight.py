@@ -11,5 +11,6 @@ from segtrans.sources.own_kinds import KINDS
 CHECKS: dict[str, Callable[[Params, Sequence[str]], None]] = {
     "cluttered_mnist": cluttered_mnist.check,
     "half_slices": brats.check,
+    "half_volumes": brats.check,
     **{name: kind.check for name, kind in KINDS.items()},
 }

@@ -78,6 +78,11 @@ class Task(Block, ABC):
         return content
 
     @property
+    def image_size(self) -> tuple[int, ...]:
+        """Rows and columns of an image; of volumes slices, rows and columns."""
+        return self.height, self.width
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes by their values."""
         return tuple(sorted(self.classes, key=self.classes.__getitem__))

@@ -1,22 +1,20 @@
 """Halves of axial slices of brains (section 4.2)."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from segtrans.block import Positive
-from segtrans.tasks.base import Task
+from segtrans.tasks.brains import SEQUENCES, Brains
 from segtrans.tasks.names import check_names
 from segtrans.tasks.parameters import DataParams
 
 # Of P and A together, as stored: masks, and half-slices (two bytes) of about 200 of each patient.
 _PATIENT_MB = 25
 _SHAPE = (240, 120)
-_SEQUENCES = ("t1", "t2", "t1c", "flair")
 
 
-class HalfSlices(Task):
+class HalfSlices(Brains):
     """Half of a slice with a tumour on that side (P), or with none (A)."""
 
     kind: Literal["half_slices"] = Field(
@@ -25,7 +23,7 @@ class HalfSlices(Task):
     height: Positive = Field(default=_SHAPE[0], description="image rows: 240")
     width: Positive = Field(default=_SHAPE[1], description="image columns: 120")
     channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        default=_SEQUENCES, description="sequences, in stored order: t1, t2, t1c, flair"
+        default=SEQUENCES, description="sequences, in stored order: t1, t2, t1c, flair"
     )
     architecture: Literal["mnist48", "mnist128", "brats"] = Field(
         default="brats", description="networks of tables 2 to 9"
@@ -48,11 +46,11 @@ class HalfSlices(Task):
 
     @model_validator(mode="after")
     def _is_of_brains(self) -> Self:
-        if (self.height, self.width) != _SHAPE or self.channels != _SEQUENCES:
+        if (self.height, self.width) != _SHAPE or self.channels != SEQUENCES:
             raise ValueError(
                 f"height, width, channels = {self.height}, {self.width}, "
                 f"[{', '.join(self.channels)}]: of half-slices they are 240, 120, "
-                f"[{', '.join(_SEQUENCES)}]; leave them out"
+                f"[{', '.join(SEQUENCES)}]; leave them out"
             )
         return self
 
@@ -97,14 +95,3 @@ class HalfSlices(Task):
     def place_of_neighbours(self, name: str) -> str | None:
         """As `Task.place_of_neighbours`."""
         return "brats.neighbours"
-
-    def title_of(self, data: Mapping[str, Any]) -> str:
-        """Says so when the patients are synthetic phantoms."""
-        return self._title(are_phantoms=bool(data.get("phantoms")))
-
-    def planned_title(self, params: DataParams) -> str:
-        """Says so when the patients will be synthetic phantoms."""
-        return self._title(are_phantoms=params.brats.source == "phantom")
-
-    def _title(self, *, are_phantoms: bool) -> str:
-        return f"{self.title} on phantoms" if are_phantoms else self.title

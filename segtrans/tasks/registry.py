@@ -8,15 +8,17 @@ from pydantic import Field, TypeAdapter
 
 from segtrans.tasks.cluttered_mnist import ClutteredMnist
 from segtrans.tasks.half_slices import HalfSlices
+from segtrans.tasks.half_volumes import HalfVolumes
 from segtrans.tasks.image_folder import ImageFolder
 from segtrans.tasks.own_folder import OwnFolder
 from segtrans.tasks.scan_folder import ScanFolder
 
 AnyTask = Annotated[
-    ClutteredMnist | HalfSlices | ImageFolder | ScanFolder, Field(discriminator="kind")
+    ClutteredMnist | HalfSlices | HalfVolumes | ImageFolder | ScanFolder,
+    Field(discriminator="kind"),
 ]
 # The kinds that a task of the user's own may be of.
-OWN_KINDS = (ClutteredMnist, HalfSlices, ImageFolder, ScanFolder)
+OWN_KINDS = (ClutteredMnist, HalfSlices, HalfVolumes, ImageFolder, ScanFolder)
 # Those whose data a folder of the user's own holds, by name.
 FOLDER_KINDS = tuple(
     get_args(kind.model_fields["kind"].annotation)[0]

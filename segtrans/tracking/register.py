@@ -189,9 +189,9 @@ def _signature(run: Run) -> Any:
             params=ParamSchema([ParamSpec("threshold", "double", 0.5)]),
         )
     task = run.config.definition
-    images = (-1, run.config.n_input_channels, task.height, task.width)
+    images = (-1, run.config.n_input_channels, *task.image_size)
     n_maps = (len(run.config.maps),) if run.config.maps else ()
-    maps = (-1, *n_maps, task.height, task.width)
+    maps = (-1, *n_maps, *task.image_size)
     return ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.float32), images)]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), maps)]),
@@ -219,6 +219,6 @@ def _description(run: Run) -> str:
     what = f"slices with {r} neighbours on either side as channels" if r else "images"
     return (
         f"{run.method_name}, {run.task_title}. Takes {what} (N, {run.config.n_input_channels}, "
-        f"{task.height}, {task.width}) in [-1, 1], gives the probability of "
+        f"{', '.join(map(str, task.image_size))}) in [-1, 1], gives the probability of "
         f"{' and of '.join(run.config.maps) or 'a lesion'} for each pixel."
     )

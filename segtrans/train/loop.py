@@ -246,8 +246,8 @@ class Trainer:
     def _keep_frame(self, drawn: Batches) -> None:
         if not (is_kept(len(self.records)) or self.is_done):
             return
-        for x_P, _ in drawn:
-            if frame := make_frame(self.method, x_P, self.progress.iteration):
+        for x_P, mask in drawn:
+            if frame := make_frame(self.method, x_P, self.progress.iteration, mask):
                 self.frames.append(frame)
 
     def last_state(self) -> dict[str, Tensor]:

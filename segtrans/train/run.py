@@ -137,7 +137,7 @@ def _open_store(config: RunConfig, data_file: Path) -> Store:
             f"{data_file}: holds task {store.header.task}, the run is of task {config.task}"
         )
     task = config.definition
-    expected = (len(task.channels), task.height, task.width)
+    expected = (len(task.channels), *task.image_size)
     if store.image_shape != expected:
         raise UserError(f"{data_file}: images are {store.image_shape}, expected {expected}")
     values = sorted(store.header.labels)

@@ -34,6 +34,14 @@ def test_the_pictures_of_the_docs_are_a_task(tmp_path):
     assert config.definition.channels == ("grey",)
 
 
+def test_the_volumes_of_the_docs_are_a_task(tmp_path):
+    text, *_ = listings("volumes.md", "yaml")
+    (tmp_path / "volumes.yaml").write_text(text)
+    params = load_params(ROOT / "params.yaml", tmp_path / "volumes.yaml")
+    config = resolve_config(params, task="half_brains", method="translation", init_seed=0)
+    assert config.definition.image_size == (48, 64, 32)
+
+
 TRY = """
 import sys, torch
 import segtrans.methods

@@ -33,7 +33,7 @@ ALLOWED = {
     "sources": {"tasks", "config", "data"},
     "nets": set(),
     "objective": {"tasks"},
-    "methods": {"config", "nets", "objective"},
+    "methods": {"tasks", "config", "nets", "objective"},
     "tracking": {"config", "methods", "predict"},
     "score": {"tasks", "config", "data", "methods"},
     "figures": {"tasks", "config", "data", "methods", "score"},

@@ -68,6 +68,42 @@ def test_a_second_pathology_needs_as_much_more_as_its_tensors(method):
     assert training_memory_mb(two, params) - training_memory_mb(one, params) >= more
 
 
+@pytest.mark.parametrize(
+    ("width", "batch_size", "precision", "measured_mb"),
+    # Largest resident memory of the whole process, `usage` of run.json: 48 x 64 x 32 voxels.
+    [
+        (1 / 64, 1, "fp32", 765),
+        (1 / 8, 1, "fp32", 962),
+        (1 / 8, 2, "fp32", 1202),
+        (1 / 8, 1, "bf16", 2649),
+    ],
+)
+def test_the_estimate_of_volumes_is_above_the_peak_and_not_far(
+    width, batch_size, precision, measured_mb
+):
+    config, params = config_of_volumes(width=width, batch_size=batch_size, precision=precision)
+    assert measured_mb <= training_memory_mb(config, params) <= 1.5 * measured_mb
+
+
+def test_volumes_ask_for_more_than_their_tensors_take():
+    """Tensors that live at once, by going through an update without data: full width, fp32."""
+    config, params = config_of_volumes(width=1.0, batch_size=1)
+    assert 3024 < training_memory_mb(config, params) < 2 * 3024
+
+
+def config_of_volumes(*, width, batch_size, precision="fp32"):
+    overlay = {
+        "tasks": ["volumes"],
+        "data_sets": {"volumes": {"kind": "half_volumes", "title": "Volumes"}},
+        "methods": ["translation"],
+        "networks": {"width": width},
+        "labels": {"per_batch": 1},
+        "training": {"batch_size": batch_size, "precision": precision},
+    }
+    params = load_params(ROOT / "params.yaml", overlay=overlay)
+    return resolve_config(params, task="volumes", method="translation", init_seed=0), params
+
+
 def test_the_papers_preset_on_brats_fits_into_24_gib():
     params = load_params(ROOT / "params.yaml", ROOT / "config" / "paper.yaml")
     config = resolve_config(params, task="brats", method="translation", init_seed=0)

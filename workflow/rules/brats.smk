@@ -97,7 +97,7 @@ rule split:
     benchmark:
         "logs/{preset}/{task}_split.benchmark.tsv"
     wildcard_constraints:
-        task=tasks_of("half_slices"),
+        task=tasks_of("half_slices", "half_volumes"),
     params:
         sources=get_sources,
         files=get_own_files,
@@ -168,3 +168,30 @@ rule brats:
     shell:
         "segtrans merge-half-slices --task {wildcards.task:q} --split {input.split:q}"
         " --output {output.data:q} --report data/{wildcards.preset:q}/{wildcards.task:q}_report {input.parts:q} 2> {log:q}"
+
+
+rule half_volumes:
+    input:
+        get_cases,
+        split="data/{preset}/{task}_split.json",
+    output:
+        "data/{preset}/{task}.h5",
+    log:
+        "logs/{preset}/{task}.log",
+    benchmark:
+        "logs/{preset}/{task}.benchmark.tsv"
+    wildcard_constraints:
+        task=tasks_of("half_volumes"),
+    resources:
+        # of one patient, as above, and of the half-volumes of all
+        mem_mb=lambda wildcards, attempt: get_grown(3000, attempt),
+    params:
+        rules=json.dumps(PARAMS.brats.facts),
+        sources=get_sources,
+        files=get_own_files,
+        definition=get_definition,
+        version=[STORE_VERSION, HALF_VOLUMES_VERSION],
+    shell:
+        "segtrans half-volumes {params.sources:q} --split {input.split:q}"
+        " --task {wildcards.task:q} --rules {params.rules:q} {params.definition:q}"
+        " --output {output:q} 2> {log:q}"

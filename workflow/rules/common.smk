@@ -16,6 +16,7 @@ from segtrans.config.versions import (
     EVALUATION_VERSION,
     FIGURES_VERSION,
     HALF_SLICES_VERSION,
+    HALF_VOLUMES_VERSION,
     IMAGE_FOLDER_VERSION,
     PHANTOM_VERSION,
     SCAN_FOLDER_VERSION,
@@ -217,9 +218,9 @@ def get_idx_files(wildcards):
         return []  # the job says it in one line
 
 
-def tasks_of(kind):
-    """A pattern of the names of all tasks of a kind, chosen or not."""
-    names = [name for name, task in PARAMS.known_tasks.items() if task.kind == kind]
+def tasks_of(*kinds):
+    """A pattern of the names of all tasks of some kinds, chosen or not."""
+    names = [name for name, task in PARAMS.known_tasks.items() if task.kind in kinds]
     return "|".join(names) or "(?!)"  # which matches nothing
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import AugmentationParams
+from segtrans.data.feed.augment_volumes import augment_volumes, draw_volumes, move_masks
+from segtrans.data.feed.resampling import look_up, spline, spline_terms
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def augment_batch(
     """Change every image of a batch, P and A apart, and the masks with their images.
 
     Args:
-        batch: on the generator's device, neither augmented nor clipped.
+        batch: on the generator's device, neither augmented nor clipped; images, or volumes.
         ranges: what may be drawn.
         generator: the only source of randomness; one state gives one result.
         neighbours: slices on either side that images are stacks with; a stack is changed as one.
@@ -65,6 +66,15 @@ def augment_batch(
     Returns:
         A batch of the same shapes and types; images are clipped to [-1, 1].
     """
+    if batch.x_P.ndim == 5:
+        n_channels = batch.x_P.shape[1]
+        of_P = draw_volumes(len(batch.x_P), n_channels, ranges, generator=generator)
+        of_A = draw_volumes(len(batch.x_A), n_channels, ranges, generator=generator)
+        return Batch.of(
+            augment_volumes(batch.x_P, of_P),
+            augment_volumes(batch.x_A, of_A),
+            move_masks(batch.y, of_P),
+        )
     n_channels = batch.x_P.shape[1] // (2 * neighbours + 1)
     for_P = draw_augmentation(len(batch.x_P), n_channels, ranges, generator=generator)
     for_A = draw_augmentation(len(batch.x_A), n_channels, ranges, generator=generator)
@@ -133,27 +143,18 @@ def augment_masks(y: Tensor, augmentation: Augmentation) -> Tensor:
 
 def _resample(images: Tensor, augmentation: Augmentation, *, mode: str) -> Tensor:
     """Look up every pixel of (N, C, H, W) float32; never in bf16, autocast or not."""
-    sizes = height, width = images.shape[2:]
-    # grid_sample counts from -1 to 1 across its canvas. Only where that is a power of two of pixels
-    # is the scaling exact, so that an image that is not moved keeps all its bits.
-    spans = [1 << (size - 2).bit_length() for size in sizes]
-    margins = (0, spans[1] + 1 - width, 0, spans[0] + 1 - height)
-    canvas = F.pad(images, margins, mode="replicate")
-    grid = images.new_empty(len(images), height, width, 2)
+    height, width = images.shape[2:]
     surfaces = _surfaces(augmentation, height, width)
-    for place, axis in enumerate((1, 0)):  # grid_sample has columns before rows
-        positions = _reflected(_spread(surfaces[:, axis], height, width), sizes[axis])
-        torch.sub(positions.mul_(2 / spans[axis]), 1, out=grid[..., place])
-    return F.grid_sample(canvas, grid, mode, padding_mode="border", align_corners=True)
+    return look_up(images, lambda axis: _spread(surfaces[:, axis], height, width), mode=mode)
 
 
 def _surfaces(augmentation: Augmentation, height: int, width: int) -> Tensor:
     """Coefficients of the positions looked up, in pixels from the first: (N, 2, 3, 3).
 
-    By axis looked up along, term of the row, term of the column: see `_terms`.
+    By axis looked up along, term of the row, term of the column: see `spline_terms`.
     """
-    surfaces = _spline(augmentation.control_points, height, dim=2)
-    surfaces = _spline(surfaces, width, dim=3)
+    surfaces = spline(augmentation.control_points, height, dim=2)
+    surfaces = spline(surfaces, width, dim=3)
     surfaces[:, 0, 0, 0] += (height - 1) / 2
     surfaces[:, 1, 0, 0] += (width - 1) / 2
     angle = torch.deg2rad(augmentation.rotation_deg)
@@ -167,34 +168,13 @@ def _surfaces(augmentation: Augmentation, height: int, width: int) -> Tensor:
     return surfaces
 
 
-def _spline(points: Tensor, size: int, *, dim: int) -> Tensor:
-    """Coefficients of the natural cubic spline through three points along `dim`."""
-    first, middle, last = points.unbind(dim)
-    mean = (first + last) / 2
-    return torch.stack([middle, (last - first) / max(size - 1, 1), mean - middle], dim)
-
-
 def _spread(surface: Tensor, height: int, width: int) -> Tensor:
     """The values (N, H, W) of a surface with coefficients (N, 3, 3).
 
     Element by element, since matrix products may be rounded to bf16 or TF32.
     """
-    c, bend_c = _terms(width, surface.device)
+    c, bend_c = spline_terms(width, surface.device)
     lines = surface[:, :, 0, None] + surface[:, :, 1, None] * c + surface[:, :, 2, None] * bend_c
-    r, bend_r = (term[:, None] for term in _terms(height, surface.device))
+    r, bend_r = (term[:, None] for term in spline_terms(height, surface.device))
     constant, slope, bend = lines[:, :, None].unbind(1)
     return torch.addcmul(constant, slope, r).addcmul_(bend, bend_r)
-
-
-def _terms(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pixels from the centre, and the spline's curve: 0 at the centre, 1 at both ends; (size,)."""
-    centre = (size - 1) / 2
-    pixels = torch.arange(size, device=device) - centre
-    t = pixels.abs() / max(centre, 0.5)
-    return pixels, t * t * (3 - t) / 2
-
-
-def _reflected(positions: Tensor, size: int) -> Tensor:
-    """Positions brought into [0, size - 1] by reflection in both ends, in place."""
-    period = 2 * max(size - 1, 1)
-    return positions.sub_((positions / period).round_(), alpha=period).abs_()

@@ -1,6 +1,7 @@
 """Batches as a function of the iteration alone, so that a resumed run sees the same ones."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from segtrans.batch import Batch
@@ -208,12 +208,12 @@ class TrainingBatches(Dataset[Batch]):
             known = [of.index_select(0, middle) for of in self._known]
         if known and not self._tells_apart:
             y, known = masks_of_any(y, *(of[:n_labelled] for of in known)), []
-        size, shape = len(p), x_P.shape[-2:]
-        x_P, x_A = (x.view(size, -1, *shape) for x in (x_P, x_A))  # slices side by side
+        # Slices side by side.
+        x_P, x_A = (x.view(len(p), -1, *x.shape[2:]) for x in (x_P, x_A))
         # A fixed number of masks, or none: shapes that vary cost a GPU time.
         n_missing = self._n_slots - n_labelled if n_labelled else 0
         images = {"present": x_P.float() * self._scales[0], "absent": x_A.float() * self._scales[1]}
-        return Batch(images, F.pad(y, (0, 0, 0, 0, 0, n_missing), value=VOID), *known)
+        return Batch(images, torch.cat([y, y.new_full((n_missing, *y.shape[1:]), VOID)]), *known)
 
     def _send(self, indices: Indices) -> Tensor:
         tensor = torch.from_numpy(indices)
@@ -288,11 +288,11 @@ def iterate_fold(
         at_most: so many samples alone, spread evenly over the fold.
 
     Yields:
-        Images (n, C, H, W) float32 as networks see them, in [-1, 1], and masks (n, H, W) uint8;
-        None in the absence domain.
+        Images (n, C, ...) float32 as networks see them, in [-1, 1], and masks (n, ...) uint8; None
+        in the absence domain.
     """
     n, stacks = store.n(fold, domain), Stacks(store, fold, domain, neighbours)
-    batch_size = max(1, _SCORED_PIXELS // (store.image_shape[1] * store.image_shape[2]))
+    batch_size = max(1, _SCORED_PIXELS // math.prod(store.image_shape[1:]))
     chosen = np.arange(n)
     if at_most is not None and at_most < n:
         chosen = np.linspace(0, n - 1, at_most).round().astype(np.int64)

@@ -61,10 +61,15 @@ def choose_labelled(
             rng=rng,
         )
         return Labelled("digit", ids.tolist(), np.isin(provenance["source_index"], ids))
-    _check_has(provenance, "case_id", "side", "slice_index")
+    _check_has(provenance, "case_id", "side")
     if labels.unit == "volume":
         volumes = choose_volumes(provenance["case_id"], fraction=labels.fraction, rng=rng)
         return Labelled("volume", volumes, np.isin(provenance["case_id"], volumes))
+    if "slice_index" not in provenance:
+        raise UserError(
+            f"labels.unit = {labels.unit}: the data set has no train/present/slice_index, its "
+            "images are no slices; set it to volume"
+        )
     return _choose_half_slices(provenance, fraction=labels.fraction, rng=rng)
 
 

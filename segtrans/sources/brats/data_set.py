@@ -106,7 +106,7 @@ def write_part(
             fewer patients than jobs.
     """
     folds = read_split(split).folds
-    cases = _cases_of(sources, split, folds)
+    cases = cases_of(sources, split, folds)
     if n_jobs > len(cases):
         raise UserError(
             f"n_jobs = {n_jobs}: {split} names {len(cases)} cases; expected at least one for each "
@@ -157,7 +157,7 @@ def write_half_slices(
             fractions = {"valid_fraction": 0.1, "test_fraction": 0.1}
             write_split([source], used, **fractions, rotation=0, data_seed=data_seed, plane=plane)
         folds = read_split(used).folds
-        cases = _cases_of([source], used, folds)
+        cases = cases_of([source], used, folds)
         if split is not None:
             check_grids(cases, plane)
             check_distinct(cases)
@@ -168,8 +168,12 @@ def write_half_slices(
     return patients
 
 
-def _cases_of(sources: Sequence[Path], split: Path, folds: Mapping[str, str]) -> list[CaseFiles]:
-    """The cases that a split names, by id."""
+def cases_of(sources: Sequence[Path], split: Path, folds: Mapping[str, str]) -> list[CaseFiles]:
+    """The cases that a split names, by id.
+
+    Raises:
+        UserError: one is missing, or a patient is in two folds.
+    """
     by_id = {case.case_id: case for case in find_all_cases(sources)}
     for case_id in sorted(folds):
         if case_id not in by_id:

@@ -51,7 +51,7 @@ def merge_parts(
     """
     read = read_split(split)
     patients, rules, pathologies = read_facts(parts)
-    _check_alike(patients)
+    check_alike(patients)
     if sorted(read.folds.items()) != [(p["case_id"], p["fold"]) for p in patients]:
         raise UserError(f"{split}: not the patients of the parts; prepare them again")
     check_fingerprints(patients)
@@ -66,7 +66,8 @@ def merge_parts(
     return patients
 
 
-def _check_alike(patients: Sequence[Patient]) -> None:
+def check_alike(patients: Sequence[Patient]) -> None:
+    """Refuse volumes that differ in shape or spacing, or cannot be cut into two halves."""
     first = patients[0]
     for patient in patients:
         for key in ("shape", "spacing_mm"):

@@ -23,7 +23,7 @@ from segtrans.sources.brats.half_slices import Domains, HalfSlices, make_half_sl
 from segtrans.sources.scans.cases import CaseFiles
 from segtrans.sources.scans.duplicates import fingerprints, mask_fingerprint
 from segtrans.sources.scans.masks import WHITE_MATTER_CLASSES, pathology_bits
-from segtrans.sources.scans.volumes import read_case
+from segtrans.sources.scans.volumes import Case, read_case
 from segtrans.tasks.parameters import HalfSliceRules
 
 SIDE_TYPE = "S5"
@@ -141,17 +141,43 @@ def _add(
 ) -> Patient:
     """Prepare one patient and write the half-slices; what is known of the patient is returned."""
     classes = WHITE_MATTER_CLASSES if pathologies else rules.label_classes
-    case = read_case(files, with_mask=True, label_classes=classes)
-    if case.mask is None:
-        raise UserError(f"{files.case_id}: no mask; a case to train on needs one")
-    mask = pathology_bits(case.mask) if pathologies else case.mask
+    case, own_mask = read_labelled(files, classes)
+    mask = pathology_bits(own_mask) if pathologies else own_mask
     domains, intensities = make_half_slices(
         case.sequences, mask, rules, case_id=files.case_id, n_pathologies=len(pathologies)
     )
     for domain in (*DOMAINS, NEITHER):
         for name, values in _columns(files.case_id, domains, domain, pathologies).items():
             _write_array(archive, _key(files.case_id, domain, name), values)
-    shape = next(iter(case.sequences.values())).shape
+    return {
+        **facts_of(case, own_mask, fold),
+        **{
+            f"voxels_of_{name}": int(np.count_nonzero(mask & (1 << k)))
+            for k, name in enumerate(pathologies)
+        },
+        "n": domains.counts | {NEITHER: len(domains.neither.side)},
+        "mean": intensities.mean,
+        "sd": intensities.sd,
+    }
+
+
+def read_labelled(
+    files: CaseFiles, label_classes: Sequence[int] | None
+) -> tuple[Case, NDArray[np.uint8]]:
+    """A case to train on, and its mask.
+
+    Raises:
+        UserError: it is bad, or has none.
+    """
+    case = read_case(files, with_mask=True, label_classes=label_classes)
+    if case.mask is None:
+        raise UserError(f"{files.case_id}: no mask; a case to train on needs one")
+    return case, case.mask
+
+
+def facts_of(case: Case, mask: NDArray[np.uint8], fold: str) -> Patient:
+    """What is known of a patient, whatever is made of the scan."""
+    files, shape = case.files, next(iter(case.sequences.values())).shape
     return {
         "case_id": files.case_id,
         "grade": files.grade,
@@ -161,16 +187,9 @@ def _add(
         "spacing_mm": [round(mm, 4) for mm in case.geometry.spacing_mm],
         "patient": files.patient,
         "fingerprints": fingerprints(case.sequences),
-        "mask_fingerprint": mask_fingerprint(case.mask),
+        "mask_fingerprint": mask_fingerprint(mask),
         "sha256": _sha256({*files.sequences.values(), files.mask}),
-        "lesion_voxels": int(np.count_nonzero(case.mask)),
-        **{
-            f"voxels_of_{name}": int(np.count_nonzero(mask & (1 << k)))
-            for k, name in enumerate(pathologies)
-        },
-        "n": domains.counts | {NEITHER: len(domains.neither.side)},
-        "mean": intensities.mean,
-        "sd": intensities.sd,
+        "lesion_voxels": int(np.count_nonzero(mask)),
     }
 
 

@@ -11,6 +11,7 @@ from importlib.resources import as_file, files
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -91,8 +92,8 @@ def _read_map(name: str) -> Volume:
             files("nilearn") / f"datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
         )
         with as_file(file) as path:
-            stored = np.asanyarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
-    except (ImportError, OSError, nib.filebasedimages.ImageFileError) as error:
+            stored = np.asanyarray(nib.load(path).dataobj)
+    except (ImportError, OSError, ImageFileError) as error:
         raise UserError(
             f"phantom: the brain that nilearn ships cannot be read ({error}); install nilearn as "
             "pyproject.toml asks for it, or choose another source of BraTS"

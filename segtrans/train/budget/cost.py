@@ -62,8 +62,8 @@ def cost_of_updates(config: RunConfig, n_labelled: int) -> IterationCost:
     with _LiveBytes() as live:
         method = build_method(config)
         method.prepare(config.training)
-        x = torch.zeros(size, config.n_input_channels, task.height, task.width)
-        y = torch.zeros(n_labelled, task.height, task.width, dtype=torch.uint8)
+        x = torch.zeros(size, config.n_input_channels, *task.image_size)
+        y = torch.zeros(n_labelled, *task.image_size, dtype=torch.uint8)
         flops = 0
         for _ in range(2):  # the moments of the optimiser appear in the first one
             with FlopCounterMode(display=False) as counter:

@@ -83,7 +83,7 @@ def _planned(
 def _same_cost(config: RunConfig) -> str:
     """Equal for runs whose iterations cost the same: tasks that differ in clutter only."""
     definition = config.definition
-    images = (definition.height, definition.width, definition.channels, definition.n_classes)
+    images = (definition.image_size, definition.channels, definition.n_classes)
     networks = (definition.architecture, definition.segmentation_norm, config.networks)
     is_used = {name: weight > 0 for name, weight in config.weights.items()}
     size = config.training.batch_size
