@@ -168,13 +168,7 @@ def predict(
             z_scores = normalised(
                 volumes, brain, intensities, side=side, slices=seen, mirror=mirror
             )
-            if grid is not None:
-                z_scores = reduced_images(z_scores, grid)[None]
-            x = (torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1)
-            if grid is None:
-                x = _padded(x)
-                x = x.view(len(slices), -1, *x.shape[2:])  # neighbours as channels
-            x = x.to(device_of(method))
+            x = _as_seen(z_scores, len(slices), grid).to(device_of(method))
             place = _Place(half(brain, side)[slices], side, slices, mirror)
             maps = segmented_maps(method, x)
             of_each = maps.unbind(dim=1) if pathologies else [target_probability(method, maps)]
@@ -216,6 +210,17 @@ class _Place:
         if self.is_mirrored:
             array = array[..., ::-1]
         half(volume, self.side)[self.slices] = np.where(self.shown, array, np.float32(0))
+
+
+def _as_seen(z_scores: NDArray[np.float16], n_slices: int, grid: tuple[int, ...] | None) -> Tensor:
+    """Half-slices with their neighbours as channels, or one half-volume, in [-1, 1]."""
+    if grid is not None:
+        z_scores = reduced_images(z_scores, grid)[None]
+    x = (torch.from_numpy(z_scores).float() * Z_SCORE_SCALE).clamp_(-1, 1)
+    if grid is not None:
+        return x
+    x = _padded(x)
+    return x.view(n_slices, -1, *x.shape[2:])
 
 
 def _padded(x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ PRESETS = {
     "config/ablations/nines.yaml": (6, "f437e65b37cac652"),
     "config/ablations/skips.yaml": (4, "c4489b436c9e0e4d"),
     "config/ablations/terms.yaml": (6, "3c80a1ceea478578"),
-    "config/demo.yaml": (2, "29136f540a1500b9"),
+    "config/demo.yaml": (2, "8aab62812b1c7899"),
     "config/evidence.yaml": (8, "bb36ed2ffeb1bd67"),
     "config/long.yaml": (6, "cb8ef5e7fcbf4fa8"),
     "config/paper.yaml": (19, "44eff8945186948d"),

@@ -53,6 +53,8 @@ def test_a_run_that_was_never_tracked_is_tracked_whole(
             "dice_hard_pooled": 0.56,
             "dice_hard_image_mean": 0.54,
             "false_positive_pixels_A": 12,
+            "n_images_P": 48,
+            "n_images_A": 50,
             "false_positive_pixels_A_image_mean": 1.2,
             "lesions_found_fraction": 0.55,
             "lesions_false_image_mean": 1 - 0.55,
