@@ -183,7 +183,7 @@ class Store:
     def images(
         self, fold: str, domain: str, indices: NDArray[np.int64] | None = None
     ) -> NDArray[Any]:
-        """Images as stored, (n, *image_shape); intensity = value * `scale`.
+        """Images as stored, (n, C, H, W) or (n, C, D, H, W); intensity = value * `scale`.
 
         Args:
             fold: one of FOLDS.

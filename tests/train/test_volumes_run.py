@@ -99,7 +99,7 @@ def check_prediction(data, store):
     (folder,) = Path("phantoms").rglob(case_id)
     files = list(predict_cases(Path("translation"), [folder], Path("predicted"), threshold=0.5))
     scan = nib.load(next(folder.glob("*_t1.nii.gz")))
-    assert len([file for file in files if file.suffix == ".gz"]) == 9
+    assert len([file for file in files if file.suffix == ".gz"]) == 10
     for file in files[:-1]:
         written = nib.load(file)
         assert written.shape == scan.shape
