@@ -15,6 +15,7 @@ PARTS = (
     "store",
     "loading",
     "startup",
+    "commands",
     "step",
     "gpu",
     "methods",

