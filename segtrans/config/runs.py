@@ -144,12 +144,12 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     if not runs:
         raise UserError("no run folder was given; name at least one")
     found = [runs[key] for key in sorted(runs)]
-    _check_rows(found)
+    _check_comparable(found)
     return found
 
 
 def difference(run: Run, other: Run) -> str | None:
-    """How a run is of another method than another: by its data, or parameters but the initial seed.
+    """How two runs differ, in their data or in parameters but the initial seed.
 
     Returns:
         "training.iterations = 150, not 1000"; None for runs that differ in the seed alone.
@@ -166,7 +166,7 @@ def _science(run: Run) -> dict[str, Any]:
     return {"data": f"SHA-256 {run.record.data.sha256:.12}...", **flat(config)}
 
 
-def _check_rows(runs: Iterable[Run]) -> None:
+def _check_comparable(runs: Iterable[Run]) -> None:
     """A mean of runs of different parameters, or beside those of other data, says nothing."""
     of_method: dict[tuple[str, str, str], Run] = {}
     of_task: dict[tuple[str, str], Run] = {}
