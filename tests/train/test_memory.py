@@ -156,9 +156,10 @@ def test_pictures_behind_links_are_not_counted(tmp_path):
 
 
 @pytest.mark.slow
-def test_neighbours_take_no_more_than_is_asked_for():
+@pytest.mark.parametrize("method", ["segmentation_only", "autoencoder", "translation"])
+def test_neighbours_take_no_more_than_is_asked_for(method):
     params = load_params(ROOT / "params.yaml")
-    without = resolve_config(params, task="brats", method="translation", init_seed=0)
+    without = resolve_config(params, task="brats", method=method, init_seed=0)
     networks = without.networks.model_copy(update={"neighbours": 1})
     with_one = without.model_copy(update={"networks": networks})
     asked, needed = (
@@ -168,4 +169,4 @@ def test_neighbours_take_no_more_than_is_asked_for():
             lambda config: cost_of_updates(config, config.labels.per_batch).peak_bytes / 1e6,
         )
     )
-    assert 30 < needed <= asked < 2 * needed
+    assert 10 < needed <= asked < 2.5 * needed

@@ -16,6 +16,7 @@ import pytest
 from segtrans.config.runs import read_run
 from segtrans.data.store import DOMAINS, Store
 from segtrans.methods.weights import load_method
+from segtrans.sources.scans.case_names import SEQUENCES
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.resolve().parent / "shared" / "data" / "tcga-du-7294"
@@ -105,10 +106,12 @@ def test_a_run_of_phantoms_segments_a_real_patient(project, tmp_path):
         check=True,
     )
     scan = nib.load(REAL / "TCGA-DU-7294_t1.nii.gz")
-    names = [path.name for path in sorted(tmp_path.glob("*.nii.gz"))]
-    assert len(names) == 9
-    for name in names:
-        image = nib.load(tmp_path / name)
+    of_sequences = {f"{of}_{s}" for of in ("translation", "residual") for s in SEQUENCES}
+    expected = {"seg", "probability"} | of_sequences
+    written = list(tmp_path.glob("*.nii.gz"))
+    assert {path.name for path in written} == {f"TCGA-DU-7294_{of}.nii.gz" for of in expected}
+    for path in written:
+        image = nib.load(path)
         assert image.shape == scan.shape
         np.testing.assert_array_equal(image.affine, scan.affine)
     assert set(np.unique(nib.load(tmp_path / "TCGA-DU-7294_seg.nii.gz").dataobj)) <= {0, 1}

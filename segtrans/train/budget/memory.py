@@ -22,9 +22,9 @@ _LATENT = 512  # channels of the widest layer at full width
 # The one module that takes more: its tensors over the translation's (iteration_cost).
 _MORE = {"translation_mean_teacher": 1.2}
 _MORE_OF_ANOTHER_PATHOLOGY = 0.25  # likewise, for each behind the first
-# Per pixel of the batch and channel of neighbouring slices, at any width: both stacks, and those of
-# what is encoded again (iteration_cost), and half as much again.
-_NEIGHBOURS_KB = 0.07
+# Per pixel of the batch and channel of neighbouring slices, at any width: the most that tensors of
+# any method grow (iteration_cost), the autoencoder's, and half as much again.
+_NEIGHBOURS_KB = 0.03
 # Of volumes, by voxel: kernels have more weights, and maps shrink faster. Whole trainings at widths
 # 1/64 and 1/8, with the channels of mnist48 at 48 x 64 x 32; at full width an update that is gone
 # through without data. Of other architectures no less.
