@@ -76,6 +76,7 @@ def test_help_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_cluttered_mnist_by_hand(tmp_path):
     output = tmp_path / "new" / "data.h5"
     answer = segtrans(
@@ -178,6 +179,7 @@ def half_slices(folder, *more):
     )
 
 
+@pytest.mark.slow
 def test_half_slices_by_hand(tmp_path):
     write_patients(tmp_path / "scans")
     answer = half_slices(tmp_path)

@@ -112,12 +112,14 @@ class Task(Block, ABC):
     def why_too_small(self) -> str:
         """What to say of a size that the networks cannot take; empty where they can."""
         least = LEAST_SIDE[self.architecture]
-        if min(self.height, self.width) >= least:
+        if min(self.image_size) >= least:
             return ""
+        keys = ("depth", "height", "width")[-len(self.image_size) :]
+        sizes = ", ".join(f"{key} = {getattr(self, key)}" for key in keys)
         return (
-            f"height = {self.height}, width = {self.width}: too small for networks of architecture "
-            f"{self.architecture}, which need at least {least} pixels a side; set both to {least} "
-            "or more, whatever the size of the files"
+            f"{sizes}: too small for networks of architecture {self.architecture}, which need at "
+            f"least {least} pixels a side; set each to {least} or more, "
+            "whatever the size of the files"
         )
 
     def check(self, params: DataParams, *, batch_size: int, labelled: float) -> None:

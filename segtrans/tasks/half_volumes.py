@@ -9,8 +9,6 @@ from segtrans.tasks.brains import SEQUENCES, Brains
 from segtrans.tasks.parameters import DataParams
 
 _STORED_BYTES = 2  # of a value; of a mask one
-# Voxels a side that encoders can halve, and discriminators can at each of their scales.
-SMALLEST = {"mnist48": 29, "mnist128": 33, "brats": 61}
 
 
 class HalfVolumes(Brains):
@@ -57,15 +55,6 @@ class HalfVolumes(Brains):
             raise ValueError(
                 f"channels, classes = [{', '.join(self.channels)}], {self.classes}: of "
                 f"half-volumes they are [{', '.join(SEQUENCES)}] and one class; leave them out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_halved(self) -> Self:
-        if min(self.image_size) < (least := SMALLEST[self.architecture]):
-            raise ValueError(
-                f"depth, height, width = {', '.join(map(str, self.image_size))}: architecture "
-                f"{self.architecture} needs at least {least} voxels a side"
             )
         return self
 

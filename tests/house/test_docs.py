@@ -70,6 +70,7 @@ assert networks.generator.segmentation_decoder is not None
 """
 
 
+@pytest.mark.slow
 def test_the_method_and_the_ablation_of_the_docs_work(tmp_path):
     ablation, module, entry = listings("add-a-method.md", "python")
     (tmp_path / "with_absence.py").write_text(module)

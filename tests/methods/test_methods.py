@@ -310,7 +310,9 @@ def test_an_update_dispatches_at_most_2500_operations(name):
 
 # Of torch's own: its tracer makes an instance of every autograd function that it meets.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize("name", ["autoencoder", "translation"])
+@pytest.mark.parametrize(
+    "name", ["autoencoder", pytest.param("translation", marks=pytest.mark.slow)]
+)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of tracing itself
 def test_compiled_networks_are_whole_graphs_and_train_the_same(name):
     torch._dynamo.reset()
@@ -328,7 +330,10 @@ def test_compiled_networks_are_whole_graphs_and_train_the_same(name):
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("name", ["segmentation_only", "autoencoder", "translation"])
+@pytest.mark.parametrize(
+    "name",
+    ["segmentation_only", "autoencoder", pytest.param("translation", marks=pytest.mark.slow)],
+)
 def test_bf16_autocast_trains_to_nearly_the_same_loss(name):
     """Over 30 updates the objective ends within 10 % of that in fp32."""
     exact, rounded = make(name, learning_rate=0.001), make(name, learning_rate=0.001)

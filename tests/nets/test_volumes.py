@@ -12,7 +12,8 @@ from segtrans.nets.convolution import Convolution, SharedWeights
 from segtrans.nets.rectifier import rectified
 from segtrans.nets.tables import ARCHITECTURES
 from segtrans.nets.upsampling import upsampled_convolution
-from segtrans.tasks.half_volumes import SMALLEST, HalfVolumes
+from segtrans.tasks.base import LEAST_SIDE
+from segtrans.tasks.half_volumes import HalfVolumes
 from tests.nets.depth import Networks, over_depth, spread_over_depth
 
 SIZE = (5, 8, 7)
@@ -170,19 +171,22 @@ def test_bf16_autocast_stays_close_to_float32(generator):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @torch.no_grad()
 def test_a_task_asks_for_sides_that_the_networks_take(architecture):
-    least = SMALLEST[architecture]
+    least = LEAST_SIDE[architecture]
     for side, is_refused in ((least, False), (least - 1, True)):
         size = (least, least, side)
+        task = HalfVolumes(
+            kind="half_volumes",
+            title="Volumes",
+            architecture=architecture,
+            **dict(zip(("depth", "height", "width"), size, strict=True)),
+        )
         if is_refused:
-            with pytest.raises(ValueError, match=f"needs at least {least} voxels a side"):
-                HalfVolumes(
-                    kind="half_volumes",
-                    title="Volumes",
-                    architecture=architecture,
-                    **dict(zip(("depth", "height", "width"), size, strict=True)),
-                )
+            sizes = f"depth = {least}, height = {least}, width = {side}: too small"
+            assert task.why_too_small.startswith(sizes)
+            assert f"at least {least} pixels a side" in task.why_too_small
             with pytest.raises(UserError, match=f"image of {least} x {least} x {side} pixels"):
                 Networks(size, architecture=architecture, width=0.01)(torch.zeros(1, 2, *size))
         else:
+            assert not task.why_too_small
             networks = Networks(size, architecture=architecture, width=0.01)
             assert networks(torch.zeros(1, 2, *size))[0].shape == (1, 2, *size)

@@ -283,6 +283,7 @@ def test_what_is_not_ours_is_kept_and_what_is_there_is_not_made_again(tmp_path, 
     assert [line.split(",")[0] for line in text.splitlines()] == ["case", "a", "b"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(tmp_path):
     folder = tmp_path / "in"
     for number in range(12):

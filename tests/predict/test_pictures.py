@@ -311,6 +311,7 @@ def test_what_is_there_is_not_made_again_but_what_changed_is(tmp_path, make_run,
     assert set(rows(table)) == {"a.png", "b.png", "c.png"}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(tmp_path, make_run):
     folder = tmp_path / "in"
     for number in range(60):

@@ -227,6 +227,7 @@ def test_listed_checksums_are_those_that_sha256sum_checks(phantoms, tmp_path):
     assert answer.stdout.count(": OK") == len(list(phantoms.rglob("*.nii.gz")))
 
 
+@pytest.mark.slow
 def test_a_patient_depends_on_seed_and_number_alone(phantoms, tmp_path):
     for name, seed in (("same", SEED), ("other", SEED + 1)):
         write_phantoms(tmp_path / name, first=LOW, last=LOW + 1, n_patients=100, data_seed=seed)

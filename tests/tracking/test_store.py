@@ -164,6 +164,7 @@ def test_a_lock_whose_holder_writes_nothing_ends_in_a_warning(
     assert not (tmp_path / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_a_lock_whose_holder_goes_on_writing_is_waited_for(
     tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_the_estimate_grows_with_the_tensors_of_wider_layers(min_channels, tenso
     assert 1 <= (wider - plain) / tensors_mb < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["pathologies", "pathologies_separate"])
 def test_a_second_pathology_needs_as_much_more_as_its_tensors(method):
     overlay = {"networks": {"width": 1 / 16}}

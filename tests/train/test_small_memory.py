@@ -39,13 +39,9 @@ def config_of(task, method="translation", *, n=8, **networks):
     return config.model_copy(update={"training": training})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "method",
-    [
-        "translation",
-        pytest.param("translation_separate", marks=pytest.mark.slow),
-        pytest.param("translation_mean_teacher", marks=pytest.mark.slow),
-    ],
+    "method", ["translation", "translation_separate", "translation_mean_teacher"]
 )
 def test_the_discriminators_maps_are_gone_before_translations_are_encoded_again(method):
     """They are the largest: what learns without them needs hardly less."""

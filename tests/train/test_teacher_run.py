@@ -19,7 +19,7 @@ from tests.train.training import kept, train
 SEMI_SUPERVISED = [
     name for name, entry in METHODS.items() if {"lambda_cons", "lambda_pseudo"} & {*entry.weights}
 ]
-IN_MOMENTS = {"mean_teacher", "self_training", "translation_mean_teacher"}
+IN_MOMENTS = {"mean_teacher", "self_training"}
 N_ITERATIONS = 6
 
 

@@ -1,6 +1,5 @@
 """The parts of all patients as one store, with patients by id within each fold."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -10,17 +9,15 @@ from tqdm import tqdm
 from segtrans.config.versions import HALF_SLICES_VERSION
 from segtrans.data.beside import NEITHER
 from segtrans.data.pathologies import bit_labels
-from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
+from segtrans.data.store import DOMAINS, FOLDS, write_store
 from segtrans.data.store_writer import StoreWriter
 from segtrans.errors import UserError
 from segtrans.sources.brats.parts import SIDE_TYPE, Patient, read_column, read_facts
-from segtrans.sources.brats.split_file import SplitFile, read_split
+from segtrans.sources.brats.split_file import read_split
+from segtrans.sources.brats.store_header import check_alike, header_of
 from segtrans.sources.intensity import Z_SCORE_SCALE
 from segtrans.sources.scans.case_names import SEQUENCES
-from segtrans.sources.scans.cases import PHANTOM
 from segtrans.sources.scans.duplicates import check_fingerprints
-from segtrans.sources.scans.masks import describe_labels
-from segtrans.tasks.parameters import HalfSliceRules
 
 # What the classes of `segtrans.sources.scans.volumes` are.
 LABELS = {
@@ -58,29 +55,20 @@ def merge_parts(
     counts = _counts(patients)
     _check_folds(counts, read.folds)
     _check_shown(parts, pathologies, read.folds)
-    with write_store(output, _header(patients, read, rules, task, pathologies)) as writer:
+    header = header_of(
+        patients,
+        read,
+        task=task,
+        facts={**rules.facts, "half_slices_version": HALF_SLICES_VERSION},
+        labels=bit_labels(pathologies) if pathologies else LABELS,
+        pathologies=pathologies,
+    )
+    with write_store(output, header) as writer:
         for fold in FOLDS:
             for domain in (*DOMAINS, NEITHER):
                 if n := counts[fold][domain]:
                     _write_domain(writer, fold, domain, parts, n, patients, pathologies)
     return patients
-
-
-def check_alike(patients: Sequence[Patient]) -> None:
-    """Refuse volumes that differ in shape or spacing, or cannot be cut into two halves."""
-    first = patients[0]
-    for patient in patients:
-        for key in ("shape", "spacing_mm"):
-            if patient[key] != first[key]:
-                raise UserError(
-                    f"{patient['case_id']}: {key.removesuffix('_mm')} is {patient[key]}, that of "
-                    f"{first['case_id']} is {first[key]}; expected one for all: resample the scans"
-                )
-        if patient["shape"][0] % 2:
-            raise UserError(
-                f"{patient['case_id']}: {patient['shape'][0]} columns from right to left; expected "
-                "an even number: crop or pad the scans"
-            )
 
 
 def _counts(patients: Sequence[Patient]) -> dict[str, dict[str, int]]:
@@ -113,34 +101,6 @@ def _check_shown(parts: Sequence[Path], names: Sequence[str], folds: Mapping[str
                 f"fold {fold}: none of its half-slices shows {name}, large enough; expected some "
                 "in every fold: give more patients, or split with another seed"
             )
-
-
-def _header(
-    patients: Sequence[Patient],
-    split: SplitFile,
-    rules: HalfSliceRules,
-    task: str,
-    pathologies: tuple[str, ...],
-) -> StoreHeader:
-    labels = describe_labels({patient["case_id"]: patient["labels"] for patient in patients})
-    everything = "".join(patient["sha256"] for patient in patients)
-    return StoreHeader(
-        task=task,
-        channels=SEQUENCES,
-        parameters={
-            **split.drawn.model_dump(exclude_unset=True),
-            **rules.facts,
-            "volume_shape": patients[0]["shape"],
-            "spacing_mm": patients[0]["spacing_mm"],
-            "half_slices_version": HALF_SLICES_VERSION,
-            "phantoms": any(patient["case_id"].startswith(PHANTOM) for patient in patients),
-        },
-        source=f"{split.source.rstrip('.')}; {labels}.",
-        source_sha256=hashlib.sha256(everything.encode()).hexdigest(),
-        data_seed=split.drawn.data_seed,
-        labels=bit_labels(pathologies) if pathologies else LABELS,
-        pathologies=pathologies,
-    )
 
 
 def _write_domain(

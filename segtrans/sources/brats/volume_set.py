@@ -4,7 +4,6 @@ A half-volume on the reduced grid takes about a megabyte, so those of all patien
 memory until they are written.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from segtrans.config.versions import HALF_VOLUMES_VERSION
-from segtrans.data.store import DOMAINS, FOLDS, StoreHeader, write_store
+from segtrans.data.store import DOMAINS, FOLDS, write_store
 from segtrans.errors import UserError
 from segtrans.sources.brats.data_set import cases_of
 from segtrans.sources.brats.half_volumes import HalfVolume, make_half_volumes
-from segtrans.sources.brats.merge import check_alike
 from segtrans.sources.brats.parts import SIDE_TYPE, Patient, facts_of, read_labelled
 from segtrans.sources.brats.split_file import SplitFile, read_split
+from segtrans.sources.brats.store_header import check_alike, header_of
 from segtrans.sources.intensity import Z_SCORE_SCALE
-from segtrans.sources.scans.case_names import SEQUENCES
-from segtrans.sources.scans.cases import PHANTOM
 from segtrans.sources.scans.duplicates import check_fingerprints
-from segtrans.sources.scans.masks import describe_labels
 from segtrans.tasks.half_volumes import HalfVolumes
 from segtrans.tasks.parameters import HalfSliceRules
 
@@ -67,7 +63,16 @@ def write_half_volumes(
     check_alike(patients)
     check_fingerprints(patients)
     _check_folds(made, read)
-    with write_store(output, _header(patients, read, rules, task, name)) as writer:
+    used = {"normalisation", "mirror_right", "label_classes"}
+    facts = {
+        **{key: value for key, value in rules.facts.items() if key in used},
+        "min_lesion_fraction": task.min_lesion_fraction,
+        "grid": list(task.image_size),
+        "half_volumes_version": HALF_VOLUMES_VERSION,
+    }
+    labels = {0: "background", 1: next(iter(task.classes))}
+    header = header_of(patients, read, task=name, facts=facts, labels=labels)
+    with write_store(output, header) as writer:
         for (fold, domain), halves in made.items():
             for column, (values, scale) in _columns(halves, domain).items():
                 writer.add(
@@ -98,33 +103,3 @@ def _check_folds(made: _Images, split: SplitFile) -> None:
                 f"fold {fold}: none of the half-volumes of its {n_cases} cases is {what}; expected "
                 "some in every fold: give more patients, or split with another seed"
             )
-
-
-def _header(
-    patients: Sequence[Patient],
-    split: SplitFile,
-    rules: HalfSliceRules,
-    task: HalfVolumes,
-    name: str,
-) -> StoreHeader:
-    labels = describe_labels({patient["case_id"]: patient["labels"] for patient in patients})
-    everything = "".join(patient["sha256"] for patient in patients)
-    used = {"normalisation", "mirror_right", "label_classes"}
-    return StoreHeader(
-        task=name,
-        channels=SEQUENCES,
-        parameters={
-            **split.drawn.model_dump(exclude_unset=True),
-            **{key: value for key, value in rules.facts.items() if key in used},
-            "min_lesion_fraction": task.min_lesion_fraction,
-            "grid": list(task.image_size),
-            "volume_shape": patients[0]["shape"],
-            "spacing_mm": patients[0]["spacing_mm"],
-            "half_volumes_version": HALF_VOLUMES_VERSION,
-            "phantoms": any(patient["case_id"].startswith(PHANTOM) for patient in patients),
-        },
-        source=f"{split.source.rstrip('.')}; {labels}.",
-        source_sha256=hashlib.sha256(everything.encode()).hexdigest(),
-        data_seed=split.drawn.data_seed,
-        labels={0: "background", 1: next(iter(task.classes))},
-    )
