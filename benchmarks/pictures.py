@@ -88,7 +88,7 @@ def rates(folder: Path, kind: str, output: Path) -> Iterator[Line]:
     prepare = partial(write_image_folder, output, folder, task, kind, data_seed=0)
     what = f"{N_PICTURES} of {SIDE} x {SIDE}, {kind}, CPU seconds of {N_PROCESSES} cores"
     yield line(case=f"check {what}", value=rate(lambda: check_folder(folder, task)))
-    yield line(case=f"prepare {what}", value=rate(lambda: prepare(n_threads=N_PROCESSES)))
+    yield line(case=f"prepare {what}", value=rate(lambda: prepare(n_processes=N_PROCESSES)))
 
 
 def decode(files: list[Path]) -> None:
@@ -190,7 +190,7 @@ def trained_run(folder: Path, run: Path) -> Path:
     params = read_params(run / "params.yaml")
     (name,) = params.tasks
     write_image_folder(
-        run / "data.h5", folder, complete_definition(folder, {}), name, data_seed=0, n_threads=1
+        run / "data.h5", folder, complete_definition(folder, {}), name, data_seed=0, n_processes=1
     )
     config = resolve_config(params, task=name, method="translation", init_seed=0)
     command = [*(sys.executable, "-m", "segtrans", "train"), "--run-config", config.to_json()]

@@ -25,11 +25,7 @@ Report = Annotated[
 ]
 Processes = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        help="How many pictures or scans to read at once.",
-        show_default="one for each processor",
-    ),
+    typer.Option(min=1, help="Processes that read.", show_default="one for each processor"),
 ]
 Definition = Annotated[
     str | None,
@@ -102,7 +98,7 @@ def image_folder(
 
     complete = complete_definition(folder, _given(definition))
     pictures = write_image_folder(
-        output, folder, complete, task, data_seed=data_seed, n_threads=processes
+        output, folder, complete, task, data_seed=data_seed, n_processes=processes
     )
     facts = [picture.facts for picture in pictures]
     said = [*as_seen(facts, complete), *few_pictures(pictures), *warnings_of(facts, complete)]

@@ -4,10 +4,12 @@ import operator
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from segtrans.data.pathologies import Knowledge
 from segtrans.processors import n_processors
@@ -18,7 +20,6 @@ from segtrans.sources.image_folder.items import Item, Skipped, survey_of
 from segtrans.sources.image_folder.prepared import Prepared, faults_of_folds, read_in_fold
 from segtrans.sources.own_folder.folds import FOLDS, draw_folds, few_to_score, is_used
 from segtrans.sources.own_folder.names import ABSENT, PICTURES, PRESENT, kind_of
-from segtrans.sources.own_folder.parallel import in_threads
 from segtrans.tasks.image_folder import ImageFolder
 
 _MOST_TARGET = 0.5  # of a picture
@@ -48,8 +49,8 @@ class Checked:
 def check_folder(folder: Path, task: ImageFolder, *, data_seed: int = 0) -> Checked:
     """Read all pictures of a folder once, in as many threads as there are processors.
 
-    Each has one picture in memory. Nothing is resized or written, else all is as when the data set
-    is made.
+    Decoders and NumPy let other threads run meanwhile; each has one picture in memory. Nothing is
+    resized or written, else all is as when the data set is made.
 
     Args:
         folder: of the data set.
@@ -65,9 +66,10 @@ def check_folder(folder: Path, task: ImageFolder, *, data_seed: int = 0) -> Chec
     def read(item: Item) -> Prepared:
         return read_in_fold(item, folds[item.group], task, data_seed=data_seed)[0]
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ThreadPoolExecutor(n_processors()) as pool:
         warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
-        prepared = list(in_threads(read, found.items, n_processors()))
+        n = len(found.items)
+        prepared = list(tqdm(pool.map(read, found.items), total=n, unit="picture", disable=None))
     facts = [picture.facts for picture in prepared]
     faults = [*found.faults, *lacking, *(fault for of in facts for fault in of.faults)]
     faults += [*faults_together(facts, task), *faults_of_folds(prepared, task)]

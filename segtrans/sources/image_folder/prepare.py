@@ -27,7 +27,7 @@ from segtrans.sources.intensity import RANGES
 from segtrans.sources.own_folder.columns import Columns, known_of, labels_of
 from segtrans.sources.own_folder.folds import is_used
 from segtrans.sources.own_folder.names import PRESENT
-from segtrans.sources.own_folder.parallel import in_threads
+from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.tasks.image_folder import ImageFolder
 
 # Columns of provenance.
@@ -41,7 +41,7 @@ def write_image_folder(
     name: str,
     *,
     data_seed: int,
-    n_threads: int | None = None,
+    n_processes: int | None = None,
 ) -> list[Prepared]:
     """Write the data set of a folder of pictures.
 
@@ -56,7 +56,7 @@ def write_image_folder(
         task: what they are.
         name: of the task.
         data_seed: of the split, and of where crops lie.
-        n_threads: that read; None: one for each processor.
+        n_processes: that read; None: one for each processor.
 
     Returns:
         What became of each picture, in the order of their places.
@@ -75,13 +75,12 @@ def write_image_folder(
         prepared: list[Prepared] = []
         faults: list[str] = []
         read = partial(_prepare, task=task, data_seed=data_seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
-            for picture, samples in in_threads(read, jobs, n_threads or n_processors()):
-                prepared.append(picture)
-                faults += picture.facts.faults
-                if not faults:
-                    _append(columns, picture, samples, task)
+        for found in in_parallel(read, jobs, n_processes or n_processors()):
+            picture, samples = found
+            prepared.append(picture)
+            faults += picture.facts.faults
+            if not faults:
+                _append(columns, picture, samples, task)
         faults += faults_together([picture.facts for picture in prepared], task)
         faults += faults_of_folds(prepared, task)
         if faults:
@@ -115,7 +114,9 @@ def _prepare(
     job: tuple[Item, str], *, task: ImageFolder, data_seed: int
 ) -> tuple[Prepared, list[Sample]]:
     """A picture, with what is wrong with it, and what is stored of it in its fold."""
-    picture, image, mask = read_in_fold(*job, task, data_seed=data_seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of files with odd metadata, whose pixels are read
+        picture, image, mask = read_in_fold(*job, task, data_seed=data_seed)
     if image is None or not picture.places:
         return picture, []
     return picture, samples_of(image, mask, picture.places, task)

@@ -13,7 +13,7 @@ from segtrans.errors import said_once
 from segtrans.processors import n_processors
 from segtrans.sources.own_folder.folds import FOLDS, few_to_score
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
-from segtrans.sources.own_folder.parallel import in_processes
+from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.sources.own_folder.shortcuts import MIN_IMAGES, Shortcut, shortcuts_of
 from segtrans.sources.own_folder.surveyed import Skipped
 from segtrans.sources.scan_folder.facts import Facts, evenly, examine
@@ -77,7 +77,7 @@ def check_folder(folder: Path, task: ScanFolder, *, data_seed: int = 0) -> Check
     fixed = fix_spacing(items, task)
     read = partial(_read, task=fixed)
     n = min(n_processors(), len(items)) if _are_large(items) else 1
-    facts = list(in_processes(read, items, n))
+    facts = list(in_parallel(read, items, n, unit="scan", n_at_once=1))
     prepared = [Prepared(of, folds[of.item.group]) for of in facts]
     faults = [*found.faults, *lacking, *(fault for of in facts for fault in of.faults)]
     faults += faults_together(facts, fixed)

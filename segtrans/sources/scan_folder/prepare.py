@@ -19,7 +19,7 @@ from segtrans.processors import n_processors
 from segtrans.sources.own_folder.columns import Columns, known_of, labels_of
 from segtrans.sources.own_folder.folds import is_used
 from segtrans.sources.own_folder.names import PRESENT
-from segtrans.sources.own_folder.parallel import in_processes
+from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.sources.scan_folder.check import counted
 from segtrans.sources.scan_folder.facts import Images, examine
 from segtrans.sources.scan_folder.faults import faults_together
@@ -77,7 +77,7 @@ def write_scan_folder(
         faults: list[str] = []
         read = partial(_prepare, task=task)
         n = min(n_processes or n_processors(), len(jobs))
-        for case, images in in_processes(read, jobs, n):
+        for case, images in in_parallel(read, jobs, n, unit="scan", n_at_once=1):
             prepared.append(case)
             faults += case.facts.faults
             if not faults:

@@ -105,7 +105,7 @@ def test_the_check_says_all_that_would_be_refused(tmp_path, name):
     )
     found = check_folder(folder, task).faults
     with pytest.raises(UserErrors) as refused:
-        write_image_folder(tmp_path / "a.h5", folder, task, "discs", data_seed=0, n_threads=1)
+        write_image_folder(tmp_path / "a.h5", folder, task, "discs", data_seed=0, n_processes=1)
     assert found == [line.replace(f"{folder}/", "") for line in refused.value.lines]
     assert not (tmp_path / "a.h5").exists()
     for fault, part in zip(found, words, strict=True):

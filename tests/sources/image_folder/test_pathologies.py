@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 def prepare(folder, output, **changes):
     definition = complete_definition(folder, changes)
-    pictures = write_image_folder(output, folder, definition, "walls", data_seed=0, n_threads=1)
+    pictures = write_image_folder(output, folder, definition, "walls", data_seed=0, n_processes=1)
     return Store(output), pictures
 
 
@@ -270,7 +270,7 @@ def test_a_pathology_that_nobody_could_learn_or_score_is_said(tmp_path):
         for seed in range(20):  # until it comes to another fold
             faults = check_folder(folder, task, data_seed=seed).faults
             pictures = write_image_folder(
-                tmp_path / "walls.h5", folder, task, "walls", data_seed=seed, n_threads=1
+                tmp_path / "walls.h5", folder, task, "walls", data_seed=seed, n_processes=1
             )
             assert faults == []
             store = Store(tmp_path / "walls.h5")

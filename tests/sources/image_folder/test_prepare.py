@@ -34,14 +34,14 @@ def task(folder, **changes):
     return ImageFolder(kind="image_folder", title="Discs", directory=str(folder), **given | changes)
 
 
-def prepare(folder, output, *, data_seed=0, n_threads=1, **changes):
+def prepare(folder, output, *, data_seed=0, n_processes=1, **changes):
     pictures = write_image_folder(
         output,
         folder,
         task(folder, **changes),
         "discs",
         data_seed=data_seed,
-        n_threads=n_threads,
+        n_processes=n_processes,
     )
     return Store(output), pictures
 
@@ -102,9 +102,9 @@ def test_whole_numbers_are_stored_as_they_are_where_no_pixel_moves(tmp_path, bit
     assert store.scale("train", "absent") == 1 / (2**bits - 1)
 
 
-def test_the_same_bytes_for_any_number_of_threads_and_others_for_another_seed(folder, tmp_path):
+def test_the_same_bytes_for_any_number_of_processes_and_others_for_another_seed(folder, tmp_path):
     prepare(folder, tmp_path / "one.h5")
-    prepare(folder, tmp_path / "two.h5", n_threads=2)
+    prepare(folder, tmp_path / "two.h5", n_processes=2)
     one = (tmp_path / "one.h5").read_bytes()
     assert one == (tmp_path / "two.h5").read_bytes()
     store, _ = prepare(folder, tmp_path / "other.h5", data_seed=1)
@@ -185,7 +185,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(tmp_path):
     (folder / "absent" / "a03.png").write_bytes((folder / "absent" / "a03.png").read_bytes()[:200])
     (folder / "absent" / "a04.png").write_bytes((folder / "present" / "p04.png").read_bytes())
     with pytest.raises(UserErrors) as caught:
-        prepare(folder, tmp_path / "discs.h5", n_threads=2)
+        prepare(folder, tmp_path / "discs.h5", n_processes=2)
     assert len(caught.value.lines) == 2
     assert "a03.png" in caught.value.lines[0]
     assert "present/p04" in " ".join(caught.value.lines)

@@ -241,7 +241,7 @@ def test_the_report_says_what_became_of_each_case(folder, tmp_path):
 def test_a_disk_that_is_too_small_is_said_before_any_scan_is_read(folder, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    monkeypatch.setattr("segtrans.sources.scan_folder.prepare.in_processes", None)
+    monkeypatch.setattr("segtrans.sources.scan_folder.prepare.in_parallel", None)
     with pytest.raises(UserError, match=r"balls\.h5: needs at least [\d.e-]+ GB, .* 1e-06 GB free"):
         prepare(folder, tmp_path / "new" / "balls.h5")
     assert not (tmp_path / "new").exists()
