@@ -14,7 +14,7 @@ import typer
 
 from segtrans import __version__
 from segtrans.cli import brats, imports, mnist, own, project, runs
-from segtrans.errors import UserError, UserErrors
+from segtrans.errors import UserError, UserErrors, said_once
 
 app = typer.Typer(
     help="Semi-supervised segmentation by translation between presence and absence.",
@@ -63,7 +63,7 @@ def main() -> None:
     try:
         app()
     except UserErrors as error:
-        _fail(*error.lines)
+        _fail(*said_once(error.lines))
     except UserError as error:
         _fail(str(error))
     except OSError as error:

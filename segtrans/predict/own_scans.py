@@ -53,7 +53,8 @@ def predict_scans(
         each of several pathologies.
 
     Raises:
-        UserErrors: some scans cannot be read, a line each; all others were predicted.
+        UserErrors: some scans cannot be read, a line each; all others were predicted. Where none
+            can be, nothing is written.
         UserError: the run is damaged, `kinds` are not what its method makes, there is no scan, or
             the output is that of another run or threshold, lies among the scans or holds files
             that this command did not write; nothing is written then.
@@ -77,10 +78,8 @@ def predict_scans(
         print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
     if listed.faults or faults:
         n_done = len(listed.scans) - len(faults)
-        n_left_out = len(listed.faults) + len(faults)
-        scans = "1 scan is" if n_left_out == 1 else f"{n_left_out} scans are"
-        said = f"{scans} left out, named above; {n_done} are in {output}"
-        raise UserErrors([*listed.faults, *faults, said])
+        faults = [*listed.faults, *faults]
+        raise UserErrors([*faults, written.said("scan", n_left_out=len(faults), n=n_done)])
     return table
 
 

@@ -62,7 +62,8 @@ def predict_pictures(
         pathologies.
 
     Raises:
-        UserErrors: some pictures cannot be read, a line each; all others were predicted.
+        UserErrors: some pictures cannot be read, a line each; all others were predicted. Where
+            none can be, nothing is written.
         UserError: the run is of another task or damaged, `kinds` are not what its method makes,
             there is no picture, or the output is that of another run or threshold, lies among the
             pictures or holds files that this command did not write; nothing is written then.
@@ -97,9 +98,7 @@ def predict_pictures(
         print(f"segtrans: passed over {listed.skipped.named(source)}", file=sys.stderr)
     if faults := [*listed.faults, *prediction.faults.values()]:
         n = len(listed.pictures) - len(prediction.faults)
-        pictures = "1 picture is" if len(faults) == 1 else f"{len(faults)} pictures are"
-        said = f"{pictures} left out, named above; {n} are in {output}"
-        raise UserErrors([*faults, said])
+        raise UserErrors([*faults, written.said("picture", n_left_out=len(faults), n=n)])
     return table
 
 

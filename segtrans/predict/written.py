@@ -77,7 +77,8 @@ class Written(Generic[_Record]):
     """The list of a folder; a context in which images can be added, from several threads.
 
     Args:
-        output: folder to write to; made when the context begins.
+        output: folder to write to; made when the context begins, and taken away at its end where
+            nothing was ever predicted.
         settings: of this run.
         record: what is kept of an image.
 
@@ -93,6 +94,12 @@ class Written(Generic[_Record]):
         self._lock = threading.Lock()
         self._temporary = temporary_path(output / "predictions", os.getpid())
         self._n_files = 0
+        self._made: list[Path] = []  # folders, the innermost first
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was predicted, neither now nor before."""
+        return not (self._records or self._n_files)
 
     def check(self, files: Iterable[str]) -> None:
         """Refuse to write over what this command did not write, or what was changed since.
@@ -129,6 +136,8 @@ class Written(Generic[_Record]):
         return listed - lacking >= set(kinds)
 
     def __enter__(self) -> Self:
+        places = (self._output, *self._output.parents)
+        self._made = [place for place in places if not place.exists()]
         self._output.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self._output / "predictions")
         self._temporary.mkdir()
@@ -148,6 +157,8 @@ class Written(Generic[_Record]):
     ) -> None:
         self._list.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
+        if self.is_empty:
+            self._take_away()
 
     def add(self, record: _Record, contents: Mapping[str, bytes]) -> None:
         """Write the files of an image: `contents` by their paths below the output.
@@ -180,7 +191,7 @@ class Written(Generic[_Record]):
         self._records[record.image] = record
 
     def finish(self, left_out: Collection[str]) -> Path:
-        """Write the table of all images in the list, and give its path.
+        """Write the table of all images in the list, if there are any, and give its path.
 
         Args:
             left_out: images that could not be read now: what the list has of them is of what they
@@ -189,6 +200,8 @@ class Written(Generic[_Record]):
         Raises:
             OSError: the disk is full or refuses.
         """
+        if self.is_empty:
+            return self._output / TABLE
         text = io.StringIO()
         rows = [
             self._records[image].row() for image in sorted(self._records.keys() - set(left_out))
@@ -201,6 +214,28 @@ class Written(Generic[_Record]):
         self._append(_Table(table=sha256))
         write_text(self._output / TABLE, text.getvalue())
         return self._output / TABLE
+
+    def said(self, what: str, *, n_left_out: int, n: int) -> str:
+        """A line on what became of all: n images are there, the others were named.
+
+        Args:
+            what: an image is, such as picture.
+            n_left_out: at least one.
+            n: images of this run that are in the folder.
+        """
+        images = f"1 {what} is" if n_left_out == 1 else f"{n_left_out} {what}s are"
+        rest = "nothing was written" if self.is_empty else f"{n} are in {self._output}"
+        return f"{images} left out, named above; {rest}"
+
+    def _take_away(self) -> None:
+        """Remove the list of nothing, a table of nothing, and the folders made for them."""
+        (self._output / LIST).unlink(missing_ok=True)
+        if self._sha256(TABLE) in self._hashes[TABLE]:
+            (self._output / TABLE).unlink()
+        for place in self._made:
+            if any(place.iterdir()):
+                break
+            place.rmdir()
 
     def _append(self, line: BaseModel) -> None:
         self._list.write(line.model_dump_json().encode() + b"\n")

@@ -240,6 +240,15 @@ def test_bad_scans_are_named_at_the_end_and_the_good_ones_are_written(tmp_path, 
     assert set(contents(out)) == written | {"predictions.csv", "predictions.jsonl"}
 
 
+def test_where_no_scan_can_be_predicted_nothing_is_left(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "new/deep"
+    write_nifti(folder / "large.nii.gz", np.pad(ct(shape=(60, 26, 8)), 1, mode="edge"))
+    with pytest.raises(UserErrors) as caught:
+        run(make_run(tmp_path / "run", "autoencoder"), folder, out)
+    assert caught.value.lines[-1] == "1 scan is left out, named above; nothing was written"
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_is_not_ours_is_kept_and_what_is_there_is_not_made_again(tmp_path, dense, monkeypatch):
     folder, out = tmp_path / "in", tmp_path / "out"
     for name in "ab":

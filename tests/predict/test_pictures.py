@@ -198,6 +198,30 @@ def test_bad_pictures_are_named_at_the_end_and_the_good_ones_are_written(tmp_pat
     assert set(contents(out)) == written | {"predictions.csv", "predictions.jsonl"}
 
 
+def test_where_no_picture_can_be_predicted_nothing_is_left(tmp_path, make_run):
+    folder, trained = tmp_path / "in", make_run("autoencoder")
+    for name in "ab":
+        write(folder / f"{name}.png", astronaut()[:50, :60])
+    kept = tmp_path / "kept"
+    (kept / "mask").mkdir(parents=True)
+    for out in (kept, tmp_path / "new/deep"):
+        with pytest.raises(UserErrors) as caught:
+            run(trained, folder, out, kinds=["mask"])
+        assert len(caught.value.lines) == 3
+        assert caught.value.lines[-1] == "2 pictures are left out, named above; nothing was written"
+    assert not (tmp_path / "new").exists()
+    assert list(kept.rglob("*")) == [kept / "mask"]
+    # What was predicted before stays.
+    write(folder / "c.png", camera()[:50, :60])
+    with pytest.raises(UserErrors):
+        run(trained, folder, kept, kinds=["mask"])
+    (folder / "c.png").unlink()
+    before = contents(kept)
+    with pytest.raises(UserErrors, match=f"named above; 0 are in {kept}"):
+        run(trained, folder, kept, kinds=["mask"])
+    assert set(contents(kept)) == set(before)
+
+
 @pytest.mark.parametrize(
     ("intensity", "words"),
     [

@@ -244,6 +244,19 @@ def test_nnunet(nnunet, tmp_path):
     np.testing.assert_array_equal(image, np.stack([picture(20), picture(21)], 2))
 
 
+def test_test_pictures_of_nnunet_without_a_label_are_left_out_and_counted(nnunet, tmp_path):
+    for case in ("f", "g"):
+        for channel in (0, 1):
+            save(nnunet / f"imagesTs/{case}_{channel:04d}.png", picture(60 + channel))
+    rows = [("c", "present"), ("d", "absent"), ("g", "absent")]
+    table = write_table(tmp_path / "presence.csv", rows)
+    folder = tmp_path / "mine"
+    lines = import_folder("nnunet", nnunet, folder, presence=table)
+    assert lines[1].startswith("1 of the test pictures left out: no label")
+    assert not list(folder.rglob("f_*"))
+    assert len(list((folder / "absent/imagesTs").glob("g_*"))) == 2
+
+
 def test_a_table_that_contradicts_or_names_nothing_is_refused(nnunet, tmp_path):
     folder = tmp_path / "mine"
     rows = [("a", "absent"), ("c", "present"), ("d", "absent"), ("b", "present")]

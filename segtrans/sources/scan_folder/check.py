@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.data.pathologies import Knowledge
+from segtrans.errors import said_once
 from segtrans.processors import n_processors
 from segtrans.sources.own_folder.folds import FOLDS, few_to_score
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
@@ -206,7 +207,12 @@ def notes(checked: Checked) -> Iterator[str]:
     for note, places in said.items():
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         yield f"{places[0]}{more}: {note}"
-    for of in checked.facts:
+    yield from said_once(list(_copies(checked.facts)))
+
+
+def _copies(facts: Sequence[Facts]) -> Iterator[str]:
+    """A line for each case with channels that are one."""
+    for of in facts:
         copies = [name for name in of.prints if list(of.prints.values()).count(of.prints[name]) > 1]
         if copies:
             yield (

@@ -33,6 +33,7 @@ class Picture:
         label: makes its mask; None where it has none. Raises UserError.
         shows: whether it shows the target, where the layout says so without a mask.
         is_test: whether the source keeps it to test on.
+        is_spare: whether it is left out where nothing says whether it shows the target.
         case: what a table may call it by, together with others; such as all slices of a volume.
         planes: makes (H, W, C) float32 of what has no file of its own; then `files` is empty.
     """
@@ -42,6 +43,7 @@ class Picture:
     label: Label | None = None
     shows: bool | None = None
     is_test: bool = False
+    is_spare: bool = False
     case: str | None = None
     planes: Callable[[], NDArray[np.float32]] | None = None
 

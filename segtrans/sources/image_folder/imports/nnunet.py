@@ -31,7 +31,8 @@ class _DataSet(Content):
 def read(source: Path) -> Layout:
     """All cases of imagesTr, and those of imagesTs, to test on where labelsTs has labels.
 
-    A case without a label is unlabelled. Regions (a name for several values) become a class for
+    A case without a label is unlabelled; one of imagesTs is left out where nothing is said of it.
+    Regions (a name for several values) become a class for
     each value. The value `ignore` counts neither way.
 
     Raises:
@@ -64,8 +65,16 @@ def read(source: Path) -> Layout:
                 volumes.add_slices(layout, name, files, label if has_label else None, values)
             else:
                 of_label = label_of_file(label, values) if has_label else None
-                is_test = part == "Ts" and has_label
-                layout.pictures.append(Picture(name, tuple(files), of_label, is_test=is_test))
+                is_test = part == "Ts"
+                layout.pictures.append(
+                    Picture(
+                        name,
+                        tuple(files),
+                        of_label,
+                        is_test=is_test and has_label,
+                        is_spare=is_test and not has_label,
+                    )
+                )
         layout.faults += [
             f"{path.relative_to(source)}: a label without an image in images{part}/"
             for path in sorted(labels.glob(f"*{ending}"))

@@ -41,6 +41,7 @@ class _Written:
     places: dict[str, bool] = field(default_factory=dict)  # and whether with a mask
     unknown: list[str] = field(default_factory=list)
     n_slices_left_out: int = 0
+    n_spare: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -130,6 +131,8 @@ def _write_picture(
         shows = _has_target(mask)
     if shows is None and picture.planes is not None:
         written.n_slices_left_out += 1
+    elif shows is None and picture.is_spare:
+        written.n_spare += 1
     elif shows is None:
         written.unknown.append(picture.name)
     else:
@@ -222,5 +225,10 @@ def _summary(written: _Written) -> list[str]:
         lines.append(
             f"{written.n_slices_left_out} slices were left out: they have no label, and that their "
             "case shows the target says nothing of a slice"
+        )
+    if written.n_spare:
+        lines.append(
+            f"{written.n_spare} of the test pictures left out: no label and no table (--presence) "
+            "says whether they show the target"
         )
     return lines
