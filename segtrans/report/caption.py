@@ -102,7 +102,7 @@ def _width(networks: NetworksParams) -> str:
 
 
 def _pathologies_point(runs: Sequence[Run]) -> list[str]:
-    names = _unique(name for run in runs for name in run.config.maps)
+    names = list(dict.fromkeys(name for run in runs for name in run.config.maps))
     if not names:
         return []
     return [
