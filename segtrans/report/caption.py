@@ -24,6 +24,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         "all pixels of the P images, with the weights of the best validation Dice. Last iteration: "
         f"the same with the last weights. Thresholded at {_joined(thresholds)}: pooled over all "
         "pixels, and the mean over images. False positives: segmented pixels per A image.",
+        *_pathologies_point(runs),
         "If mask and segmentation are both empty, Dice is 1; if one of them is, 0.",
         "Lesions: connected parts of the masks. Found: the share of which a pixel is segmented. "
         "False: parts of the segmentation that touch none, mean over P and A images.",
@@ -98,6 +99,17 @@ def _width(networks: NetworksParams) -> str:
     share = f"{networks.width:g} of the paper's channels per layer"
     least = networks.min_channels
     return share if least == 1 else f"{share}, in encoder and decoders at least {least}"
+
+
+def _pathologies_point(runs: Sequence[Run]) -> list[str]:
+    names = list(dict.fromkeys(name for run in runs for name in run.config.maps))
+    if not names:
+        return []
+    return [
+        f"Dice, {', '.join(names)}: as Dice, of each pathology by itself, of methods that tell "
+        "them apart. For Dice, all are one target, and of their maps the highest counts at each "
+        "pixel."
+    ]
 
 
 def _patients_point(runs: Sequence[Run]) -> list[str]:

@@ -191,6 +191,7 @@ def test_two_pathologies_are_trained_resumed_scored_drawn_and_tabled(two, monkey
         value = f"{scores[f'dice_soft_pooled_of_{name}']:.2f} (–)"
         assert each[f"Dice, {name}"] == value
         assert both_as_one[f"Dice, {name}"] == "–"
+    assert "Dice, digit, figure: as Dice, of each pathology by itself" in Path("t.md").read_text()
 
 
 @pytest.mark.slow
