@@ -1,11 +1,8 @@
 """A fault that many files of a folder share is said once, whatever the folder holds."""
 
-import sys
-
 import numpy as np
 import pytest
 
-from segtrans import cli
 from segtrans.errors import said_once
 from tests.sources.image_folder.folders import write_folder
 from tests.sources.image_folder.pictures import save, square
@@ -14,17 +11,13 @@ from tests.sources.scan_folder.folders import write_scans
 
 
 @pytest.fixture
-def errors_of(monkeypatch, capsys):
-    """A function that calls the command line, and gives its errors."""
+def errors_of(segtrans):
+    """A function that calls the command line, which fails, and gives its errors."""
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["segtrans", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert ended.value.code == 1
-        start = "segtrans: error: "
-        lines = capsys.readouterr().err.splitlines()
-        return [line.removeprefix(start) for line in lines if line.startswith(start)]
+        code, _, errors = segtrans(*arguments)
+        assert code == 1
+        return [line.removeprefix("segtrans: error: ") for line in errors]
 
     return call
 

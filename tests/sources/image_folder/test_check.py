@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import sys
 import zipfile
 
 import numpy as np
@@ -14,7 +13,6 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from segtrans import cli
 from segtrans.errors import NOTE, UserError
 from segtrans.pipeline import fit as fitting
 from segtrans.report import summary
@@ -35,21 +33,6 @@ FOUR = [
 @pytest.fixture
 def folder(tmp_path):
     return fill(tmp_path / "photos", *FOUR)
-
-
-@pytest.fixture
-def segtrans(monkeypatch, capsys):
-    """A function that calls the command line: exit code, output, errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["segtrans", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        errors = [line for line in err.splitlines() if line.startswith("segtrans: error: ")]
-        return ended.value.code or 0, out, errors
-
-    return call
 
 
 def turn(path, orientation):

@@ -1,34 +1,17 @@
 """A folder as a whole: every fault at once, what is known of its slices, what tells P from A."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from segtrans import cli
 from segtrans.sources.scan_folder.check import check_folder, find_shortcuts, notes
 from segtrans.sources.scan_folder.definition import complete_definition
 from tests.sources.scan_folder.folders import SHAPE, save, scan, task, write_scans
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "tcga-du-7294"
-
-
-@pytest.fixture
-def segtrans(monkeypatch, capsys):
-    """A function that calls the command line: exit code, output, errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["segtrans", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        errors = [line for line in err.splitlines() if line.startswith("segtrans: error: ")]
-        return ended.value.code or 0, out, errors
-
-    return call
 
 
 @pytest.fixture
