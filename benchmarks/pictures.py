@@ -21,7 +21,7 @@ from segtrans.config.runs import read_run
 from segtrans.methods.weights import load_method
 from segtrans.pipeline.fit import PRESET, write_project
 from segtrans.predict.picture_list import find_pictures
-from segtrans.predict.picture_stream import BATCH_SIZE, Networks
+from segtrans.predict.picture_stream import BATCH_SIZE, Networks, one_processor_left
 from segtrans.predict.pictures import DEFAULT_KINDS, predict_pictures
 from segtrans.predict.prepared import read_finite_image, task_of_pictures
 from segtrans.sources.image_folder.check import check_folder
@@ -152,8 +152,9 @@ def prediction(place: Path) -> Iterator[Line]:
     views = views_of(run, pictures)
 
     def alone() -> None:
-        for start in range(0, len(views), BATCH_SIZE):
-            networks(views[start : start + BATCH_SIZE])
+        with one_processor_left():
+            for start in range(0, len(views), BATCH_SIZE):
+                networks(views[start : start + BATCH_SIZE])
 
     for kinds in (("mask",), DEFAULT_KINDS):
         predict = partial(predict_pictures, run, threshold=0.5, kinds=kinds)

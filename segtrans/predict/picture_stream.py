@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -14,6 +15,7 @@ from torch import nn
 from segtrans.methods.asked_again import inference
 from segtrans.methods.inference import Segments, device_of, removal
 from segtrans.predict.picture_list import PictureFiles
+from segtrans.processors import n_processors
 from segtrans.sources.image_folder.fitting import Fitting
 
 BATCH_SIZE = 8
@@ -86,6 +88,21 @@ class Networks:
             if self.with_translation:
                 maps += removal(self._method, x)
         return tuple(tensor[:n].float().cpu().numpy() for tensor in maps)
+
+
+@contextmanager
+def one_processor_left() -> Iterator[None]:
+    """In the block networks on the CPU leave a processor to what reads and writes.
+
+    The threads of an operation spin while they wait for each other: if a reader holds up one of
+    them, all others burn their time (docs/performance.md).
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, n_processors() - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def through(

@@ -27,7 +27,14 @@ from segtrans.predict.picture_files import (
     encoded,
 )
 from segtrans.predict.picture_list import Listed, PictureFiles, find_pictures
-from segtrans.predict.picture_stream import BATCH_SIZE, Loaded, Networks, in_order, through
+from segtrans.predict.picture_stream import (
+    BATCH_SIZE,
+    Loaded,
+    Networks,
+    in_order,
+    one_processor_left,
+    through,
+)
 from segtrans.predict.prepared import (
     PicturePreparation,
     preparation_of_pictures,
@@ -39,7 +46,7 @@ from segtrans.processors import n_processors
 from segtrans.sources.image_folder.fitting import Fitting
 
 DEFAULT_KINDS = ("mask", "probability", "overlay")
-_SUFFIXES = (".png", ".tif")  # of what is written
+_SUFFIXES = (".png", ".tif", ".jpg")  # of what is written
 
 
 def predict_pictures(
@@ -150,6 +157,7 @@ class _Prediction:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             stack.enter_context(self._written)
+            stack.enter_context(one_processor_left())
             readers, writers = (ThreadPoolExecutor(n_workers) for _ in range(2))
             for pool in (readers, writers):
                 stack.callback(pool.shutdown, cancel_futures=True)

@@ -67,7 +67,9 @@ def test_each_pathology_has_files_and_columns_of_its_own(tmp_path, photos, size)
     of_each = {f"{kind}/{of}/{name}.png" for kind in ("mask", "probability", "without")
                for of in NAMES for name in ("a", "crack/b")}  # fmt: skip
     others = {
-        f"{kind}/{name}.png" for kind in ("translation", "overlay") for name in ("a", "crack/b")
+        f"{kind}/{name}.{suffix}"
+        for kind, suffix in (("translation", "png"), ("overlay", "jpg"))
+        for name in ("a", "crack/b")
     }
     assert set(found) == of_each | others
     rows = {row["image"]: row for row in csv.DictReader(table.read_text().splitlines())}
