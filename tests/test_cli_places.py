@@ -219,11 +219,15 @@ def test_what_is_no_run_folder_is_named(call, run_folder, command, tmp_path):
         archive.write(run_folder / "run.json", "run.json")
     (tmp_path / "empty").mkdir()
     (tmp_path / "loop").symlink_to("loop")
+    tracked = tmp_path / "mlartifacts" / "m" / "artifacts"  # has a run.json, too
+    tracked.mkdir(parents=True)
+    (tracked / "run.json").write_text("{}")
     for name, words in {
         "nowhere": "not found",
         "empty": "run.json: not found; train the run first",
         "loop": "loop",
         os.fsdecode(b"caf\xe9"): "caf\\udce9",
+        ".": f"such as {run_folder}",  # the folder of a fit
         "results/laptop": f"name the run folder itself, such as {run_folder}",
         "results/laptop/mnist48_simple/translation": f"such as {run_folder}",
     }.items():

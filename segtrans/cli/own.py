@@ -124,6 +124,7 @@ def scan_folder(
         LEAST,
         few_scans,
         find_shortcuts,
+        odd_masks,
         truth_of_unlabelled,
     )
     from segtrans.sources.scan_folder.definition import complete_definition
@@ -135,7 +136,7 @@ def scan_folder(
     )
     facts = [case.facts for case in cases]
     truth = truth_of_unlabelled(facts, used)
-    said = [*([truth] if truth else []), *few_scans(cases)]
+    said = [*([truth] if truth else []), *few_scans(cases), *odd_masks(facts)]
     said += describe(find_shortcuts(facts, used), least=LEAST)
     _print_notes(said)
     write_report([case.row() for case in cases], said, output, report)

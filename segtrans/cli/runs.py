@@ -167,6 +167,7 @@ def predict(
 
         kinds = save.split(",") if save is not None else None
         print(predict_folder(weights, source, output, threshold=threshold, kinds=kinds))
+        _warn_of_weights(weights)
     elif case:
         from segtrans.predict.scans import predict_cases
 
@@ -174,6 +175,7 @@ def predict(
             raise UserError("--save: is for --input; for --case everything is written")
         for path in predict_cases(weights, case, output, threshold=threshold):
             print(path)
+        _warn_of_weights(weights)
 
 
 @commands.command()
@@ -192,6 +194,7 @@ def export(
     from segtrans.predict.export import doubt_of_pixels, export_run
 
     print(export_run(run, output, pixels=pixels))
+    _warn_of_weights(run)
     if doubt := doubt_of_pixels(run, pixels):
         print(f"segtrans: warning: {doubt}", file=sys.stderr)
 
@@ -296,3 +299,12 @@ def summary(
     from segtrans.report.summary import print_summary
 
     print_summary(results)
+
+
+def _warn_of_weights(run: Path) -> None:
+    """Say where the weights of a run are of no use."""
+    from segtrans.config.runs import read_run
+    from segtrans.predict.checks import doubt_of_weights
+
+    if doubt := doubt_of_weights(read_run(run)):
+        print(f"segtrans: warning: {doubt}", file=sys.stderr)

@@ -111,8 +111,8 @@ def is_run_of_another(folder: Path, config: RunConfig) -> bool:
 
 
 def _run_below(folder: Path) -> Path | None:
-    """A run folder below this one, which may be that of a method, a task or a preset."""
-    patterns = ("*/run.json", "*/*/run.json", "*/*/*/run.json")
+    """A run folder below this one: that of a method, a task, a preset, or of `segtrans fit`."""
+    patterns = ("results/*/*/*/*/run.json", "*/run.json", "*/*/run.json", "*/*/*/run.json")
     return next((min(found).parent for p in patterns if (found := list(folder.glob(p)))), None)
 
 

@@ -21,6 +21,7 @@ from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import NOTE, UserError, UserErrors
 from segtrans.pipeline.preflight import check_sources
+from segtrans.pipeline.progress import Trainings
 from segtrans.pipeline.project import project_folder
 from segtrans.places import check_folder
 from segtrans.sources.own_folder.kind import kind_of_folder
@@ -32,6 +33,7 @@ _WARP_SHARE = 5 / 120  # the paper's, of the shorter side of its half-slices
 _FIRST_LINE = "# Written by `segtrans fit`, which writes it anew each time; change its options.\n"
 _RULE = re.compile(r"(?:local)?rule (\w+):")
 _WILDCARDS = re.compile(r"    wildcards: (.*)")
+_NOTHING = "Nothing to be done"  # of Snakemake, where all is up to date
 _ERROR = re.compile(r"(?:\S+\.log: )?segtrans: error: (.*)")
 _STEPS = {
     **{name: kind.step for name, kind in KINDS.items()},
@@ -122,7 +124,7 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
     Args:
         run: folder with params.yaml.
         n_cores: that it may use.
-        say: called with each step, as a line.
+        say: called with each step, and with how far trainings are, as a line.
 
     Raises:
         UserErrors: what a job said was wrong.
@@ -133,6 +135,7 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
     command = [*(sys.executable, "-m", "snakemake"), "--snakefile", snakefile]
     command += ["--cores", str(n_cores)]
     log = run / "fit.log"
+    trainings = Trainings(read_yaml(run / "params.yaml")["training"]["iterations"])
     with (
         _alone_in(run) as lock,
         log.open("w", encoding="utf-8") as file,
@@ -146,6 +149,7 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
             errors="replace",
             pass_fds=(lock,),
         ) as process,
+        trainings.told(lambda line: say(f"  {line}")),
     ):
         os.pwrite(lock, f"{process.pid:<20}".encode(), 0)  # who holds it, for those who wait
         errors = []
@@ -156,8 +160,12 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
                 rule = found[1]
             elif (found := _WILDCARDS.match(line)) and rule in _STEPS:
                 say(f"{_STEPS[rule]}{_of(found[1])}")
+                if rule == "train":
+                    trainings.add(*_training_of(run, found[1]))
             elif found := _ERROR.match(line):
                 errors.append(found[1])
+            elif line.startswith(_NOTHING):
+                say("everything is up to date, nothing was made again")
             elif line.startswith(NOTE):
                 say(f"  {line.removeprefix(NOTE).rstrip()}")
     if process.returncode:
@@ -190,13 +198,20 @@ def _content(
     if iterations is not None:
         training = content["training"]
         training["iterations"] = iterations
-        training["validate_every"] = min(training["validate_every"], iterations)
+        training["validate_every"] = min(training["validate_every"], max(1, iterations // 4))
     return content
 
 
 def _of(wildcards: str) -> str:
     methods = re.findall(r"method=([^,]+)", wildcards)
     return f": {methods[0]}" if methods else ""
+
+
+def _training_of(run: Path, wildcards: str) -> tuple[str, Path]:
+    """Name and log of a training, from wildcards such as "method=autoencoder, preset=fit"."""
+    of = dict(part.split("=", 1) for part in wildcards.split(", "))
+    folder = run / "logs" / of["preset"] / of["task"] / of["method"]
+    return of["method"], folder / f"seed{of['seed']}.train.log"
 
 
 def _task_name(folder: Path) -> str:

@@ -41,6 +41,17 @@ def kinds_of(known: Sequence[str], run: Run, *, can_translate: bool) -> list[str
     return [kind for kind in known if kind not in lacking]
 
 
+def doubt_of_weights(run: Run) -> str | None:
+    """Why the weights of a run may be of no use, as a sentence."""
+    if run.record.best_iteration > 0:
+        return None
+    return (
+        f"{run.folder}: its weights are those that the training began with, since none had a "
+        "better validation Dice: what they predict means nothing. Train it again, longer or with "
+        "another seed"
+    )
+
+
 def check_places(
     run_folder: Path, source: Path, output: Path, *, kinds: Sequence[str], what: str
 ) -> None:

@@ -26,7 +26,7 @@ def caption(runs: Sequence[Run]) -> list[str]:
         "pixels, and the mean over images. False positives: segmented pixels per A image.",
         *_pathologies_point(runs),
         "If mask and segmentation are both empty, Dice is 1; if one of them is, 0.",
-        "Lesions: connected parts of the masks. Found: the share of which a pixel is segmented. "
+        "Targets: connected parts of the masks. Found: the share of which a pixel is segmented. "
         "False: parts of the segmentation that touch none, mean over P and A images.",
         *_patients_point(runs),
         *_phantoms_point(runs),
@@ -145,8 +145,8 @@ def _unlearnt_point(runs: Sequence[Run]) -> list[str]:
         return []
     return [
         "Not learnt, so scored with the weights it began with, whose validation Dice it never "
-        f"passed: {'; '.join(names)}. Its learning curve shows how; another seed or a lower "
-        "learning rate may do better."
+        f"passed: {'; '.join(names)}. Its learning curve shows how. Another seed, a lower "
+        "learning rate or, where few images validate, more of them may do better."
     ]
 
 

@@ -148,8 +148,8 @@ def _shown(row: dict[str, Any], task_title: str) -> dict[str, str]:
         _PATIENT_COLUMNS[0]: score("dice_hard_patient_3d"),
         _PATIENT_COLUMNS[1]: score("hd95_mm_patient", digits=1),
         "False positives, pixels": score("false_positive_pixels_A_image_mean", digits=1),
-        "Lesions found": score("lesions_found_fraction"),
-        "False lesions, per image": score("lesions_false_image_mean"),
+        "Targets found": score("lesions_found_fraction"),
+        "False detections, per image": score("lesions_false_image_mean"),
     } | {
         f"Dice, {name.removeprefix(OF_PATHOLOGY[0])}": score(name)
         for name in _of_pathologies({key.removesuffix("_test_best_mean"): 0 for key in row})

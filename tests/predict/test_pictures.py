@@ -385,6 +385,23 @@ def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(tmp_path, make_run)
     assert len(whole) == 3 * 60 + 2
 
 
+def test_weights_that_learnt_nothing_are_told(tmp_path, make_run):
+    from typer.testing import CliRunner
+
+    from segtrans.cli import app
+
+    folder = make_run("segmentation_only")
+    write(tmp_path / "in/a.png", np.zeros((32, 40), np.uint8))
+    for iteration, n_warnings in ((200, 0), (0, 1)):
+        facts = json.loads((folder / "run.json").read_text())
+        facts["best_iteration"] = iteration
+        (folder / "run.json").write_text(json.dumps(facts))
+        arguments = ["predict", "--weights", folder, "--input", tmp_path / "in"]
+        result = CliRunner().invoke(app, [*map(str, arguments), "--output", str(tmp_path / "out")])
+        said = "its weights are those that the training began with"
+        assert (result.exit_code, result.stderr.count(said)) == (0, n_warnings)
+
+
 def test_the_wrong_input_for_a_run_is_one_line(tmp_path, make_run):
     from typer.testing import CliRunner
 

@@ -19,10 +19,10 @@ from segtrans.sources.image_folder.fitting import Fitting
 from segtrans.sources.image_folder.items import Item, Skipped, survey_of
 from segtrans.sources.image_folder.prepared import Prepared, faults_of_folds, read_in_fold
 from segtrans.sources.own_folder.folds import FOLDS, draw_folds, few_to_score, is_used
+from segtrans.sources.own_folder.inverted import inverted_masks
 from segtrans.sources.own_folder.names import ABSENT, PICTURES, PRESENT, kind_of
 from segtrans.tasks.image_folder import ImageFolder
 
-_MOST_TARGET = 0.5  # of a picture
 _LEAST_SHARE = 0.25  # of a type's range; 14 bits in files of 16 are a hair less
 
 
@@ -187,23 +187,14 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
 
 def warnings_of(facts: Sequence[Facts], task: ImageFolder) -> Iterator[str]:
     """What a training may suffer from, though all files are good, a line each."""
-    yield from _inverted_masks(facts)
+    shares = {of.item.name: of.target_fraction for of in facts if of.target_fraction}
+    yield from inverted_masks(shares, "picture")
     yield from _unused_range(facts, task)
     if task.has_parts and (n := sum(_is_made_smaller(of, task) for of in facts)):
         yield (
             f"WARNING: {n} present pictures without a mask are whole and made smaller, all else is "
             "parts at full resolution: a translator may learn that difference instead of the "
             "target. Give them masks, or set size: fit"
-        )
-
-
-def _inverted_masks(facts: Sequence[Facts]) -> Iterator[str]:
-    """A warning where most masks mark most of their picture, as those of the background do."""
-    shares = [of.target_fraction for of in facts if of.target_fraction]
-    if shares and (usual := float(np.median(shares))) > _MOST_TARGET:
-        yield (
-            f"WARNING: half of the masks mark {usual:.0%} of their picture or more as target: if "
-            "0 is the target in them and not the background, swap the values"
         )
 
 

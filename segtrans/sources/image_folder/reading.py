@@ -50,9 +50,11 @@ def check_channels(
         return
     grey = ", all alike" if n == 3 and bool((image == image[..., :1]).all()) else ""
     some = "s" if n > 1 else ""
+    wanted = {1: "grey", 3: "colour"}.get(len(channels))
+    hint = f": save it in {wanted}" if {n, len(channels)} == {1, 3} else ""
     raise UserError(
         f"{files[0]}: has {n} channel{some}{grey}; expected {len(channels)} "
-        f"({', '.join(channels)}), {whose}"
+        f"({', '.join(channels)}), {whose}{hint}"
     )
 
 

@@ -111,7 +111,9 @@ def _lacking(
                 )
         if left := [fold for fold in lacking if fold not in given.values()]:
             n = sum(group not in given for group in groups)
+            has_groups = len(folds) < len(items)
+            some, one = (" groups have some", " group") if has_groups else (" in all", "")
             yield (
-                f"no {what} are left for fold {' and '.join(left)}: {n} groups have some; expected "
-                "at least one group for each fold that is drawn; give more of them"
+                f"no {what} are left for fold {' and '.join(left)}: {n}{some}; expected at least "
+                f"one{one} for each fold that is drawn; give more of them"
             )

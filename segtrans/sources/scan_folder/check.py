@@ -12,6 +12,7 @@ from segtrans.data.pathologies import Knowledge
 from segtrans.errors import said_once
 from segtrans.processors import n_processors
 from segtrans.sources.own_folder.folds import FOLDS, few_to_score
+from segtrans.sources.own_folder.inverted import inverted_masks
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.parallel import in_parallel
 from segtrans.sources.own_folder.shortcuts import MIN_IMAGES, Shortcut, shortcuts_of
@@ -194,12 +195,19 @@ def few_scans(cases: Sequence[Prepared]) -> Iterator[str]:
     )
 
 
+def odd_masks(facts: Sequence[Facts]) -> Iterator[str]:
+    """A warning where masks may mark the background."""
+    shares = {of.item.name: of.target_fraction for of in facts if of.target_fraction}
+    return inverted_masks(shares, "scan")
+
+
 def notes(checked: Checked) -> Iterator[str]:
     """What is no fault and should be known, a line each."""
     if checked.skipped.hidden or checked.skipped.others:
         yield f"passed over: {checked.skipped}"
     if line := truth_of_unlabelled(checked.facts, checked.task):
         yield line
+    yield from odd_masks(checked.facts)
     said: dict[str, list[str]] = {}
     for of in checked.facts:
         for note in of.notes:

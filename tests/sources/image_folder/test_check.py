@@ -250,6 +250,18 @@ def test_masks_of_the_background_are_told(tmp_path):
     assert re.match(r"WARNING: half of the masks mark 9\d% of their picture or more", warning)
 
 
+def test_masks_of_the_background_among_others_are_named(tmp_path):
+    folder = write_folder(tmp_path / "discs", n_present=30, n_masks=20)
+    masks = sorted((folder / "masks").iterdir())
+    for start, n in ((0, 1), (1, 6)):
+        for path in masks[start:n]:
+            Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+        (warning,) = notes_of(folder)
+        names = [path.stem for path in masks[:n]]
+        more = " and 1 more" if n == 6 else ""
+        assert warning.startswith(f"WARNING: masks of {', '.join(names[:5])}{more} mark more than")
+
+
 @pytest.mark.parametrize("size", ["crop", "tile"])
 def test_present_pictures_of_another_scale_than_all_others_are_told_before_training(tmp_path, size):
     folder = write_folder(tmp_path / "discs", shape=(60, 80))

@@ -72,8 +72,8 @@ def floats(folder):
 
 # What is done to a folder, values of its task, and words of each fault.
 LACKING = {
-    "few masks": (few_masks, {}, [f"{MASKS} are left for fold valid: 2 groups have some"]),
-    "few absent": (few_absent, {}, [f"{ABSENT} are left for fold valid: 2 groups have some"]),
+    "few masks": (few_masks, {}, [f"{MASKS} are left for fold valid: 2 in all"]),
+    "few absent": (few_absent, {}, [f"{ABSENT} are left for fold valid: 2 in all"]),
     "both": (both, {}, [f"{MASKS} are left for fold valid", f"{ABSENT} are left for fold valid"]),
     "test": (no_absent_to_test, {}, ["fold test: is given, by a folder or the table, with"]),
     "table": (table_without_valid, {}, ["fold valid: is given, by a folder or the table, w"]),

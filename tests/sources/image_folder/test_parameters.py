@@ -87,7 +87,7 @@ def test_fit_writes_parameters_only_where_all_is_well(tmp_path):
     write_project(run, folder, methods=["translation"], iterations=3)
     params = read_params(run / "params.yaml")
     assert params.tasks == ("my_photos_2",)
-    assert (params.training.iterations, params.training.validate_every) == (3, 3)
+    assert (params.training.iterations, params.training.validate_every) == (3, 1)
     assert list(run_folders(run)) == [run / "results/fit/my_photos_2/translation/seed0"]
     (run / "results/fit/my_photos_2/translation/seed0").mkdir(parents=True)
     (run / "results/fit/my_photos_2/translation/seed0/run.json").touch()

@@ -171,7 +171,7 @@ def test_pixels_that_are_ignored_count_neither_way(tmp_path):
 def test_too_few_masks_or_targets_are_said(tmp_path):
     folder = write_folder(tmp_path / "few", n_masks=2)
     with pytest.raises(
-        UserError, match=r"present images with a mask are left for fold .*: 2 groups"
+        UserError, match=r"present images with a mask are left for fold .*: 2 in all"
     ):
         prepare(folder, tmp_path / "few.h5")
     folder = write_folder(tmp_path / "small")

@@ -127,6 +127,16 @@ def test_brighter_scans_and_others_further_up_are_told(tmp_path):
     assert spacing.auc == pytest.approx(0.5 + 0.5 * 60 / 96, abs=0.08)
 
 
+def test_a_mask_of_the_background_among_others_is_named(folder):
+    file = next((folder / "masks").glob("p01*"))
+    image = nib.load(file)
+    values = 1 - (np.asarray(image.dataobj) > 0)
+    nib.save(nib.Nifti1Image(values.astype(np.uint8), image.affine), file)
+    checked = check_folder(folder, complete_definition(folder, {}))
+    (warning,) = [note for note in notes(checked) if "swap" in note]
+    assert warning.startswith("WARNING: masks of p01 mark more than 50% of their scan, half of")
+
+
 def test_notes_of_a_scan_are_said_once(tmp_path):
     folder = write_scans(tmp_path / "balls", channels=("t1", "t2"), n_present=4, n_absent=3)
     first = folder / "present" / "p00"
@@ -148,7 +158,7 @@ def test_a_real_case_is_read_and_its_slices_counted(tmp_path, segtrans):
     code, out, errors = segtrans("check", folder)
     assert code == 1
     for error, what in zip(errors, ("present images with a mask", "absent images"), strict=False):
-        assert f"no {what} are left for fold valid and test: 1 groups have some" in error
+        assert f"no {what} are left for fold valid and test: 1 in all" in error
     assert len(errors) == 2 + 1
     assert "1 present scans, 1 of them with a mask; 0 absent" in out
     assert "240 columns of 1 mm; 240 rows of 1 mm; 155 slices of 1 mm" in out

@@ -43,11 +43,14 @@ def few_of_both(folder):
 NEVER = {"absent_from_present": "never"}
 # What is done to a folder, values of its task, and words of each fault.
 LACKING = {
-    "few masks": (few_masks, {}, [f"{MASKS} are left for fold valid: 2 groups have some"]),
+    "few masks": (few_masks, {}, [f"{MASKS} are left for fold valid: 2 in all"]),
     "few of both": (
         few_of_both,
         NEVER,
-        [f"{MASKS} are left for fold valid", f"{ABSENT} are left for fold valid and test: 1 group"],
+        [
+            f"{MASKS} are left for fold valid",
+            f"{ABSENT} are left for fold valid and test: 1 in all",
+        ],
     ),
     "test": (
         no_absent_to_test,
