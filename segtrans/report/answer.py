@@ -9,6 +9,11 @@ from segtrans.score.significance import FEWEST_SEEDS, Difference
 
 # The claim's order: each, with its ablations, is to be above those before it.
 _STEPS = ("segmentation_only", "autoencoder", "translation")
+_STEP_TITLES = {
+    "segmentation_only": "supervision alone",
+    "autoencoder": "autoencoding",
+    "translation": "translation between presence and absence",
+}
 _NBSP = "\N{NO-BREAK SPACE}"
 _INTERVAL = f"95{_NBSP}% interval"
 
@@ -31,18 +36,25 @@ class Answer:
 
 
 def question(runs: Sequence[Run]) -> str:
-    """The question that a preset asks, with the labelled share of the data of its tasks."""
+    """What a preset asks: the claim, as far as its methods go, with the labelled share of P."""
     shares = {
         run.task_title: _shares(r for r in runs if r.config.task == run.config.task) for run in runs
     }
     masks = " and ".join(f"{share} ({title})" for title, share in shares.items())
     if len(set(shares.values())) == 1:
         masks = shares.popitem()[1]
-    return (
-        f"With masks for {masks} of the training data, does translation between "
-        "presence and absence segment better than autoencoding, and that better than supervision "
-        "alone?"
-    )
+    return f"With masks for {masks} of the training images with the target, {_claim(runs)}?"
+
+
+def _claim(runs: Sequence[Run]) -> str:
+    """The claim of the paper, as far as it was run; the whole where that is less than two steps."""
+    found = {_step(run) for run in runs}
+    steps = [step for step in reversed(_STEPS) if step in found]
+    if len(steps) < 2:
+        steps = list(reversed(_STEPS))
+    first, second, *rest = (_STEP_TITLES[step] for step in steps)
+    end = "".join(f", and that better than {step}" for step in rest)
+    return f"does {first} segment better than {second}{end}"
 
 
 def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answer:

@@ -177,6 +177,29 @@ def test_the_question_names_the_labelled_share_of_each_task(write_run):
     assert "masks for 1 % of the training" in plain(question(read_runs(same)))
 
 
+@pytest.mark.parametrize(
+    ("methods", "asked"),
+    [
+        (
+            ["translation", "autoencoder", "segmentation_only"],
+            "does translation between presence and absence segment better than autoencoding, and "
+            "that better than supervision alone?",
+        ),
+        (
+            ["segmentation_only", "translation"],
+            "does translation between presence and absence segment better than supervision alone?",
+        ),
+        (
+            ["autoencoder", "segmentation_only"],
+            "does autoencoding segment better than supervision alone?",
+        ),
+    ],
+)
+def test_the_question_asks_for_what_was_run_only(write_run, methods, asked):
+    runs = read_runs([write_run(method=method) for method in methods])
+    assert plain(question(runs)).endswith(asked)
+
+
 def test_question_and_forest_say_that_patients_are_phantoms(write_run, drawn_axes):
     folders = [write_run(m, task="brats", phantoms=True) for m in ("autoencoder", "translation")]
     runs = read_runs([*folders, write_run(labels={"fraction": 0.5})])

@@ -190,7 +190,7 @@ def test_what_others_wrote_is_text(page, preset):
 
 def test_it_asks_and_answers(page):
     text = page.section("answer").replace("\N{NO-BREAK SPACE}", " ")
-    assert "With masks for 1 % of the training data, does translation" in text
+    assert "With masks for 1 % of the training images with the target, does translation" in text
     assert "This is a reduced scale" in text
     assert "Too few seeds to answer: an interval needs at least 5 of both methods." in text
     assert "With fewer than 5 seeds, their spread is hardly known" in text
