@@ -138,13 +138,16 @@ def _draw_counts(axes: Axes, table: pd.DataFrame) -> None:
         axes.bar(range(len(table)), values, bottom=bottom, width=0.9, color=colour, label=title)
         bottom += values
     folds = table["fold"].tolist()
+    middles = {}
     for fold in FOLDS:
         places = [i for i, name in enumerate(folds) if name == fold]
         if places[0]:
             axes.axvline(places[0] - 0.5, color="black", linewidth=0.6)
-        axes.text(places[0] - 0.4, bottom.max() * 1.03, f"{fold} ({len(places)})")
+        middles[f"{fold}\n({len(places)})"] = (places[0] + places[-1]) / 2
     axes.set_xlim(-0.5, len(table) - 0.5)
-    axes.set_xticks([])
+    # Centred and on two lines: a fold of two patients is narrow.
+    axes.set_xticks(list(middles.values()), list(middles), fontsize="small")
+    axes.tick_params(axis="x", length=0)
     axes.set_xlabel("patients")
     axes.set_ylabel("half-slices with brain")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
