@@ -1,5 +1,6 @@
 """MLflow's pages, served on loopback until they are interrupted."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -39,19 +40,23 @@ def serve_pages(uri: str, port: int, page: str) -> None:
     """
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", _HOST, "--port", str(port), "--workers", "1"]  # one person looks at them
-    signal.signal(signal.SIGTERM, _interrupt)
-    print("MLflow starts ...", flush=True)
-    with subprocess.Popen(command) as process:
-        try:
-            while process.poll() is None and not _answers(page):
-                time.sleep(0.2)
-            if process.poll() is None:
-                print(f"serving {page}; Ctrl-C ends it", flush=True)
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
+    process = None
+    try:
+        print("MLflow starts ...", flush=True)
+        # In a group of its own: Ctrl-C reaches all of ours, and MLflow's that start print traces.
+        process = subprocess.Popen(command, process_group=0)
+        while process.poll() is None and not _answers(page):
+            time.sleep(0.2)
+        if process.poll() is None:
+            print(f"serving {page}; Ctrl-C ends it", flush=True)
+        code = process.wait()
+    except KeyboardInterrupt:
+        if process is not None:
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait()
-            return
+        return
     raise UserError(f"MLflow's pages ended with status {code}; what it printed says why")
 
 

@@ -1,4 +1,5 @@
 import os
+import pty
 import re
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,28 @@ def test_one_command_serves_the_pages_and_prints_links_to_the_comparison(
     assert f"{page}/#/experiments/1/runs?compareRunsMode=CHART" in printed
     assert f"{page}/#/compare-runs?" in printed
     assert run["info"]["run_id"] in printed
+
+
+@pytest.mark.parametrize("at", ["MLflow starts", "Ctrl-C ends it"])
+def test_ctrl_c_in_a_terminal_ends_all_without_a_trace(store: str, at: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "segtrans", "ui", "--port", str(port)]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(command[0], command)
+    shown, is_pressed = b"", False
+    with suppress(OSError):  # the terminal is gone with its last process
+        while read := os.read(terminal, 65536):
+            shown += read
+            if at.encode() in shown and not is_pressed:
+                is_pressed = True
+                os.write(terminal, b"\x03")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert is_pressed
+    assert b"Traceback" not in shown
+    with socket.create_server(("127.0.0.1", port)):
+        pass
 
 
 @pytest.mark.skipif(
