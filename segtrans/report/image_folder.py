@@ -9,9 +9,8 @@ import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
-from segtrans.report.pathologies import not_scored, table_of_pathologies
+from segtrans.report.pathologies import not_scored, table_of_pathologies, with_pathologies
 from segtrans.report.samples import draw_samples
-from segtrans.tasks.base import VOID
 
 _N_NAMED = 10
 
@@ -33,12 +32,9 @@ def write_report(
     """
     store, table = Store(data_file), pd.DataFrame(pictures)
     table["fate"] = [_fate(picture) for picture in pictures]
-    for k, name in enumerate(store.header.pathologies):
-        shows = [picture["shows"][k] for picture in pictures]
-        table[f"shows_{name}"] = pd.array([None if of == VOID else of for of in shows], "Int64")
-        table[f"has_mask_{name}"] = [picture["is_masked"][k] for picture in pictures]
+    table = with_pathologies(table, store.header.pathologies)
     with atomic_path(folder / "pictures.csv") as temporary:
-        shown = table.drop(columns=["is_whole", "is_used", "shows", "is_masked"])
+        shown = table.drop(columns=["is_whole", "is_used"])
         shown.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_text(folder / "report.md", _text(table, shortcuts, store))
     draw_samples(store, folder / "samples.png")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
-from segtrans.report.pathologies import not_scored, table_of_pathologies
+from segtrans.report.pathologies import not_scored, table_of_pathologies, with_pathologies
 from segtrans.report.samples import draw_samples
 
 _N_NAMED = 10
@@ -35,7 +35,8 @@ def write_report(
     Raises:
         UserError: the store cannot be read.
     """
-    store, table = Store(data_file), pd.DataFrame(cases)
+    store = Store(data_file)
+    table = with_pathologies(pd.DataFrame(cases), store.header.pathologies)
     with atomic_path(folder / "cases.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_text(folder / "report.md", _text(table, said, store))
