@@ -24,6 +24,12 @@ def with_pathologies(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return told
 
 
+def without_masks(store: Store) -> str:
+    """What present images lack that have no use but in training."""
+    of_each = " of each pathology that may be there" if store.header.pathologies else ""
+    return f"without a mask{of_each}"
+
+
 def table_of_pathologies(store: Store) -> Iterator[str]:
     """What is known of the stored images of P, by pathology, as lines of Markdown."""
     names = ("Fold", "Pathology", "Shown", "Not shown", "Not known", "With a mask")

@@ -15,7 +15,7 @@ from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.masks import read_masks
 from segtrans.sources.image_folder.measures import Measures, measure
 from segtrans.sources.image_folder.reading import check_channels, read_any_image
-from segtrans.sources.own_folder.drawn import drawn_in, shows_by
+from segtrans.sources.own_folder.drawn import shows_by
 from segtrans.tasks.image_folder import ImageFolder
 
 
@@ -73,9 +73,8 @@ def examine(item: Item, task: ImageFolder) -> Examined:
     except UserError as error:
         return Examined(Facts(item, (str(error),), shows=item.shows))
     faults += _faults_of(item, image, task)
-    mask, faults_of_masks = read_masks(item, task, pictures[0])
+    mask, drawn, faults_of_masks = read_masks(item, task, pictures[0])
     faults += faults_of_masks
-    drawn = None if mask is None else drawn_in([mask], task.pathologies)
     facts = Facts(
         item=item,
         faults=tuple(faults),

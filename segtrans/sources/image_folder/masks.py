@@ -11,7 +11,7 @@ from segtrans.sources.image_folder.files import read_picture
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.picture import Picture
 from segtrans.sources.image_folder.reading import mask_of
-from segtrans.sources.own_folder.drawn import drawn_in, faults_of_all, faults_of_mask
+from segtrans.sources.own_folder.drawn import Drawn, drawn_in, faults_of_all, faults_of_mask
 from segtrans.sources.own_folder.names import LOSSLESS, kind_of
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
@@ -19,7 +19,9 @@ from segtrans.tasks.image_folder import ImageFolder
 Mask = NDArray[np.uint8]
 
 
-def read_masks(item: Item, task: ImageFolder, of_image: Picture) -> tuple[Mask | None, list[str]]:
+def read_masks(
+    item: Item, task: ImageFolder, of_image: Picture
+) -> tuple[Mask | None, Drawn | None, list[str]]:
     """Read an image's masks, and note all that is wrong with them; raises nothing.
 
     Args:
@@ -29,7 +31,8 @@ def read_masks(item: Item, task: ImageFolder, of_image: Picture) -> tuple[Mask |
 
     Returns:
         (H, W): values of classes, or bits of the pathologies that there are masks of, `VOID` where
-        one of them does not count; None without a mask that can be read. And faults, a line each.
+        one of them does not count; what it shows; both None without a mask that can be read. And
+        faults, a line each.
     """
     layers: list[Mask] = []
     faults: list[str] = []
@@ -48,12 +51,13 @@ def read_masks(item: Item, task: ImageFolder, of_image: Picture) -> tuple[Mask |
         if not wrong_size:
             layers.append(layer)
     if not layers:
-        return None, faults
+        return None, None, faults
     # `VOID` has all bits.
     mask: Mask = np.bitwise_or.reduce(layers)
+    drawn = drawn_in([mask], task.pathologies)
     if not faults:
-        faults += faults_of_all(item, drawn_in([mask], task.pathologies), task.pathologies)
-    return mask, faults
+        faults += faults_of_all(item, drawn, task.pathologies)
+    return mask, drawn, faults
 
 
 def _layer(picture: Picture, path: Path, k: int | None, task: ImageFolder) -> Mask:

@@ -35,7 +35,8 @@ def drawn_in(masks: Iterable[NDArray[np.uint8]], pathologies: Sequence[str]) -> 
     """
     counts = np.zeros(VOID + 1, np.int64)
     for mask in masks:
-        counts += np.bincount(mask.ravel(), minlength=VOID + 1)
+        for part in mask if mask.ndim > 2 else (mask,):  # to count takes eight bytes a pixel
+            counts += np.bincount(part.ravel(), minlength=VOID + 1)
     values = np.flatnonzero(counts[:VOID])
     if pathologies:
         bits = int(np.bitwise_or.reduce(values, initial=0))

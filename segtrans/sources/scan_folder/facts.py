@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segtrans.data.beside import NEITHER, are_beside
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
-from segtrans.sources.own_folder.drawn import drawn_in, shows_by
+from segtrans.sources.own_folder.drawn import shows_by
 from segtrans.sources.own_folder.names import PRESENT
 from segtrans.sources.scan_folder.fates import FATES, fates_of, shows_of
 from segtrans.sources.scan_folder.item import ScanItem
@@ -113,10 +113,9 @@ def examine(
         scan = read_scan(item.scan, task, spacing_mm=spacing_mm)
     except UserError as error:
         return Examined(Facts(item, (str(error),)))
-    masks, faults = read_masks(item, scan)
+    masks, drawn, faults = read_masks(item, scan)
     if masks is None and faults:
         return Examined(Facts(item, tuple(faults)))
-    drawn = None if masks is None else drawn_in(masks.values(), task.pathologies)
     used = masks if item.domain == PRESENT else None
     known = item if drawn is None else replace(item, shows=shows_by(drawn, item))
     fates = {

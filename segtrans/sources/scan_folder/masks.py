@@ -4,14 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.sources.own_folder.drawn import drawn_in, faults_of_all, faults_of_mask
+from segtrans.sources.own_folder.drawn import Drawn, drawn_in, faults_of_all, faults_of_mask
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.scan import Scan
 
 Masks = dict[str, NDArray[np.uint8]]  # by side
 
 
-def read_masks(item: ScanItem, scan: Scan) -> tuple[Masks | None, list[str]]:
+def read_masks(item: ScanItem, scan: Scan) -> tuple[Masks | None, Drawn | None, list[str]]:
     """Read a scan's masks, and note all that is wrong with them; raises nothing.
 
     Args:
@@ -20,26 +20,28 @@ def read_masks(item: ScanItem, scan: Scan) -> tuple[Masks | None, list[str]]:
 
     Returns:
         (n, H, W) by side: values of classes, or bits of the pathologies that there are masks of,
-        `VOID` where one of them does not count; None without a mask, or where one cannot be read.
-        And faults, a line each.
+        `VOID` where one of them does not count; what they show together; both None without a mask,
+        or where one cannot be read. And faults, a line each.
     """
     pathologies = scan.task.pathologies
-    joined: Masks = {}
+    read: list[tuple[Masks, Drawn]] = []
     faults: list[str] = []
-    n_read = 0
     for k, path in item.layers:
         try:
             layer = scan.masks(path, k)
         except UserError as error:
             faults.append(str(error))
             continue
-        n_read += 1
         drawn = drawn_in(layer.values(), pathologies)
         faults += faults_of_mask(item, path, k, drawn, pathologies, what="scan")
+        read.append((layer, drawn))
+    if not read or len(read) < len(item.layers):
+        return None, None, faults
+    joined, drawn = read[0]
+    if len(read) > 1:
         # `VOID` has all bits.
-        joined = {side: of | joined[side] if joined else of for side, of in layer.items()}
-    if not joined or n_read < len(item.layers):
-        return None, faults
+        joined = {side: np.bitwise_or.reduce([layer[side] for layer, _ in read]) for side in joined}
+        drawn = drawn_in(joined.values(), pathologies)
     if not faults:
-        faults += faults_of_all(item, drawn_in(joined.values(), pathologies), pathologies)
-    return joined, faults
+        faults += faults_of_all(item, drawn, pathologies)
+    return joined, drawn, faults
