@@ -101,7 +101,7 @@ def _notes(table: pd.DataFrame, without_masks: str) -> Iterator[str]:
     left_out = table[~table["is_used"]]["place"].tolist()
     if left_out:
         yield (
-            f"{len(left_out)} left out, present scans {without_masks} of patients that do not "
+            f"{len(left_out)} left out: present scans {without_masks}, whose patients do not "
             f"train: {_named(left_out)}."
         )
     has_none = table["is_used"] & (table["n_present"] + table["n_absent"] == 0)

@@ -163,6 +163,12 @@ def test_bits_and_what_is_known_are_those_of_the_masks(folder, tmp_path, halves,
     said = [rows["r1"][f"{what}_{of}"] for of in NAMES for what in ("shows", "has_mask")]
     assert said == ["1", "True", "1", "False"]
     assert [rows["r4"][f"shows_{of}"] for of in NAMES] == ["0", ""]
+    left_out = [row | {"is_used": row["case"] != "r0"} for row in (case.row() for case in cases)]
+    write_report(left_out, ["x"], store.path, tmp_path / "report")
+    assert (
+        "1 left out: present scans without a mask of each pathology that may be there, whose "
+        "patients do not train: present/r0."
+    ) in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_the_check_finds_no_fault_and_counts_each_pathology(folder):
