@@ -19,8 +19,6 @@ from segtrans.sources.own_folder.names import (
     PRESENT,
     TEST,
     UNREAD,
-    are_channels,
-    channel_of,
     kind_of,
     role_of,
 )
@@ -37,6 +35,7 @@ from segtrans.sources.scan_folder.channels import (
     read_case_folder,
 )
 from segtrans.sources.scan_folder.item import Found, ScanFiles, ScanItem
+from segtrans.sources.scan_folder.numbers import have_numbers, numbered
 from segtrans.sources.scans.case_names import stem
 from segtrans.sources.scans.dicom import find_dicom
 from segtrans.tasks.base import VOID
@@ -188,9 +187,9 @@ def _scans_of(
     scans: dict[Key, dict[str, Path]] = {}
     names = [name for files in part.files.values() for name in files]
     masks = {spoken for of in part.masks.values() for m in of for spoken in names_spoken_of(m)}
-    has_numbers = _have_numbers(names, masks, None if channels is None else len(channels))
+    has_numbers = have_numbers(names, masks, None if channels is None else len(channels))
     for domain in (PRESENT, ABSENT):
-        for name, of_case in _numbered(part.files[domain], has_numbers=has_numbers).items():
+        for name, of_case in numbered(part.files[domain], has_numbers=has_numbers).items():
             place = f"{part.prefix}{part.folders[domain]}/{name}"
             if set(of_case) == {-1}:
                 there, faults = _single(of_case[-1], channels)
@@ -243,30 +242,6 @@ def _single(path: Path, channels: Sequence[str] | None) -> tuple[dict[str, Path]
         f"is one file; expected {len(channels)}, of the channels {', '.join(channels)}: a folder "
         "with one named for each, or files that end in _0000, _0001..."
     ]
-
-
-def _numbered(
-    files: Mapping[str, Sequence[Path]], *, has_numbers: bool
-) -> dict[str, dict[int, Path]]:
-    """Files by case and number of the channel; -1 of a case that is one file."""
-    cases: dict[str, dict[int, Path]] = defaultdict(dict)
-    for name, (path, *_) in sorted(files.items()):
-        case, number = (channel_of(name) if has_numbers else None) or (name, -1)
-        cases[case][number] = path
-    return cases
-
-
-def _have_numbers(names: Sequence[str], masks: set[str], n_channels: int | None) -> bool:
-    """Whether `_0000` at the end of names counts channels, not cases; see `are_channels`."""
-    if are_channels(names, masks, n_channels):
-        return True
-    found = [channel for name in names if (channel := channel_of(name))]
-    if n_channels == 1 or any(f"{case}_{number:04d}" in masks for case, number in found):
-        return False
-    numbers: dict[str, set[int]] = defaultdict(set)
-    for case, number in found:
-        numbers[case].add(number)
-    return 2 * sum({0, 1} <= of for of in numbers.values()) > len(numbers)
 
 
 def _masks_of(
