@@ -113,12 +113,15 @@ def expected(name, side, z, *, halves, every):
 
 
 @pytest.mark.parametrize(
-    ("halves", "through"),
-    [(False, 5.0), (True, 5.0), (False, 15.0)],
-    ids=["whole", "half", "thick"],
+    ("halves", "through", "neighbours"),
+    [(False, 5.0, 0), (True, 5.0, 0), (False, 15.0, 0), (False, 5.0, 1)],
+    ids=["whole", "half", "thick", "neighbours"],
 )
-def test_bits_and_what_is_known_are_those_of_the_masks(folder, tmp_path, halves, through):
+def test_bits_and_what_is_known_are_those_of_the_masks(
+    folder, tmp_path, halves, through, neighbours
+):
     values = {"halves": halves, "width": 20 if halves else 40, "spacing_mm": (2.0, 2.0, through)}
+    values["neighbours"] = neighbours
     store, cases = prepare(folder, tmp_path / "two.h5", **values)
     check_pathologies(store, NAMES)
     every = slice(None) if through == 5.0 else slice(1, None, 3)  # the nearest of three
@@ -191,6 +194,43 @@ def test_the_check_finds_no_fault_and_counts_each_pathology(folder):
             f"{name}: {shown} slices show it, {lacking} do not, of {unknown} it is not known; "
             f"{n_masks} with a mask of it"
         )
+
+
+def test_cases_of_any_form_lie_in_folders_that_say_what_they_show(tmp_path):
+    volume, (ball, rod) = drawn("p0")
+    for name in ("ball/p0_0000", "ball/p0_0001", "no_rod/ball/p1/p1_t1", "no_rod/ball/p1/p1_t2"):
+        save(tmp_path / "present" / f"{name}.nii.gz", volume)
+    for name in ("a0_0000", "a0_0001", "p0_0000", "p0_0001"):
+        save(tmp_path / "absent" / f"{name}.nii.gz", volume)
+    save(tmp_path / "masks/ball/p0.nii.gz", ball.astype(np.uint8))
+    save(tmp_path / "masks/ROD/ball/p0_seg.nii.gz", rod.astype(np.uint8))
+    save(tmp_path / "masks/rod/a0.nii.gz", 0 * rod.astype(np.uint8))
+    save(tmp_path / "present/no_rod/ball/p1/p1_seg.nii.gz", ball.astype(np.uint8))
+    found = survey(tmp_path, task(**TWO, channels=("t1", "t2")))
+    assert found.faults == []
+    items = {item.place: item for item in found.items}
+    assert list(items) == ["absent/a0", "absent/p0", "present/ball/p0", "present/no_rod/ball/p1"]
+    a0, other, p0, p1 = items.values()
+    assert all(list(item.scan.channels) == ["t1", "t2"] for item in found.items)
+    # Two are called p0, so each goes by its place.
+    ids = [item.scan.case_id for item in found.items]
+    assert ids == ["a0", "absent/p0", "present/ball/p0", "p1"]
+    assert [path.parent.name for _, path in p0.layers] == ["ball", "ball"]
+    assert (p0.shows, p0.is_masked) == ((1, VOID), (True, True))
+    assert (other.layers, a0.is_masked) == ((), (False, True))
+    assert (p1.shows, p1.mask.name, p1.is_masked) == ((1, 0), "p1_seg.nii.gz", (True, True))
+
+
+def test_a_mask_that_may_be_of_two_scans_is_named(tmp_path):
+    volume, (ball, _) = drawn("p0")
+    for name in ("present/ball/p0", "present/rod/p0", "absent/a0"):
+        save(tmp_path / f"{name}.nii.gz", volume)
+    save(tmp_path / "masks/ball/p0.nii.gz", ball.astype(np.uint8))
+    faults = survey(tmp_path, task(**TWO)).faults
+    assert faults[0] == (
+        "masks/ball/p0.nii.gz: may be of ball/p0 or rod/p0; put it into folders as those of its "
+        "scan"
+    )
 
 
 def spoilt(place):
