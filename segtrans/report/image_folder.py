@@ -9,9 +9,13 @@ import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
-from segtrans.report.pathologies import not_scored, table_of_pathologies
+from segtrans.report.pathologies import (
+    not_scored,
+    table_of_pathologies,
+    with_pathologies,
+    without_masks,
+)
 from segtrans.report.samples import draw_samples
-from segtrans.tasks.base import VOID
 
 _N_NAMED = 10
 
@@ -32,21 +36,18 @@ def write_report(
         UserError: the store cannot be read.
     """
     store, table = Store(data_file), pd.DataFrame(pictures)
-    table["fate"] = [_fate(picture) for picture in pictures]
-    for k, name in enumerate(store.header.pathologies):
-        shows = [picture["shows"][k] for picture in pictures]
-        table[f"shows_{name}"] = pd.array([None if of == VOID else of for of in shows], "Int64")
-        table[f"has_mask_{name}"] = [picture["is_masked"][k] for picture in pictures]
+    table["fate"] = [_fate(picture, without_masks(store)) for picture in pictures]
+    table = with_pathologies(table, store.header.pathologies)
     with atomic_path(folder / "pictures.csv") as temporary:
-        shown = table.drop(columns=["is_whole", "is_used", "shows", "is_masked"])
+        shown = table.drop(columns=["is_whole", "is_used"])
         shown.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_text(folder / "report.md", _text(table, shortcuts, store))
     draw_samples(store, folder / "samples.png")
 
 
-def _fate(picture: dict[str, Any]) -> str:
+def _fate(picture: dict[str, Any], without_masks: str) -> str:
     if not picture["is_used"]:
-        return "left out: a present picture without a mask, whose group does not train"
+        return f"left out: a present picture {without_masks}, whose group does not train"
     if not picture["n_samples"]:
         return "left out: too little of it is target"
     return "whole" if picture["is_whole"] else "in parts"

@@ -8,7 +8,12 @@ import pandas as pd
 
 from segtrans.atomic import atomic_path, write_text
 from segtrans.data.store import FOLDS, Store
-from segtrans.report.pathologies import not_scored, table_of_pathologies
+from segtrans.report.pathologies import (
+    not_scored,
+    table_of_pathologies,
+    with_pathologies,
+    without_masks,
+)
 from segtrans.report.samples import draw_samples
 
 _N_NAMED = 10
@@ -35,7 +40,8 @@ def write_report(
     Raises:
         UserError: the store cannot be read.
     """
-    store, table = Store(data_file), pd.DataFrame(cases)
+    store = Store(data_file)
+    table = with_pathologies(pd.DataFrame(cases), store.header.pathologies)
     with atomic_path(folder / "cases.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_text(folder / "report.md", _text(table, said, store))
@@ -64,7 +70,7 @@ def _text(table: pd.DataFrame, said: Sequence[str], store: Store) -> str:
             *table_of_pathologies(store),
             *(
                 line
-                for note in (*_notes(table), *not_scored(store, image))
+                for note in (*_notes(table, without_masks(store)), *not_scored(store, image))
                 for line in (f"- {note}", "")
             ),
             "```",
@@ -91,11 +97,11 @@ def _row(fold: str, rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _notes(table: pd.DataFrame) -> Iterator[str]:
+def _notes(table: pd.DataFrame, without_masks: str) -> Iterator[str]:
     left_out = table[~table["is_used"]]["place"].tolist()
     if left_out:
         yield (
-            f"{len(left_out)} left out, present scans without a mask of patients that do not "
+            f"{len(left_out)} left out: present scans {without_masks}, whose patients do not "
             f"train: {_named(left_out)}."
         )
     has_none = table["is_used"] & (table["n_present"] + table["n_absent"] == 0)

@@ -67,7 +67,7 @@ class OwnFolder(Task):
     multi_label: bool = Field(
         default=False,
         description="classes are several pathologies: a P image may show any number of them, known "
-        "of each or not; masks of pictures may overlap",
+        "of each or not; each may have masks of its own, which may overlap",
     )
     valid_fraction: Share = Field(default=0.1, description="share of the groups for validation")
     test_fraction: Share = Field(

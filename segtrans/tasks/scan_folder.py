@@ -103,8 +103,12 @@ class ScanFolder(OwnFolder):
         """Channels and pathologies are columns of one table."""
         taken = {name.casefold() for name in (*self.channels, *_COLUMNS)}
         for name in self.pathologies:
-            if name.casefold() in taken:
-                raise ValueError(f"classes = {name}: a column of dataset.csv too; rename the class")
+            for column in (name, f"mask_{name}"):
+                if column.casefold() in taken:
+                    what = "" if column == name else f"{column} is "
+                    raise ValueError(
+                        f"classes = {name}: {what}a column of dataset.csv too; rename the class"
+                    )
         return self
 
     def neighbours_in(self, params: DataParams) -> int:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from segtrans.errors import UserError
-from segtrans.sources.scan_folder import masks as own_masks
+from segtrans.sources.scan_folder import labels as own_labels
 from segtrans.sources.scans import masks as brats_masks
 from tests.sources.scan_folder.folders import task
 
@@ -15,7 +15,7 @@ def brats(stored, path):
 
 
 def own(stored, path):
-    return own_masks.classes_of(stored, path, task(classes={"a": 1, "b": 2, "c": 3, "d": 4}))
+    return own_labels.classes_of(stored, path, task(classes={"a": 1, "b": 2, "c": 3, "d": 4}))
 
 
 @pytest.mark.parametrize(("read", "of_4"), [(brats, 3), (own, 4)])

@@ -97,7 +97,7 @@ def counts(prepared: Sequence[Prepared]) -> Iterator[str]:
 
 def _counted(items: Sequence[Item]) -> str:
     present = [item for item in items if item.domain == PRESENT]
-    n_masks = sum(bool(item.mask_files) for item in present)
+    n_masks = sum(item.has_mask for item in present)
     return (
         f"{len(present)} present, {n_masks} of them with a mask; {len(items) - len(present)} absent"
     )
@@ -171,7 +171,7 @@ def notes(checked: Checked, folder: Path, task: ImageFolder) -> Iterator[str]:
     if n := sum(of.has_alpha for of in facts):
         yield f"alpha was dropped in {n} pictures"
     if n := sum(of.is_turned for of in facts):
-        n_masks = sum(of.is_turned and bool(of.item.mask_files) for of in facts)
+        n_masks = sum(of.is_turned and of.item.has_mask for of in facts)
         yield (
             f"{n} pictures are turned by EXIF, {n_masks} of them with a mask: see on the sheet "
             "whether these fit"
@@ -225,5 +225,5 @@ def _most_target(facts: Facts, task: ImageFolder) -> float:
 def _is_made_smaller(facts: Facts, task: ImageFolder) -> bool:
     """Whether a picture is larger than a part and, since nobody drew its target, not cut."""
     height, width, _ = facts.shape or (0, 0, 0)
-    is_unlabelled = facts.item.domain == PRESENT and facts.item.mask is None
+    is_unlabelled = facts.item.domain == PRESENT and not facts.item.has_mask
     return is_unlabelled and (height > task.height or width > task.width)

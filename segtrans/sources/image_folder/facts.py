@@ -12,9 +12,10 @@ from segtrans.data.values import is_target
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.intensities import check_values
 from segtrans.sources.image_folder.item import Item
-from segtrans.sources.image_folder.masks import classes_in, read_masks, shows_by
+from segtrans.sources.image_folder.masks import read_masks
 from segtrans.sources.image_folder.measures import Measures, measure
 from segtrans.sources.image_folder.reading import check_channels, read_any_image
+from segtrans.sources.own_folder.drawn import shows_by
 from segtrans.tasks.image_folder import ImageFolder
 
 
@@ -72,7 +73,7 @@ def examine(item: Item, task: ImageFolder) -> Examined:
     except UserError as error:
         return Examined(Facts(item, (str(error),), shows=item.shows))
     faults += _faults_of(item, image, task)
-    mask, faults_of_masks = read_masks(item, task, pictures[0])
+    mask, drawn, faults_of_masks = read_masks(item, task, pictures[0])
     faults += faults_of_masks
     facts = Facts(
         item=item,
@@ -83,9 +84,9 @@ def examine(item: Item, task: ImageFolder) -> Examined:
         digest=_digest(image),
         has_alpha=any(picture.alpha is not None for picture in pictures),
         is_turned=any(picture.is_turned for picture in pictures),
-        classes=None if mask is None else classes_in(mask, task),
+        classes=None if drawn is None else drawn.classes,
         target_fraction=None if mask is None else float(is_target(mask).mean()),
-        shows=item.shows if mask is None else shows_by(mask, item),
+        shows=item.shows if drawn is None else shows_by(drawn, item),
         measures=None if faults else measure(item, image),
     )
     return Examined(facts, image, mask)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segtrans.sources.own_folder.masked import Masked
+
 
 @dataclass(frozen=True)
-class Item:
+class Item(Masked):
     """An image of a folder.
 
     Attributes:
@@ -32,25 +34,6 @@ class Item:
     place: str
     shows: tuple[int, ...] = ()
     masks: tuple[Path | None, ...] = ()
-
-    @property
-    def mask_files(self) -> tuple[Path, ...]:
-        """All its masks."""
-        return tuple(path for path in (self.mask, *self.masks) if path is not None)
-
-    @property
-    def is_masked(self) -> tuple[bool, ...]:
-        """Of several pathologies: whether a mask says where each is."""
-        each = self.masks or (None,) * len(self.shows)
-        return tuple(self.mask is not None or path is not None for path in each)
-
-    @property
-    def has_whole_mask(self) -> bool:
-        """Whether masks say where all is that it may show, as scores need."""
-        if not self.masks:
-            return self.mask is not None
-        known = zip(self.is_masked, self.shows, strict=True)
-        return all(is_masked or shows == 0 for is_masked, shows in known)
 
 
 @dataclass

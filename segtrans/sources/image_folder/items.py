@@ -15,7 +15,7 @@ from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.layout import items_by_folders
 from segtrans.sources.image_folder.table import TABLE, items_by_table
 from segtrans.sources.own_folder.definition import DEFINITION
-from segtrans.sources.own_folder.folds import draw_folds
+from segtrans.sources.own_folder.folds import draw_folds, unscored
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.surveyed import Skipped, links_astray, split_groups
 from segtrans.tasks.image_folder import ImageFolder
@@ -108,9 +108,6 @@ def _missing_kinds(folder: Path, items: Sequence[Item]) -> Iterator[str]:
         if domain not in domains:
             yield f"{folder}: has no {domain} images to train on, {what}; put some in {domain}/"
     present = [item for item in items if item.domain == PRESENT]
-    if present and not any(item.mask_files for item in present if item.fold != "test"):
+    if present and not any(item.has_mask for item in present if item.fold != "test"):
         yield f"{folder}: has no mask to train on; put some in masks/, named as their images"
-    for item in present:
-        if item.fold in ("valid", "test") and not item.has_whole_mask:
-            of_each = " of each pathology that it may show" if item.shows else ""
-            yield f"{item.place}: in fold {item.fold} without a mask{of_each}, which scores need"
+    yield from unscored(items)

@@ -7,7 +7,6 @@ from pathlib import Path, PurePath
 
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.item import Found, Item
-from segtrans.sources.image_folder.shown import bare_name, by_folders, whose_mask
 from segtrans.sources.own_folder.layout import (
     masks_beside,
     names_spoken_of,
@@ -28,6 +27,8 @@ from segtrans.sources.own_folder.names import (
     name_of,
     role_of,
 )
+from segtrans.sources.own_folder.pairing import pair_masks, two_kinds
+from segtrans.sources.own_folder.shows import by_folders, whose_mask
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.tasks.base import VOID
 
@@ -155,14 +156,11 @@ def _pair(
         own = tuple(of.get(key) for of in of_each)
         shows = (VOID,) * len(pathologies)
         try:
-            shows = by_folders(name, domain, pathologies)
+            shows = by_folders(name, domain, pathologies, images="images")
         except UserError as error:
             found.faults.append(f"{place}: {error}")
-        if key in masks and (beside := [path for path in own if path]):
-            found.faults.append(
-                f"{shown(beside[0], folder)}: a second mask beside {shown(masks[key], folder)}, "
-                "which is of all classes; keep one kind"
-            )
+        if fault := two_kinds(folder, masks.get(key), own):
+            found.faults.append(fault)
         found.items.append(
             Item(
                 name=name,
@@ -208,43 +206,28 @@ def _masks_of(
     found: Found,
 ) -> dict[tuple[str, str], Path]:
     """Masks by their images: of pathology k, or of all classes."""
-    masks: dict[tuple[str, str], Path] = {}
-    bare: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for domain, name in images if pathologies else ():
-        if domain == PRESENT:
-            bare[bare_name(name, pathologies)].append((domain, name))
+    there = part.folders.get(PRESENT, PRESENT)
     found.faults += _twice(folder, part.masks[k])
-    for name, (path, *_) in part.masks[k].items():
-        key = next((key for key in _images_of(name, part) if key in images), None)
-        where = shown(path, folder)
-        if key is None or key[0] == ABSENT:
-            # A present image in folders of pathologies goes before an absent one of that name.
-            may_be = [of for spoken in names_spoken_of(name) for of in bare[spoken]]
-            key = may_be[0] if may_be else key
-            if len(may_be) > 1:
-                found.faults.append(
-                    f"{where}: may be of {' or '.join(of[1] for of in may_be)}; put it into "
-                    "folders as those of its image"
-                )
-        if key is None:
-            there = part.folders.get(PRESENT, PRESENT)
+    masks, faults = pair_masks(
+        folder,
+        {name: paths[:1] for name, paths in part.masks[k].items()},
+        images,
+        pathologies,
+        may_be_of=_images_of,
+        what="an image",
+        expected=lambda name: f"{part.prefix}{there}/{name} with any ending of a picture",
+    )
+    found.faults += faults
+    for path in masks.values():
+        if kind_of(path) not in LOSSLESS:
             found.faults.append(
-                f"{where}: a mask without an image; expected {part.prefix}{there}/{name} with any "
-                "ending of a picture"
+                f"{shown(path, folder)}: {kind_of(path)} changes the values of a mask; save it as "
+                "PNG or TIFF"
             )
-        elif key in masks:
-            found.faults.append(f"{where}: a second mask beside {shown(masks[key], folder)}")
-        elif kind_of(path) not in LOSSLESS:
-            found.faults.append(
-                f"{where}: {kind_of(path)} changes the values of a mask; save it as PNG or TIFF"
-            )
-            masks[key] = path
-        else:
-            masks[key] = path
     return masks
 
 
-def _images_of(mask: str, part: _Part) -> Iterator[tuple[str, str]]:
+def _images_of(mask: str) -> Iterator[tuple[str, str]]:
     """Images that a mask may be of; its path may begin with that of a domain."""
     for name in names_spoken_of(mask):
         top, _, below = name.partition("/")

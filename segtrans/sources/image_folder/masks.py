@@ -6,21 +6,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.data.pathologies import bit
-from segtrans.data.values import is_target
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.files import read_picture
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.picture import Picture
 from segtrans.sources.image_folder.reading import mask_of
-from segtrans.sources.own_folder.names import ABSENT, LOSSLESS, kind_of
+from segtrans.sources.own_folder.drawn import Drawn, drawn_in, faults_of_all, faults_of_mask
+from segtrans.sources.own_folder.names import LOSSLESS, kind_of
 from segtrans.tasks.base import VOID
 from segtrans.tasks.image_folder import ImageFolder
 
 Mask = NDArray[np.uint8]
 
 
-def read_masks(item: Item, task: ImageFolder, of_image: Picture) -> tuple[Mask | None, list[str]]:
+def read_masks(
+    item: Item, task: ImageFolder, of_image: Picture
+) -> tuple[Mask | None, Drawn | None, list[str]]:
     """Read an image's masks, and note all that is wrong with them; raises nothing.
 
     Args:
@@ -30,13 +31,13 @@ def read_masks(item: Item, task: ImageFolder, of_image: Picture) -> tuple[Mask |
 
     Returns:
         (H, W): values of classes, or bits of the pathologies that there are masks of, `VOID` where
-        one of them does not count; None without a mask that can be read. And faults, a line each.
+        one of them does not count; what it shows; both None without a mask that can be read. And
+        faults, a line each.
     """
     layers: list[Mask] = []
     faults: list[str] = []
-    files = [(None, item.mask), *enumerate(item.masks)]
-    for k, path in files:
-        if path is None or kind_of(path) not in LOSSLESS:  # others were refused by name
+    for k, path in item.layers:
+        if kind_of(path) not in LOSSLESS:  # refused by name
             continue
         try:
             picture = read_picture(path)
@@ -45,41 +46,18 @@ def read_masks(item: Item, task: ImageFolder, of_image: Picture) -> tuple[Mask |
             faults.append(str(error))
             continue
         wrong_size = list(_faults_of_size(path, layer.shape, of_image))
-        faults += wrong_size or _faults_of_content(item, path, k, layer, task)
+        drawn = drawn_in([layer], task.pathologies)
+        faults += wrong_size or faults_of_mask(item, path, k, drawn, task.pathologies, what="image")
         if not wrong_size:
             layers.append(layer)
     if not layers:
-        return None, faults
+        return None, None, faults
     # `VOID` has all bits.
     mask: Mask = np.bitwise_or.reduce(layers)
-    if item.shows and item.domain != ABSENT and not faults and not any(shows_by(mask, item)):
-        faults.append(
-            f"{item.place}: by its masks, and what is said of it, it shows none of "
-            f"{', '.join(task.pathologies)}, and it is present; move it to absent"
-        )
-    return mask, faults
-
-
-def classes_in(mask: Mask, task: ImageFolder) -> tuple[int, ...]:
-    """Values of the classes in a mask of `read_masks`."""
-    if task.pathologies:
-        n = len(task.pathologies)
-        return tuple(k + 1 for k in range(n) if (bit(mask, k) == 1).any())
-    counts = np.bincount(mask.ravel(), minlength=VOID + 1)
-    return tuple(np.flatnonzero(counts[1:VOID]) + 1)
-
-
-def shows_by(mask: Mask, item: Item) -> tuple[int, ...]:
-    """Whether an image shows each pathology: 1 or 0 by its masks, else as was said of it."""
-    has_void = bool((mask == VOID).any())
-    shows = []
-    for k, (said, is_masked) in enumerate(zip(item.shows, item.is_masked, strict=True)):
-        if is_masked and (bit(mask, k) == 1).any():
-            said = 1
-        elif is_masked and not has_void:
-            said = 0
-        shows.append(said)
-    return tuple(shows)
+    drawn = drawn_in([mask], task.pathologies)
+    if not faults:
+        faults += faults_of_all(item, drawn, task.pathologies)
+    return mask, drawn, faults
 
 
 def _layer(picture: Picture, path: Path, k: int | None, task: ImageFolder) -> Mask:
@@ -106,27 +84,3 @@ def _faults_of_size(path: Path, shape: tuple[int, ...], of_image: Picture) -> It
     elif shape == (width, height):
         problem += ": it looks turned by 90 degrees"
     yield f"{path}: is {problem}; expected one size"
-
-
-def _faults_of_content(
-    item: Item, path: Path, k: int | None, layer: Mask, task: ImageFolder
-) -> Iterator[str]:
-    has_target = bool(is_target(layer).any())
-    if item.domain == ABSENT:
-        if has_target:
-            yield f"{path}: shows target, and its image is absent; move the image to present"
-        return
-    if not has_target and k is None:
-        yield (
-            f"{path}: is empty, and its image is present; remove the mask if nobody drew it, "
-            "or move the image to absent"
-        )
-        return
-    found, has_void = classes_in(layer, task), bool((layer == VOID).any())
-    for index, (name, said) in enumerate(zip(task.pathologies, item.shows, strict=False)):
-        if k not in (None, index):
-            continue
-        if index + 1 in found and said == 0:
-            yield f"{path}: has {name}, and its image is said not to show it; mend one of them"
-        if index + 1 not in found and said == 1 and not has_void:
-            yield f"{path}: has no {name}, and its image is said to show it; mend one of them"

@@ -13,7 +13,7 @@ from segtrans.sources.image_folder.faults import labelled_classes
 from segtrans.sources.image_folder.fitting import Place
 from segtrans.sources.image_folder.item import Item
 from segtrans.sources.image_folder.parts import WHOLE, places_of
-from segtrans.sources.own_folder.folds import FOLDS, is_used
+from segtrans.sources.own_folder.folds import FOLDS, is_used, unlearnt
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.tasks.image_folder import ImageFolder
 
@@ -43,7 +43,7 @@ class Prepared:
     @property
     def is_labelled(self) -> bool:
         """Whether it shows the target, and a mask says where."""
-        return self.item.domain == PRESENT and bool(self.item.mask_files)
+        return self.item.domain == PRESENT and self.item.has_mask
 
     @property
     def is_whole(self) -> bool:
@@ -128,9 +128,5 @@ def _without_masks(prepared: Sequence[Prepared], task: ImageFolder) -> Iterator[
         masked = [p for p in prepared if p.is_labelled and p.item.is_masked[k]]
         if k + 1 not in drawn or any(p.fold == "train" and p.facts.faults for p in masked):
             continue
-        shown = [p for p in masked if p.places and p.facts.shows[k] == 1]
-        if not any(p.fold == "train" for p in shown):
-            yield (
-                f"fold train: no mask shows {name}, of which {len(shown)} pictures have one; give "
-                "more, or lower valid_fraction and test_fraction"
-            )
+        shown = [p.fold for p in masked if p.places and p.facts.shows[k] == 1]
+        yield from unlearnt(name, shown, images="pictures")

@@ -27,9 +27,9 @@ def some_pictures(facts: Sequence[Facts], task: ImageFolder) -> dict[str, list[S
     good = [of for of in facts if of.measures is not None]
     kinds = {
         "present, with a mask": [
-            of for of in good if of.item.domain == PRESENT and of.item.mask_files
+            of for of in good if of.item.domain == PRESENT and of.item.has_mask
         ],
-        "present": [of for of in good if of.item.domain == PRESENT and not of.item.mask_files],
+        "present": [of for of in good if of.item.domain == PRESENT and not of.item.has_mask],
         "absent": [of for of in good if of.item.domain == ABSENT],
     }
     return {

@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 
 from segtrans.errors import UserError
 from segtrans.sources.image_folder.item import Found, Item
-from segtrans.sources.image_folder.shown import MASK_COLUMN
 from segtrans.sources.own_folder.names import (
     LOSSLESS,
     PICTURES,
@@ -15,7 +14,7 @@ from segtrans.sources.own_folder.names import (
     name_of,
     role_of,
 )
-from segtrans.sources.own_folder.shows import by_row
+from segtrans.sources.own_folder.shows import MASK_COLUMN, by_row
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.sources.own_folder.tables import key_of, read_table, why_not_there
 
@@ -56,7 +55,7 @@ def items_by_table(
         if item is None:
             found.faults.append(f"{TABLE}: row {number}: {problem}")
             continue
-        used.update(item.files, item.mask_files)
+        used.update(item.files, (path for _, path in item.layers))
         first = rows_of.setdefault(item.place.casefold(), number)
         if first != number:
             found.faults.append(

@@ -54,6 +54,30 @@ def is_used(item: OwnItem, fold: str) -> bool:
     return fold == "train" or item.domain == "absent" or item.has_whole_mask
 
 
+def unscored(items: Sequence[OwnItem]) -> Iterator[str]:
+    """Present images that somebody put into a fold that is scored, without masks of all there."""
+    for item in items:
+        is_scored = item.domain == "present" and item.fold in ("valid", "test")
+        if is_scored and not item.has_whole_mask:
+            of_each = " of each pathology that it may show" if item.shows else ""
+            yield f"{item.place}: in fold {item.fold} without a mask{of_each}, which scores need"
+
+
+def unlearnt(pathology: str, folds: Sequence[str], *, images: str) -> Iterator[str]:
+    """A fault where no mask of the training fold shows a pathology.
+
+    Args:
+        pathology: its name.
+        folds: of each image, or scan, whose mask shows it.
+        images: what these are, in the plural.
+    """
+    if "train" not in folds:
+        yield (
+            f"fold train: no mask shows {pathology}, of which {len(folds)} {images} have one; give "
+            "more, or lower valid_fraction and test_fraction"
+        )
+
+
 def few_to_score(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     """A warning for each fold that has few of what it is scored with.
 

@@ -26,6 +26,14 @@ class OwnItem(Protocol):
         """Whether masks say where all is that it shows, as scores need."""
 
     @property
+    def shows(self) -> tuple[int, ...]:
+        """Whether it shows each of several pathologies: 1, 0, or `VOID`."""
+
+    @property
+    def is_masked(self) -> tuple[bool, ...]:
+        """Whether a mask says where each of them is."""
+
+    @property
     def group(self) -> str:
         """What must stay in one fold."""
 

@@ -133,7 +133,9 @@ def known_of_pathologies(facts: Sequence[Facts], task: ScanFolder) -> Knowledge:
     none = np.zeros((0, len(task.pathologies)), np.uint8)
     t = np.concatenate([none, *(of.shows for of in facts if of.shows is not None)])
     masked = [
-        np.full_like(of.shows, of.item.mask is not None) for of in facts if of.shows is not None
+        np.tile(np.array(of.item.is_masked, np.uint8), (len(of.shows), 1))
+        for of in facts
+        if of.shows is not None
     ]
     return Knowledge(t, np.concatenate([none, *masked]))
 
@@ -141,7 +143,7 @@ def known_of_pathologies(facts: Sequence[Facts], task: ScanFolder) -> Knowledge:
 def counted(items: Sequence[ScanItem]) -> str:
     """Cases by domain, and what is known of them."""
     present = [item for item in items if item.domain == PRESENT]
-    n_masks = sum(item.mask is not None for item in present)
+    n_masks = sum(item.has_mask for item in present)
     n_lists = sum(item.slices is not None for item in present)
     lists = f", {n_lists} with a list of slices" if n_lists else ""
     return (
@@ -152,7 +154,7 @@ def counted(items: Sequence[ScanItem]) -> str:
 
 def counts_of_fates(facts: Sequence[Facts]) -> str:
     """Images by fate: labelled and unlabelled P, A, and what is of neither."""
-    labelled = sum(of.counts["present"] for of in facts if of.item.mask is not None)
+    labelled = sum(of.counts["present"] for of in facts if of.item.has_mask)
     totals = {fate: sum(of.counts[fate] for of in facts) for fate in FATES}
     n_present = totals.pop("present")
     parts = [
@@ -165,9 +167,9 @@ def counts_of_fates(facts: Sequence[Facts]) -> str:
 
 def truth_of_unlabelled(facts: Sequence[Facts], task: ScanFolder) -> str | None:
     """About how many of the unlabelled P images show the target, by the scans with a mask."""
-    unlabelled = [of for of in facts if of.item.mask is None and of.item.domain == PRESENT]
+    unlabelled = [of for of in facts if not of.item.has_mask and of.item.domain == PRESENT]
     n = sum(of.counts.get("present", 0) for of in unlabelled if of.item.slices is None)
-    masked = [of for of in facts if of.item.mask is not None and of.item.domain == PRESENT]
+    masked = [of for of in facts if of.item.has_whole_mask and of.item.domain == PRESENT]
     n_seen = sum(sum(of.counts.values()) - of.counts["small_content"] for of in masked if of.counts)
     if not n or not n_seen:
         return None
@@ -186,7 +188,7 @@ def truth_of_unlabelled(facts: Sequence[Facts], task: ScanFolder) -> str | None:
 
 def few_scans(cases: Sequence[Prepared]) -> Iterator[str]:
     """A warning for each fold with few scans to score."""
-    with_mask = [case for case in cases if case.item.domain == PRESENT and case.item.mask]
+    with_mask = [c for c in cases if c.item.domain == PRESENT and c.item.has_whole_mask]
     return few_to_score(
         {
             fold: {"scans with a mask": sum(case.fold == fold for case in with_mask)}
@@ -261,8 +263,10 @@ def some_slices(facts: Sequence[Facts]) -> dict[str, list[Shown]]:
     """A slice of at most eight cases of each kind, by title of the kind."""
     good = [of for of in facts if of.example is not None]
     kinds = {
-        "present, with a mask": [of for of in good if of.item.domain == PRESENT and of.item.mask],
-        "present": [of for of in good if of.item.domain == PRESENT and not of.item.mask],
+        "present, with a mask": [
+            of for of in good if of.item.domain == PRESENT and of.item.has_mask
+        ],
+        "present": [of for of in good if of.item.domain == PRESENT and not of.item.has_mask],
         "absent": [of for of in good if of.item.domain == ABSENT],
     }
     found = {}

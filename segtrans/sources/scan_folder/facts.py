@@ -2,30 +2,29 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.data.beside import NEITHER, are_beside
-from segtrans.data.pathologies import bit
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
-from segtrans.sources.own_folder.names import ABSENT, PRESENT
+from segtrans.sources.own_folder.drawn import shows_by
+from segtrans.sources.own_folder.names import PRESENT
 from segtrans.sources.scan_folder.fates import FATES, fates_of, shows_of
 from segtrans.sources.scan_folder.item import ScanItem
+from segtrans.sources.scan_folder.masks import Masks, read_masks
 from segtrans.sources.scan_folder.measures import Measures, measure
 from segtrans.sources.scan_folder.scan import Scan, read_headers, read_scan
 from segtrans.sources.scans.duplicates import fingerprints
 from segtrans.sources.scans.grids import Grid
-from segtrans.tasks.base import VOID
 from segtrans.tasks.scan_folder import ScanFolder
 
 _PERCENTILES = (0.5, 99.5)  # black and white of an example
 _MEASURED = 12  # slices of a side and a domain of a case, evenly drawn
 _DOMAINS = ("present", "absent")  # as in a store, which takes long to import
 
-Masks = dict[str, NDArray[np.uint8]]  # by side
 Fates = dict[str, NDArray[np.str_]]
 
 
@@ -59,12 +58,14 @@ class Facts:
         notes: what was guessed or chosen, a sentence each.
         digest: of its voxels, as they are stored.
         prints: by channel, what copies of it have in common however they are stored.
-        mask_digest: of its mask; empty without one.
-        classes: values of the classes in its mask; None without one.
+        mask_digest: of its masks together; empty without one.
+        classes: values of the classes in its masks; None without one.
         target_fraction: share of what is not background that is of a class; None without a mask.
         counts: images by fate, of `FATES`.
         shows: (k, K) uint8, which of several pathologies its images of P show: 1, 0, or `VOID`;
             None when it could not be read.
+        known: of several pathologies whether the scan shows each, by its masks or as was said: 1, 0
+            or `VOID`; else empty.
         n_slices: along the resampled axis.
         places: by domain, where along that axis its images lie, (k,) from 0 to 1, in their order.
         measures: by domain, of some of its images.
@@ -82,6 +83,7 @@ class Facts:
     target_fraction: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
     shows: NDArray[np.uint8] | None = None
+    known: tuple[int, ...] = ()
     n_slices: int = 0
     places: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     measures: dict[str, Measures] = field(default_factory=dict)
@@ -109,14 +111,16 @@ def examine(
     try:
         grid = read_headers(item.scan)
         scan = read_scan(item.scan, task, spacing_mm=spacing_mm)
-        masks = scan.masks(item.mask) if item.mask is not None else None
     except UserError as error:
         return Examined(Facts(item, (str(error),)))
-    faults = list(_faults_of_mask(item, masks, task)) if masks is not None else []
+    masks, drawn, faults = read_masks(item, scan)
+    if masks is None and faults:
+        return Examined(Facts(item, tuple(faults)))
     used = masks if item.domain == PRESENT else None
+    known = item if drawn is None else replace(item, shows=shows_by(drawn, item))
     fates = {
         side: fates_of(
-            item, side, content, None if used is None else used[side], scan.slice_numbers, task
+            known, side, content, None if used is None else used[side], scan.slice_numbers, task
         )
         for side, content in scan.content.items()
     }
@@ -130,10 +134,11 @@ def examine(
         digest=_digest(scan),
         prints=fingerprints(scan.volumes),
         mask_digest="" if masks is None else _mask_digest(masks),
-        classes=None if masks is None else _classes_in(masks, task),
+        classes=None if drawn is None else drawn.classes,
         target_fraction=None if masks is None else _share(masks, scan.content),
         counts={fate: int((joined == fate).sum()) for fate in FATES},
-        shows=_shows(item, scan, used, fates, PRESENT),
+        shows=_shows(known, scan, used, fates, PRESENT),
+        known=known.shows,
         n_slices=scan.n_slices,
         places={d: _slices_of(fates, d) / max(1, scan.n_slices - 1) for d in _DOMAINS},
         measures={} if faults else {d: _measures(scan, grid, fates, d) for d in _DOMAINS},
@@ -144,28 +149,9 @@ def examine(
     for of in fates.values():
         of[are_beside(np.isin(of, _DOMAINS), task.neighbours)] = NEITHER
     domains = (*_DOMAINS, NEITHER) if task.neighbours else _DOMAINS
-    return Examined(facts, {domain: _images(item, scan, used, fates, domain) for domain in domains})
-
-
-def _faults_of_mask(item: ScanItem, masks: Masks, task: ScanFolder) -> Iterator[str]:
-    has_target = any(is_target(mask).any() for mask in masks.values())
-    if item.domain == ABSENT and has_target:
-        yield f"{item.mask}: shows target, and its scan is absent; move the scan to present"
-    if item.domain != ABSENT and not has_target:
-        yield (
-            f"{item.mask}: is empty, and its scan is present; remove the mask if nobody drew it, "
-            "or move the scan to absent"
-        )
-        return
-    if item.domain == ABSENT:
-        return
-    found = _classes_in(masks, task)
-    has_void = any((mask == VOID).any() for mask in masks.values())
-    for k, (name, said) in enumerate(zip(task.pathologies, item.shows, strict=True)):
-        if k + 1 in found and said == 0:
-            yield f"{item.mask}: has {name}, and its scan is said not to show it; mend one of them"
-        if k + 1 not in found and said == 1 and not has_void:
-            yield f"{item.mask}: has no {name}, and its scan is said to show it; mend one of them"
+    return Examined(
+        facts, {domain: _images(known, scan, used, fates, domain) for domain in domains}
+    )
 
 
 def _faults_of_list(item: ScanItem, scan: Scan, fates: NDArray[np.str_]) -> Iterator[str]:
@@ -257,16 +243,6 @@ def _mask_digest(masks: Masks) -> str:
     for mask in masks.values():
         digest.update(np.ascontiguousarray(mask).data)
     return digest.hexdigest()
-
-
-def _classes_in(masks: Masks, task: ScanFolder) -> tuple[int, ...]:
-    if task.pathologies:
-        n = len(task.pathologies)
-        return tuple(
-            k + 1 for k in range(n) if any((bit(mask, k) == 1).any() for mask in masks.values())
-        )
-    counts = sum(np.bincount(mask.ravel(), minlength=VOID + 1) for mask in masks.values())
-    return tuple((np.flatnonzero(np.asarray(counts)[1:VOID]) + 1).tolist())
 
 
 def _share(masks: Masks, content: dict[str, NDArray[np.bool_]]) -> float:

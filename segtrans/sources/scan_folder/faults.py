@@ -37,8 +37,13 @@ def _twice(facts: Sequence[Facts]) -> Iterator[str]:
                 yield f"{where}, which may come to another fold; remove one, or give both one group"
 
 
+def labelled_classes(facts: Sequence[Facts]) -> set[int]:
+    """Values of the classes that are in some mask to train on."""
+    return {value for of in facts if of.item.fold != "test" for value in of.classes or ()}
+
+
 def _never_labelled(facts: Sequence[Facts], task: ScanFolder) -> Iterator[str]:
-    found = {value for of in facts if of.item.fold != "test" for value in of.classes or ()}
+    found = labelled_classes(facts)
     if not found:
         return  # no mask could be read, which is said already
     for name, value in task.classes.items():

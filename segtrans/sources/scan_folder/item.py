@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segtrans.sources.own_folder.masked import Masked
+
 
 @dataclass(frozen=True)
 class ScanFiles:
@@ -33,18 +35,21 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class ScanItem:
+class ScanItem(Masked):
     """A case of a folder.
 
     Attributes:
         scan: its files.
         domain: present or absent.
-        mask: its mask, NIfTI; of an absent case one that should be empty.
-        slices: of a present case without a mask, which show the target; None where nobody says.
+        mask: its mask, NIfTI, of all classes; of an absent case one that should be empty.
+        slices: of a present case without a mask of all that it may show, which show the target;
+            None where nobody says.
         group: what must stay in one fold; cases of one group have the same.
         fold: train, valid or test; None where it is to be drawn.
         place: its path below the folder, without ending, which no other case has.
-        shows: whether it shows each of several pathologies: 1, 0, or `VOID`.
+        shows: of several pathologies whether it shows each, as folders or the table say: 1, 0, or
+            `VOID` where they do not; else empty.
+        masks: of several pathologies a mask of each, or None; empty where no such file is.
     """
 
     scan: ScanFiles
@@ -55,11 +60,7 @@ class ScanItem:
     fold: str | None
     place: str
     shows: tuple[int, ...] = ()
-
-    @property
-    def has_whole_mask(self) -> bool:
-        """Whether its mask says where all is that it shows."""
-        return self.mask is not None
+    masks: tuple[Path | None, ...] = ()
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from segtrans.data.walk import walk_all
 from segtrans.errors import UserErrors
 from segtrans.sources.own_folder.definition import DEFINITION
-from segtrans.sources.own_folder.folds import draw_folds
+from segtrans.sources.own_folder.folds import draw_folds, unscored
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.own_folder.surveyed import Skipped, links_astray, split_groups
 from segtrans.sources.scan_folder.item import ScanItem
@@ -21,7 +21,6 @@ from segtrans.sources.scan_folder.layout import cases_by_folders
 from segtrans.sources.scan_folder.slices import SLICES, faults_of_slices, with_slices
 from segtrans.sources.scan_folder.table import TABLE, cases_by_table
 from segtrans.sources.scans.case_names import patient_of
-from segtrans.tasks.base import VOID
 from segtrans.tasks.scan_folder import ScanFolder
 
 
@@ -86,8 +85,7 @@ def _survey(folder: Path, task: ScanFolder, channels: Sequence[str] | None) -> S
             folder, files, channels, halves=task.halves, pathologies=task.pathologies
         )
     else:
-        found = cases_by_folders(folder, files, channels)
-        found.items = [replace(item, shows=_by_domain(item, task)) for item in found.items]
+        found = cases_by_folders(folder, files, channels, task.pathologies)
     items, faults = _with_ids(found.items), faults + found.faults
     if folder / SLICES in walked.files:
         items, of_slices = with_slices(items, folder / SLICES, halves=task.halves)
@@ -97,11 +95,6 @@ def _survey(folder: Path, task: ScanFolder, channels: Sequence[str] | None) -> S
     if items:
         faults += _missing_kinds(folder, items, task)
     return Survey(items, Skipped(tuple(walked.hidden), tuple(found.others)), faults)
-
-
-def _by_domain(item: ScanItem, task: ScanFolder) -> tuple[int, ...]:
-    """What folders say of several pathologies: absent scans show none."""
-    return (VOID if item.domain == PRESENT else 0,) * len(task.pathologies)
 
 
 def _with_ids(items: Sequence[ScanItem]) -> list[ScanItem]:
@@ -134,13 +127,11 @@ def _with_groups(
 def _missing_kinds(folder: Path, items: Sequence[ScanItem], task: ScanFolder) -> Iterator[str]:
     to_train = [item for item in items if item.fold != "test"]
     present = [item for item in to_train if item.domain == PRESENT]
-    with_mask = [item for item in present if item.mask is not None]
+    gives_absent = task.absent_from_present != "never" and any(i.has_whole_mask for i in present)
     if not present:
         yield f"{folder}: has no present scans to train on; put some in {PRESENT}/"
-    if len(present) == len(to_train) and not (with_mask and task.absent_from_present != "never"):
+    if len(present) == len(to_train) and not gives_absent:
         yield f"{folder}: has no absent scans to train on; put some in {ABSENT}/"
-    if present and not with_mask:
+    if present and not any(item.has_mask for item in present):
         yield f"{folder}: has no mask to train on; put some in masks/, named as their scans"
-    for item in items:
-        if item.domain == PRESENT and item.fold in ("valid", "test") and item.mask is None:
-            yield f"{item.place}: in fold {item.fold} without a mask, which scores need"
+    yield from unscored(items)

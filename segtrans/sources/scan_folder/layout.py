@@ -1,10 +1,12 @@
 """Scans as folders: present/, absent/, masks/, and the same below test/."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path, PurePath
 
+from segtrans.errors import UserError
 from segtrans.sources.own_folder.layout import (
     masks_beside,
     names_spoken_of,
@@ -17,11 +19,11 @@ from segtrans.sources.own_folder.names import (
     PRESENT,
     TEST,
     UNREAD,
-    are_channels,
-    channel_of,
     kind_of,
     role_of,
 )
+from segtrans.sources.own_folder.pairing import Key, pair_masks, two_kinds
+from segtrans.sources.own_folder.shows import by_folders, said_of, whose_mask
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.sources.scan_folder.channels import (
     SINGLE,
@@ -33,8 +35,10 @@ from segtrans.sources.scan_folder.channels import (
     read_case_folder,
 )
 from segtrans.sources.scan_folder.item import Found, ScanFiles, ScanItem
+from segtrans.sources.scan_folder.numbers import have_numbers, numbered
 from segtrans.sources.scans.case_names import stem
 from segtrans.sources.scans.dicom import find_dicom
+from segtrans.tasks.base import VOID
 
 _OTHERS = {"imagesTr": "msd` or `segtrans import nnunet", "HGG": "brats"}
 _DICOM = {".dcm", ".ima"}
@@ -52,44 +56,84 @@ class _Part:
     cases: dict[str, dict[str, list[Path]]] = field(
         default_factory=lambda: {PRESENT: defaultdict(list), ABSENT: defaultdict(list)}
     )
-    masks: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    # By the pathology that they are of; None: masks of all classes.
+    masks: dict[int | None, dict[str, list[Path]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
 
 
-def cases_by_folders(folder: Path, files: Sequence[Path], channels: Sequence[str] | None) -> Found:
+def cases_by_folders(
+    folder: Path,
+    files: Sequence[Path],
+    channels: Sequence[str] | None,
+    pathologies: Sequence[str] = (),
+) -> Found:
     """Cases, by the folders that their files are in; groups and slices are open.
 
     Args:
         folder: of the data set.
         files: all below it.
         channels: names in stored order; None when they are not known yet.
+        pathologies: names of several.
     """
     found = Found()
     parts = {"": _Part(""), TEST: _Part(f"{TEST}/")}
     for path in files:
-        _sort_in(path, PurePath(shown(path, folder)), parts, found)
+        _sort_in(path, PurePath(shown(path, folder)), parts, pathologies, found)
     if not parts[""].folders.keys() & {PRESENT, ABSENT}:
         return Found(faults=[no_folders(folder, _OTHERS)], others=found.others)
     for fold, part in parts.items():
         _take_masks_beside(part)
         scans = _scans_of(folder, part, channels, found)
-        masks = _masks_of(folder, part, scans, found)
-        for (domain, name), of_case in scans.items():
-            place = f"{part.prefix}{part.folders[domain]}/{name}"
-            found.items.append(
-                ScanItem(
-                    scan=ScanFiles(name, of_case),
-                    domain=domain,
-                    mask=masks.get((domain, name)),
-                    slices=None,
-                    group="",
-                    fold=fold or None,
-                    place=place,
-                )
-            )
+        _pair(folder, part, fold or None, scans, pathologies, found)
     return found
 
 
-def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: Found) -> None:
+def _pair(
+    folder: Path,
+    part: _Part,
+    fold: str | None,
+    scans: Mapping[Key, dict[str, Path]],
+    pathologies: Sequence[str],
+    found: Found,
+) -> None:
+    """Add a part's cases with their masks, and with what their folders say of them."""
+    masks, *of_each = (
+        _masks_of(folder, part, k, scans, pathologies, found)
+        for k in (None, *range(len(pathologies)))
+    )
+    for (domain, name), of_case in scans.items():
+        place, key = f"{part.prefix}{part.folders[domain]}/{name}", (domain, name)
+        own = tuple(of.get(key) for of in of_each)
+        shows = (VOID,) * len(pathologies)
+        try:
+            shows = by_folders(name, domain, pathologies, images="scans")
+        except UserError as error:
+            found.faults.append(f"{place}: {error}")
+        if fault := two_kinds(folder, masks.get(key), own):
+            found.faults.append(fault)
+        found.items.append(
+            ScanItem(
+                scan=ScanFiles(_own_name(name), of_case),
+                domain=domain,
+                mask=masks.get(key),
+                slices=None,
+                group="",
+                fold=fold,
+                place=place,
+                shows=shows,
+                masks=own,
+            )
+        )
+
+
+def _sort_in(
+    path: Path,
+    relative: PurePath,
+    parts: Mapping[str, _Part],
+    pathologies: Sequence[str],
+    found: Found,
+) -> None:
     is_test, role, top, below = role_and_rest(relative)
     if role is None:
         found.others.append(path)
@@ -101,11 +145,13 @@ def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: 
             f"{role} scans; put them in one folder"
         )
     elif role == MASKS and stem(path) is not None:
-        part.masks[normal((below.parent / str(stem(path))).as_posix())].append(path)
-    elif role != MASKS and len(below.parts) > 1:
-        part.cases[role][normal(below.parts[0])].append(path)
+        name = normal((below.parent / str(stem(path))).as_posix())
+        k, name = whose_mask(name, pathologies)
+        part.masks[k][name].append(path)
+    elif role != MASKS and len(below.parts) > (n := _n_said(below, pathologies)) + 1:
+        part.cases[role][normal(PurePath(*below.parts[: n + 1]).as_posix())].append(path)
     elif role != MASKS and stem(path) is not None:
-        part.files[role][normal(str(stem(path)))].append(path)
+        part.files[role][normal((below.parent / str(stem(path))).as_posix())].append(path)
     elif kind_of(path) in _DICOM or (role != MASKS and find_dicom([path])):
         found.faults.append(
             f"{relative}: DICOM; "
@@ -117,23 +163,33 @@ def _sort_in(path: Path, relative: PurePath, parts: Mapping[str, _Part], found: 
         found.others.append(path)
 
 
+def _n_said(below: PurePath, pathologies: Sequence[str]) -> int:
+    """How many of the folders of a case, the outermost, say what it shows."""
+    return sum(1 for _ in takewhile(lambda of: said_of(of, pathologies), below.parts[:-1]))
+
+
+def _own_name(name: str) -> str:
+    """What a case is called within the folders that say what it shows."""
+    return name.rpartition("/")[2]
+
+
 def _take_masks_beside(part: _Part) -> None:
     """Masks that lie beside their scans, told by the ending of their names."""
     for files in part.files.values():
         for name in masks_beside(files):
-            part.masks[name] += files.pop(name)
+            part.masks[None][name] += files.pop(name)
 
 
 def _scans_of(
     folder: Path, part: _Part, channels: Sequence[str] | None, found: Found
-) -> dict[tuple[str, str], dict[str, Path]]:
+) -> dict[Key, dict[str, Path]]:
     """Files of each case by channel, by domain and name of the case."""
-    scans: dict[tuple[str, str], dict[str, Path]] = {}
+    scans: dict[Key, dict[str, Path]] = {}
     names = [name for files in part.files.values() for name in files]
-    masks = {spoken for mask in part.masks for spoken in names_spoken_of(mask)}
-    has_numbers = _have_numbers(names, masks, None if channels is None else len(channels))
+    masks = {spoken for of in part.masks.values() for m in of for spoken in names_spoken_of(m)}
+    has_numbers = have_numbers(names, masks, None if channels is None else len(channels))
     for domain in (PRESENT, ABSENT):
-        for name, of_case in _numbered(part.files[domain], has_numbers=has_numbers).items():
+        for name, of_case in numbered(part.files[domain], has_numbers=has_numbers).items():
             place = f"{part.prefix}{part.folders[domain]}/{name}"
             if set(of_case) == {-1}:
                 there, faults = _single(of_case[-1], channels)
@@ -148,9 +204,10 @@ def _scans_of(
             if (domain, name) in scans:
                 found.faults.append(f"{place}: a folder and a file of one name; keep one")
                 continue
-            there, faults = _of_folder(name, case, channels)
+            there, faults = _of_folder(_own_name(name), case, channels)
             found.faults += [f"{place}: {fault}" for fault in faults]
-            part.masks[f"{domain}/{name}"] += case.masks
+            if case.masks:
+                part.masks[None][f"{domain}/{name}"] += case.masks
             scans[domain, name] = there
     found.faults += _twice(part)
     return scans
@@ -187,61 +244,39 @@ def _single(path: Path, channels: Sequence[str] | None) -> tuple[dict[str, Path]
     ]
 
 
-def _numbered(
-    files: Mapping[str, Sequence[Path]], *, has_numbers: bool
-) -> dict[str, dict[int, Path]]:
-    """Files by case and number of the channel; -1 of a case that is one file."""
-    cases: dict[str, dict[int, Path]] = defaultdict(dict)
-    for name, (path, *_) in sorted(files.items()):
-        case, number = (channel_of(name) if has_numbers else None) or (name, -1)
-        cases[case][number] = path
-    return cases
-
-
-def _have_numbers(names: Sequence[str], masks: set[str], n_channels: int | None) -> bool:
-    """Whether `_0000` at the end of names counts channels, not cases; see `are_channels`."""
-    if are_channels(names, masks, n_channels):
-        return True
-    found = [channel for name in names if (channel := channel_of(name))]
-    if n_channels == 1 or any(f"{case}_{number:04d}" in masks for case, number in found):
-        return False
-    numbers: dict[str, set[int]] = defaultdict(set)
-    for case, number in found:
-        numbers[case].add(number)
-    return 2 * sum({0, 1} <= of for of in numbers.values()) > len(numbers)
-
-
 def _masks_of(
     folder: Path,
     part: _Part,
-    cases: Mapping[tuple[str, str], dict[str, Path]],
+    k: int | None,
+    cases: Collection[Key],
+    pathologies: Sequence[str],
     found: Found,
-) -> dict[tuple[str, str], Path]:
-    masks: dict[tuple[str, str], Path] = {}
-    for name, paths in part.masks.items():
-        for path in paths:
-            key = next((key for key in _cases_of(name, part) if key in cases), None)
-            where = shown(path, folder)
-            if key is None:
-                there = part.folders.get(PRESENT, PRESENT)
-                found.faults.append(
-                    f"{where}: a mask without a scan; expected {part.prefix}{there}/{name}.nii.gz "
-                    "or a folder of that name"
-                )
-            elif key in masks:
-                found.faults.append(f"{where}: a second mask beside {shown(masks[key], folder)}")
-            else:
-                masks[key] = path
+) -> dict[Key, Path]:
+    """Masks by their cases: of pathology k, or of all classes."""
+    there = part.folders.get(PRESENT, PRESENT)
+    masks, faults = pair_masks(
+        folder,
+        part.masks[k],
+        cases,
+        pathologies,
+        may_be_of=lambda name: _cases_of(name, pathologies),
+        what="a scan",
+        expected=lambda name: f"{part.prefix}{there}/{name}.nii.gz or a folder of that name",
+    )
+    found.faults += faults
     return masks
 
 
-def _cases_of(mask: str, part: _Part) -> Iterator[tuple[str, str]]:
-    """Cases that a mask may be of; its path may begin with that of a domain, or be the case's."""
+def _cases_of(mask: str, pathologies: Sequence[str]) -> Iterator[Key]:
+    """Cases that a mask may be of; its path may begin with that of a domain, or be the case's.
+
+    In the folder of a case one that is called as a pathology is not of all classes.
+    """
     for name in names_spoken_of(mask):
         top, _, below = name.partition("/")
         if below and role_of(top) in (PRESENT, ABSENT):
             yield str(role_of(top)), below
-        for case in (name, top):
+        for case in (name,) if said_of(_own_name(name), pathologies) else (name, top):
             yield PRESENT, case
             yield ABSENT, case
 

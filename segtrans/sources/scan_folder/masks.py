@@ -1,65 +1,47 @@
-"""From the values of a mask's file to classes."""
-
-from pathlib import Path
-from typing import Any
+"""The masks of a scan, as one: values of classes, or bits of several pathologies."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtrans.errors import UserError
-from segtrans.sources.scans.masks import rounding_error
-from segtrans.tasks.base import VOID
-from segtrans.tasks.scan_folder import ScanFolder
+from segtrans.sources.own_folder.drawn import Drawn, drawn_in, faults_of_all, faults_of_mask
+from segtrans.sources.scan_folder.item import ScanItem
+from segtrans.sources.scan_folder.scan import Scan
 
-_WHITE, _MANY = 255, 16  # values between 0 and white, which no set of labels has
-_NAMED = 5
+Masks = dict[str, NDArray[np.uint8]]  # by side
 
 
-def classes_of(values: NDArray[Any], path: Path, task: ScanFolder) -> NDArray[np.uint8]:
-    """Classes of a mask, of its shape: 0 background, those of the task, `VOID` where it is ignored.
-
-    Of several pathologies a bit of each.
-
-    Of a single class all that is not 0 is the target, such as the parts of a tumour or lesions that
-    are numbered.
+def read_masks(item: ScanItem, scan: Scan) -> tuple[Masks | None, Drawn | None, list[str]]:
+    """Read a scan's masks, and note all that is wrong with them; raises nothing.
 
     Args:
-        values: as they stand in the file, of any type; all finite.
-        path: names the file in errors.
-        task: has the classes.
+        item: whose masks they are.
+        scan: that was read of it.
 
-    Raises:
-        UserError: a value is no label, or unknown.
+    Returns:
+        (n, H, W) by side: values of classes, or bits of the pathologies that there are masks of,
+        `VOID` where one of them does not count; what they show together; both None without a mask,
+        or where one cannot be read. And faults, a line each.
     """
-    # Most of a mask is 0: to sort the rest alone is faster.
-    is_set = values != 0
-    labels, inverse = np.unique(values[is_set], return_inverse=True)
-    whole = np.rint(labels.astype(np.float64))
-    error = rounding_error(labels.max(initial=0))
-    if (is_wrong := (np.abs(labels - whole) > error) | (whole < 0)).any():
-        raise UserError(
-            f"{path}: holds {labels[is_wrong][0]:g}; expected whole numbers, a value for each class"
-        )
-    found = set(whole.astype(np.int64).tolist())
-    is_single = len(task.classes) == 1
-    if is_single and _WHITE in found and task.ignore != _WHITE and len(found) > _MANY:
-        raise UserError(
-            f"{path}: {len(found)} values of 0 to {_WHITE}, as soft edges have; save it with one "
-            "value for the target, resampled to the nearest"
-        )
-    known = {0: 0} | {value: value for value in task.classes.values()}
-    if task.pathologies:
-        known |= {k + 1: 1 << k for k in range(len(task.pathologies))}
-    if is_single:
-        known |= dict.fromkeys(found - {0}, 1)
-    known |= {task.ignore: VOID} if task.ignore else {}
-    if unknown := sorted(found - set(known)):
-        named = ", ".join(map(str, unknown[:_NAMED]))
-        expected = ", ".join(f"{value} {name}" for name, value in task.classes.items())
-        raise UserError(
-            f"{path}: unknown value {named}; expected 0 and {expected}; say ignore: VALUE for what "
-            "is not to count"
-        )
-    classes = np.zeros(values.shape, np.uint8)
-    classes[is_set] = np.array([known[int(label)] for label in whole], np.uint8)[inverse]
-    return classes
+    pathologies = scan.task.pathologies
+    read: list[tuple[Masks, Drawn]] = []
+    faults: list[str] = []
+    for k, path in item.layers:
+        try:
+            layer = scan.masks(path, k)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        drawn = drawn_in(layer.values(), pathologies)
+        faults += faults_of_mask(item, path, k, drawn, pathologies, what="scan")
+        read.append((layer, drawn))
+    if not read or len(read) < len(item.layers):
+        return None, None, faults
+    joined, drawn = read[0]
+    if len(read) > 1:
+        # `VOID` has all bits.
+        joined = {side: np.bitwise_or.reduce([layer[side] for layer, _ in read]) for side in joined}
+        drawn = drawn_in(joined.values(), pathologies)
+    if not faults:
+        faults += faults_of_all(item, drawn, pathologies)
+    return joined, drawn, faults

@@ -104,7 +104,7 @@ def _least_bytes(items: Sequence[ScanItem], task: ScanFolder) -> int:
     known = [
         item
         for item in items
-        if item.domain != PRESENT or item.mask or item.slices or task.unlabelled == "all"
+        if item.domain != PRESENT or item.has_mask or item.slices or task.unlabelled == "all"
     ]
     values = len(task.channels) * task.height * task.slice_width * n_slices_of(known, task)
     return round(_LEAST_KEPT * values * _VALUE_BYTES)
@@ -113,8 +113,9 @@ def _least_bytes(items: Sequence[ScanItem], task: ScanFolder) -> int:
 def _append(columns: Columns, case: Prepared, images: dict[str, Images]) -> None:
     names = (case.item.scan.case_id, case.item.group)
     for domain, of in images.items():
-        has_mask = [of.mask is not None] * of.shows.shape[1]
-        known = [(*row, *has_mask) if domain == PRESENT else () for row in of.shows.tolist()]
+        known = [
+            (*row, *case.item.is_masked) if domain == PRESENT else () for row in of.shows.tolist()
+        ]
         places = zip(of.side.tolist(), of.slice_index.tolist(), known, strict=True)
         notes = ((*names, side, index, *of_image) for side, index, of_image in places)
         columns.append(case.fold, domain, of.image, of.mask, notes)
@@ -134,6 +135,7 @@ def _header(
     facts = [
         (case.item.place, case.fold, case.facts.digest, case.facts.mask_digest, case.item.slices)
         + ((case.item.shows,) if task.pathologies else ())
+        + ((case.item.is_masked,) if any(case.item.masks) else ())
         for case in prepared
     ]
     n_slices = max(case.facts.n_slices for case in prepared)

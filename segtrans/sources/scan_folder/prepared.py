@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrans.sources.own_folder.folds import FOLDS, is_used
+from segtrans.sources.own_folder.folds import FOLDS, is_used, unlearnt
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
 from segtrans.sources.scan_folder.facts import Facts
+from segtrans.sources.scan_folder.faults import labelled_classes
 from segtrans.sources.scan_folder.item import ScanItem
 from segtrans.sources.scan_folder.positions import drawn_as_present
 from segtrans.tasks.scan_folder import ScanFolder
@@ -35,7 +36,7 @@ class Prepared:
     def row(self) -> dict[str, Any]:
         """What a report says of it, as plain types."""
         grid = self.facts.grid
-        has_mask = self.item.domain == PRESENT and self.item.mask is not None
+        has_mask = self.item.domain == PRESENT and self.item.has_mask
         return {
             "case": self.item.scan.case_id,
             "place": self.item.place,
@@ -51,6 +52,8 @@ class Prepared:
             **{f"n_{fate}": n for fate, n in self.facts.counts.items()},
             "is_used": self.is_used,
             "digest": self.facts.digest,
+            "shows": self.facts.known,
+            "is_masked": self.item.is_masked,
         }
 
 
@@ -95,9 +98,9 @@ def faults_of_folds(
         good = _good(cases, fold)
         if len(good) < sum(case.fold == fold and case.is_used for case in cases):
             continue
-        with_mask = [c for c in good if c.item.domain == PRESENT and c.item.mask is not None]
+        with_mask = [c for c in good if c.item.domain == PRESENT and c.item.has_mask]
         absent = [c for c in good if c.item.domain == ABSENT]
-        absent += with_mask if masks_give_absent else []
+        absent += [c for c in with_mask if c.item.has_whole_mask and masks_give_absent]
         n_absent = sum(case.facts.counts["absent"] for case in good)
         n_of = {
             "P with a mask": (with_mask, sum(c.facts.counts["present"] for c in with_mask)),
@@ -114,6 +117,22 @@ def faults_of_folds(
                 f"fold {fold}: no slice of A lies along the axis where slices of P do; give more "
                 "scans, or set absent_positions: all"
             )
+    yield from _without_masks(cases, task)
+
+
+def _without_masks(cases: Sequence[Prepared], task: ScanFolder) -> Iterator[str]:
+    """Pathologies that no mask to train on shows in a slice of P, of those that masks show."""
+    drawn = labelled_classes([case.facts for case in cases])
+    for k, name in enumerate(task.pathologies):
+        masked = [c for c in cases if c.item.domain == PRESENT and c.item.is_masked[k]]
+        if k + 1 not in drawn or any(c.fold == "train" and c.facts.faults for c in masked):
+            continue
+        shown = [c.fold for c in masked if c.is_used and _shows(c.facts, k)]
+        yield from unlearnt(name, shown, images="scans")
+
+
+def _shows(facts: Facts, k: int) -> bool:
+    return facts.shows is not None and bool((facts.shows[:, k] == 1).any())
 
 
 def _good(cases: Sequence[Prepared], fold: str) -> list[Prepared]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from segtrans.data.values import is_target
 from segtrans.errors import UserError
 from segtrans.sources.scan_folder.item import ScanFiles
+from segtrans.sources.scan_folder.labels import classes_of
 from segtrans.sources.scan_folder.levels import Levels, content_of, levels_of, stored_scale
-from segtrans.sources.scan_folder.masks import classes_of
 from segtrans.sources.scan_folder.plane import (
     Resampling,
     Window,
@@ -70,15 +70,16 @@ class Scan:
         is_backwards = self.geometry.counts_backwards(self.task.lps_axes[2])
         return self.resampling.own[0] - index if is_backwards else index + 1
 
-    def masks(self, path: Path) -> dict[str, NDArray[np.uint8]]:
+    def masks(self, path: Path, k: int | None = None) -> dict[str, NDArray[np.uint8]]:
         """A mask of the scan, each pixel that of the nearest voxel.
 
         Args:
             path: NIfTI of the scan's place, its voxels in any order.
+            k: the one of several pathologies that it is of; None: of all classes.
 
         Returns:
-            (n, H, W) by side: 0 background, the values of the task's classes, `VOID` where it does
-            not count.
+            (n, H, W) by side: 0 background, the values of the task's classes, or bits of several
+            pathologies, `VOID` where it does not count.
 
         Raises:
             UserError: it cannot be read, lies elsewhere, has other values, or shows the target
@@ -87,7 +88,8 @@ class Scan:
         volume = read_volume(path)
         first = next(iter(self.files.channels.values()))
         check_same_place(self.geometry, volume.geometry, of=first, path=path)
-        slices = to_slices(classes_of(volume.voxels, path, self.task), self.task.lps_axes)
+        classes = classes_of(volume.voxels, path, self.task, k)
+        slices = to_slices(classes, self.task.lps_axes)
         resampled = self.resampling.forth(slices, order=0)
         cut = {side: window.cut(resampled, fill=0) for side, window in self.windows.items()}
         self._check_whole(resampled, path)

@@ -80,5 +80,5 @@ def faults_of_slices(items: Sequence[ScanItem]) -> list[str]:
         + ("is absent" if item.domain != PRESENT else "a mask, which says it")
         + "; leave the list out"
         for item in items
-        if item.slices is not None and (item.mask is not None or item.domain != PRESENT)
+        if item.slices is not None and (item.has_whole_mask or item.domain != PRESENT)
     ]

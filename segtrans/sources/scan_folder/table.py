@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segtrans.errors import UserError
 from segtrans.sources.own_folder.names import PRESENT, TEST, role_of
-from segtrans.sources.own_folder.shows import by_row
+from segtrans.sources.own_folder.shows import MASK_COLUMN, by_row
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.sources.own_folder.tables import key_of, read_table, why_not_there
 from segtrans.sources.scan_folder.channels import holds_dicom
@@ -34,7 +34,8 @@ def cases_by_table(
 
     Columns: case, domain (present or absent, or what folders may be called), one for each channel
     with a path below the folder, and, where wanted, mask, group, fold (train, valid, test) and
-    slices. Of several pathologies there is a column for each, 1, 0 or nothing.
+    slices. Of several pathologies there is a column for each, 1, 0 or nothing, and perhaps
+    `mask_<name>`.
 
     Args:
         folder: of the data set.
@@ -46,7 +47,7 @@ def cases_by_table(
     known = {key_of(shown(path, folder)): path for path in files}
     table = known.pop(TABLE)
     rows, fault = read_table(table, needed=(*_NEEDED, *pathologies), more=None)
-    others = (*_NEEDED, *_MORE, *pathologies)
+    others = (*_NEEDED, *_MORE, *pathologies, *(f"{MASK_COLUMN}{name}" for name in pathologies))
     there = [name for name in rows[0][1] if name not in others] if rows else []
     if not fault and not rows:
         fault = "has no row; expected one for each case"
@@ -61,7 +62,9 @@ def cases_by_table(
     for number, row in rows:
         try:
             item = _item(row, folder, known, series, tuple(channels or there), halves=halves)
-            item = replace(item, shows=_shows(row, item, pathologies))
+            mask, *of_each = _masks_of(row, folder, known, pathologies)
+            shows = _shows(row, item, pathologies)
+            item = replace(item, mask=mask, masks=tuple(of_each), shows=shows)
             first = rows_of.setdefault(item.place.casefold(), number)
             if first != number:
                 raise ValueError(f"case {item.place} is in row {first} too; one row a case")
@@ -69,7 +72,7 @@ def cases_by_table(
             found.faults.append(f"{TABLE}: row {number}: {error}")
             continue
         found.items.append(item)
-        used.update(item.scan.channels.values(), [item.mask] if item.mask else [])
+        used.update(item.scan.channels.values(), (path for _, path in item.layers))
     found.others = [p for p in known.values() if p not in used and p.parent not in used]
     return found
 
@@ -126,30 +129,41 @@ def _item(
     *,
     halves: bool,
 ) -> ScanItem:
-    """The case of a row; raises ValueError with what is wrong."""
+    """The case of a row, without masks; raises ValueError with what is wrong."""
     domain, fold = role_of(row["domain"]), row.get("fold", "").casefold()
     if domain not in ("present", "absent"):
         raise ValueError(f"domain = {row['domain'] or '(empty)'}: expected present or absent")
     if fold and fold not in _FOLDS:
         raise ValueError(f"fold = {row['fold']}: expected train, valid, test, or nothing")
     scans = _scans_of(row, folder, known, series, channels)
-    mask = known.get(key_of(row["mask"])) if row.get("mask") else None
-    if row.get("mask") and (mask is None or stem(mask) is None):
-        why = (
-            why_not_there(row["mask"], folder) if mask is None else f"{row['mask']}: no NIfTI file"
-        )
-        raise ValueError(f"mask = {why}")
     listed = row.get("slices", "")
     name = unicodedata.normalize("NFC", row["case"])
     return ScanItem(
         scan=ScanFiles(name, scans),
         domain=domain,
-        mask=mask,
+        mask=None,
         slices=parse_slices(listed, halves=halves) if listed else None,
         group=row.get("group", ""),
         fold=_FOLDS.get(fold),
         place=name,
     )
+
+
+def _masks_of(
+    row: Mapping[str, str], folder: Path, known: Mapping[str, Path], pathologies: Sequence[str]
+) -> list[Path | None]:
+    """A row's mask of all classes, and that of each pathology; raises ValueError as `_item`."""
+    columns = ["mask", *(f"{MASK_COLUMN}{name}" for name in pathologies)]
+    given = [column for column in columns if row.get(column)]
+    if "mask" in given and len(given) > 1:
+        raise ValueError(f"{given[1]} beside mask, which is of all classes; keep one kind")
+    for column in given:
+        path = known.get(key_of(row[column]))
+        if path is None:
+            raise ValueError(f"{column} = {why_not_there(row[column], folder)}")
+        if stem(path) is None:
+            raise ValueError(f"{column} = {row[column]}: no NIfTI file")
+    return [known[key_of(row[column])] if column in given else None for column in columns]
 
 
 def _scans_of(

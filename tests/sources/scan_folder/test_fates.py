@@ -1,6 +1,7 @@
 """Which slices are of P, of A, of neither: by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from segtrans.tasks.base import VOID
 from tests.sources.scan_folder.folders import task
 
 ITEM = ScanItem(ScanFiles("p", {}), "present", None, None, "p", None, "present/p")
+MASKED = replace(ITEM, mask=Path("masks/p.nii.gz"))
 NUMBERS = np.arange(6, 0, -1)  # the file runs the other way
 
 
@@ -46,7 +48,7 @@ def test_a_mask_says_it_slice_by_slice(content):
     mask[2, 0, :2] = 1  # 2 of 50: just enough
     mask[3, 0, 0] = 1  # 1 of 50: too little
     mask[4, 9, :9] = 1  # in the background alone
-    assert fates(ITEM, content, mask) == [
+    assert fates(MASKED, content, mask) == [
         *SMALL,
         "present",
         "small_target",
@@ -54,9 +56,9 @@ def test_a_mask_says_it_slice_by_slice(content):
         "absent",
     ]
     mask[5, 0, 0] = VOID  # nobody knows whether that is the target
-    assert fates(ITEM, content, mask)[5] == "small_target"
+    assert fates(MASKED, content, mask)[5] == "small_target"
     mask[5] = 0
-    assert fates(ITEM, content, mask, absent_from_present="never")[5] == "unlisted"
+    assert fates(MASKED, content, mask, absent_from_present="never")[5] == "unlisted"
 
 
 def test_a_scan_without_a_mask_is_present_as_a_whole_or_where_it_is_listed(content):
