@@ -76,7 +76,7 @@ def _task_point(runs: Sequence[Run]) -> str:
         f"{each(config.training.batch_size for config in configs)} P and as many A images; "
         f"{each(_width(config.networks) for config in configs)}; "
         f"{n_present} P and {n_absent} A images to train on, of which "
-        f"{each(n.n_images for n in labelled)} P images are labelled, {_labelled(runs)}"
+        f"{each(n.n_images for n in labelled)} P images are labelled, {labelled_point(runs)}"
         f"{_tested(runs)}."
     )
 
@@ -155,13 +155,16 @@ def have_patients(runs: Sequence[Run]) -> bool:
     return any(run.config.definition.has_patients for run in runs)
 
 
-def _labelled(runs: Sequence[Run]) -> str:
+def labelled_point(runs: Sequence[Run]) -> str:
+    """Which P images are labelled, in words that follow their number."""
     if all(run.config.definition.has_own_labels for run in runs):
         return "those with a mask"
     n_units = _joined(_unique(run.record.labelled.n_units for run in runs))
     unit = _joined(_unique(run.record.labelled.unit for run in runs)).replace("_", "-")
     digits = _unique(d for run in runs for d in run.config.labels.digits or ())
     of_classes = f" of class{'' if len(digits) == 1 else 'es'} {_joined(digits)}" if digits else ""
+    if of_classes and runs[0].config.definition.pathologies:
+        of_classes += ", shown or left out"  # an image of P may show another pathology alone
     drawn = ", another draw for each seed" if runs[0].config.labels.per_seed else ""
     return f"those of {n_units} {unit}{'' if n_units == '1' else 's'}{of_classes}{drawn}"
 

@@ -4,13 +4,21 @@ import math
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from segtrans.config.run_config import resolve_config
+from segtrans.config.run_record import RunRecord
+from segtrans.config.runs import Run
 from segtrans.errors import UserError
+from segtrans.report.caption import labelled_point
 from segtrans.report.table import mean_and_sd, write_table
-from tests.run_files import with_config
+from segtrans.sources.parameters import read_params
+from tests.run_files import run_facts, with_config
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -284,3 +292,11 @@ def test_a_full_disk_is_one_line_and_the_tables_before_stay_whole(write_run, tmp
         assert {path.name for path in disk.iterdir()} == {file.name for file in files} | {"others"}
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_labelled_digit_may_be_left_out_where_there_are_several_pathologies():
+    params = read_params(ROOT / "params.yaml", ROOT / "config" / "pathologies.yaml")
+    config = resolve_config(params, task="mnist48_two", method="pathologies", init_seed=0)
+    record = RunRecord.model_validate_json(json.dumps(run_facts(config)))
+    said = labelled_point([Run(Path("run"), record)])
+    assert "digits of class 9, shown or left out, another draw" in said
