@@ -310,9 +310,8 @@ def test_an_update_dispatches_at_most_2500_operations(name):
 
 # Of torch's own: its tracer makes an instance of every autograd function that it meets.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize(
-    "name", ["autoencoder", pytest.param("translation", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["autoencoder", "translation"])
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of tracing itself
 def test_compiled_networks_are_whole_graphs_and_train_the_same(name):
     torch._dynamo.reset()

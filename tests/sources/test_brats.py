@@ -403,6 +403,7 @@ def test_all_scans_of_a_patient_are_in_one_fold(source, tmp_path):
         write_part([source], split, tmp_path / "0.npz", rules=RULES, job=0, n_jobs=1)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_patients(tmp_path):
     peaks = {}
     for number in range(12):

@@ -563,6 +563,7 @@ def test_z_scores_in_whole_numbers_have_the_background_of_the_scan(phantoms, tmp
     assert found[0] == pytest.approx(given[0], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real patient's scan is not here")
 def test_a_real_scan_in_z_scores_gives_the_half_slices_it_gave(tmp_path):
     _, counts = prepared(z_scored(REAL, tmp_path / "scaled"))

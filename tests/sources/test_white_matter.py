@@ -73,6 +73,7 @@ def test_a_phantom_with_spots_is_the_one_without_but_in_and_around_them(pair):
     assert found == pytest.approx(GOLDEN[WHITE_MATTER_VERSION], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_number_size_and_hemisphere_are_as_documented():
     shape = (120, 70, 80)
     box = (slice(60, 180), slice(0, 70), slice(0, 80))

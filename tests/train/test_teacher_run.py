@@ -107,6 +107,7 @@ def test_an_update_costs_its_passes_and_no_more(make_config, name, trained, taug
     assert cost_of_updates(config, per_batch).flops == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.slow
 def test_only_the_proposed_methods_teacher_takes_more_than_the_proposed_method(make_config):
     """Whose memory is what the scheduler is told."""
     peaks = {

@@ -35,6 +35,7 @@ def powercap(tmp_path):
     return turn
 
 
+@pytest.mark.slow
 def test_the_peak_is_that_of_what_was_allocated():
     code = (
         "import json, numpy as np, torch\n"

@@ -38,6 +38,7 @@ def smooth(shape):
     return np.where(x**2 + y**2 + z**2 < 0.8, values, -1000).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real case is not there")
 def test_a_real_case_gives_the_half_slices_of_the_paper_bit_for_bit():
     case = read_case(find_case(REAL), with_mask=True)
