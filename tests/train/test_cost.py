@@ -85,4 +85,6 @@ def test_the_plan_adds_up_and_shares_what_costs_the_same():
     assert planned[0].cost is planned[1].cost
     tflops = planned[0].cost.flops * 3600 / 3600 / 1e12  # one run an hour
     assert planned[0].hours(tflops) == pytest.approx(1)
-    assert plan_table(planned, tflops).splitlines()[-1].split() == ["all", "6", "6.0"]
+    for faster, hours in ((1, "6.00"), (1e-3, "6,000.0"), (1e4, "0.0006")):
+        last = plan_table(planned, tflops * faster).splitlines()[-1].split()
+        assert last == ["all", "6", hours]

@@ -56,7 +56,7 @@ def plan_table(planned: list[PlannedRuns], tflops: float) -> str:
     rows = [list(_row(runs, tflops)) for runs in planned]
     hours = sum(runs.n_runs * runs.hours(tflops) for runs in planned)
     n_runs = sum(runs.n_runs for runs in planned)
-    rows.append(["all", "", str(n_runs), "", "", "", f"{hours:,.1f}", "", ""])
+    rows.append(["all", "", str(n_runs), "", "", "", _shown(hours), "", ""])
     table: str = tabulate(rows, _HEADERS, disable_numparse=True, colalign=_ALIGNMENT)
     return table
 
@@ -93,7 +93,12 @@ def _same_cost(config: RunConfig) -> str:
 def _row(runs: PlannedRuns, tflops: float) -> Iterator[str]:
     yield from (runs.task, runs.method, str(runs.n_runs), f"{runs.iterations:,}")
     yield f"{runs.cost.flops / 1e9:,.1f}"
-    yield f"{runs.hours(tflops):,.2f}"
-    yield f"{runs.n_runs * runs.hours(tflops):,.2f}"
+    yield _shown(runs.hours(tflops))
+    yield _shown(runs.n_runs * runs.hours(tflops))
     yield f"{runs.cpu_mb:,}"
     yield f"{runs.cost.peak_bytes / 1e6:,.0f}"
+
+
+def _shown(hours: float) -> str:
+    """Two digits of less than a tenth of an hour, else two or one behind the point."""
+    return f"{hours:.2g}" if hours < 0.1 else f"{hours:,.2f}" if hours < 100 else f"{hours:,.1f}"
