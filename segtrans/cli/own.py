@@ -75,7 +75,8 @@ def check(
     if found.faults:
         n = len(found.faults)
         raise UserErrors([*found.faults, f"{folder}: {n} fault{'s' * (n > 1)}"])
-    print("no fault was found")
+    n = sum(line.startswith("WARNING") for line in found.lines)
+    print("no fault was found" + (f"; {n} warning{'s' * (n > 1)} above" if n else ""))
 
 
 @commands.command()

@@ -12,6 +12,7 @@ _FILES = (
     *(".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore"),
 )
 _IGNORED = Path(__file__).with_name("project.gitignore")  # the repository's own names more
+_READ_ME = Path(__file__).with_name("project_readme.md")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -52,6 +53,7 @@ def _write(folder: Path) -> None:
         else:
             shutil.copyfile(source, target)
     shutil.copyfile(_IGNORED, folder / ".gitignore")
+    shutil.copyfile(_READ_ME, folder / "README.md")
     stages = folder / "dvc.yaml"
     # The package's sources are no part of such a project.
     text = stages.read_text(encoding="utf-8").replace("      - segtrans\n", "")

@@ -287,11 +287,9 @@ def _template() -> Any:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Split the table's Markdown into (tag, text): `**` is strong, backticks are code."""
-    for part in re.split(r"(\*\*.+?\*\*|`.+?`)", text):
-        if part.startswith("**") and len(part) > 4:
-            yield "strong", part[2:-2]
-        elif part.startswith("`") and len(part) > 2:
+    """Split the table's Markdown into (tag, text): backticks are code."""
+    for part in re.split(r"(`.+?`)", text):
+        if part.startswith("`") and len(part) > 2:
             yield "code", part[1:-1]
         elif part:
             yield "", part

@@ -140,7 +140,7 @@ def _shown(row: dict[str, Any], task_title: str) -> dict[str, str]:
         "Method": method_title(row["method"], row["variant"])
         + (f" {MARK}" if row["n_flat_reconstructions"] else ""),
         "Seeds": str(row["n_seeds"]),
-        "Dice": f"**{score('dice_soft_pooled')}**",
+        "Dice": score("dice_soft_pooled"),
         _PAPER_COLUMN: _mean_sd(row["dice_paper_mean"], row["dice_paper_sd"], 2),
         "Dice, last iteration": score("dice_soft_pooled", "last"),
         "Dice, thresholded": score("dice_hard_pooled"),

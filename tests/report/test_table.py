@@ -44,7 +44,7 @@ def test_mean_and_sample_deviation_over_seeds(write_run, write):
     assert row["dice_hard_pooled_valid_best_mean"] == pytest.approx(0.58)
     assert (row["dice_paper_mean"], row["dice_paper_sd"]) == (0.79, 0.01)
     assert cells(text, "Proposed") == [
-        "MNIST 48×48 simple", "Proposed", "3", "**0.57 (0.08)**", "0.79 (0.01)",
+        "MNIST 48×48 simple", "Proposed", "3", "0.57 (0.08)", "0.79 (0.01)",
         "0.40 (0.00)", "0.58 (0.08)", "0.56 (0.08)", "3.0 (0.0)", "0.57 (0.08)", "0.43 (0.08)",
     ]  # fmt: skip
 
@@ -99,7 +99,7 @@ def test_variants_have_rows_of_their_own(write_run, write, tmp_path):
     assert frame["method"].tolist() == ["autoencoder", "translation", "translation"]
     assert frame["variant"].fillna("").tolist() == ["", "complete", "without_cycle"]
     assert frame["n_seeds"].tolist() == [1, 2, 2]
-    assert cells(text, "Proposed, without cycle")[2:5] == ["2", "**0.30 (0.00)**", "–"]
+    assert cells(text, "Proposed, without cycle")[2:5] == ["2", "0.30 (0.00)", "–"]
     assert cells(text, "AE baseline")[4] == "0.75 (0.01)"
     found = json.loads((tmp_path / "dice.json").read_text())["mnist48_simple"]
     assert list(found) == ["autoencoder", "translation-complete", "translation-without_cycle"]
@@ -109,7 +109,7 @@ def test_variants_have_rows_of_their_own(write_run, write, tmp_path):
 def test_one_seed_has_no_deviation(write_run, write):
     frame, text = write([write_run(dice=0.5)])
     assert math.isnan(frame.iloc[0]["dice_soft_pooled_test_best_sd"])
-    assert "**0.50 (–)**" in text
+    assert "0.50 (–)" in text
     assert "nan" not in text
 
 
@@ -123,7 +123,7 @@ def test_the_paper_stands_beside_its_own_tasks_alone(write_run, write):
     frame, text = write([write_run(task="photos")])
     assert "Paper" not in text
     assert "reproduction" not in text
-    assert cells(text, "Proposed")[:5] == ["photos", "Proposed", "1", "**0.50 (–)**", "0.40 (–)"]
+    assert cells(text, "Proposed")[:5] == ["photos", "Proposed", "1", "0.50 (–)", "0.40 (–)"]
     assert math.isnan(frame.iloc[0]["dice_paper_mean"])
     _, text = write([write_run(seed=1), write_run(task="photos", seed=1)])
     rows = [line.split("|")[1:6] for line in text.splitlines() if "Proposed" in line]

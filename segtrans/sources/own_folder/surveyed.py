@@ -53,9 +53,9 @@ class Skipped:
         return bool(self.hidden or self.others)
 
     def __str__(self) -> str:
-        kinds = Counter(path.suffix.lower() or "no ending" for path in self.others)
+        kinds = Counter(path.suffix.lower() or "without an ending" for path in self.others)
         parts = [f"{len(self.hidden)} hidden"] if self.hidden else []
-        parts += [f"{n} of {kind}" for kind, n in kinds.most_common()]
+        parts += [f"{n} {kind}" for kind, n in kinds.most_common()]
         return ", ".join(parts) or "none"
 
     def named(self, folder: Path) -> str:

@@ -111,7 +111,7 @@ def test_a_good_folder_is_counted_and_shown(folder, segtrans, tmp_path):
             "test: 1 present, 1 of them with a mask; 1 absent",
             "pictures of 24 rows and 32 columns, uint8; no groups",
         ),
-        *("passed over: 1 hidden, 1 of .png", "extra/: 1 pictures that are no part"),
+        *("passed over: 1 hidden, 1 .png", "extra/: 1 pictures that are no part"),
         *("alpha was dropped in 1 pictures", "too few to say what else tells"),
     ):
         assert words in out
