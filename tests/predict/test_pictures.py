@@ -438,7 +438,8 @@ def test_what_is_wrong_with_a_picture_is_said_to_who_predicts_it(tmp_path, make_
         run(trained, folder, tmp_path / "out")
     colour, floats, _ = caught.value.lines
     assert colour == (
-        f"{folder}/colour.png: has 3 channels; expected 1 (grey), those that the run was trained on"
+        f"{folder}/colour.png: has 3 channels; expected 1 (grey), those that the run was trained "
+        "on: save it in grey"
     )
     assert floats == (
         f"{folder}/floats.npy: values are 197 to 210, which intensity.mode = dtype takes for "
