@@ -53,9 +53,9 @@ lint: $(STAMP)  ## ruff, snakefmt
 types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
 
-# A file's tests stay in one of the two processes: what they set up together is made once.
+# A file's tests stay in one process: what they set up together is made once. Three, since some only wait.
 unit: $(STAMP)  ## the fast tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 test-slow: $(STAMP)  ## the slow tests
 	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile

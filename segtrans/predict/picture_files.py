@@ -231,8 +231,13 @@ def _overlay(predicted: PicturePrediction, task: ImageFolder) -> tuple[str, byte
     for number, is_class in enumerate(masks):
         if is_class.any():
             colour = _COLOURS[number % len(_COLOURS)]
-            shown[is_class] = (shown[is_class] * np.uint16(_SHARE) + colour) // (_SHARE + 1)
-            shown[is_class & ~_inner(is_class, thickness)] = colour
+            tinted = ((shown * np.uint16(_SHARE) + colour) // np.uint16(_SHARE + 1)).astype(
+                np.uint8
+            )
+            outline = is_class & ~_inner(is_class, thickness)
+            # Where a mask is large, to choose by index takes several times as long.
+            np.copyto(shown, tinted, where=is_class[..., np.newaxis])
+            np.copyto(shown, colour, where=outline[..., np.newaxis])
     return (
         (".jpg", _jpeg(shown)) if max(shown.shape) <= _MOST_JPEG_PIXELS else (".png", _png(shown))
     )

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from segtrans.errors import UserError
 from segtrans.sources.image_folder.item import Found, Item
 from segtrans.sources.own_folder.layout import (
     masks_beside,
@@ -27,10 +26,9 @@ from segtrans.sources.own_folder.names import (
     name_of,
     role_of,
 )
-from segtrans.sources.own_folder.pairing import pair_masks, two_kinds
-from segtrans.sources.own_folder.shows import by_folders, whose_mask
+from segtrans.sources.own_folder.pairing import known_of, pair_masks
+from segtrans.sources.own_folder.shows import whose_mask
 from segtrans.sources.own_folder.surveyed import shown
-from segtrans.tasks.base import VOID
 
 # Data sets of others, by a folder in them.
 _OTHERS = {"imagesTr": "nnunet", "train": "mvtec", "annotations": "coco"}
@@ -147,31 +145,25 @@ def _pair(
             below = f"{part.prefix}{part.folders.get(domain, domain)}/"
             grouped = _by_channels(below, named, n_channels, found)
         files |= {(domain, name): paths for name, paths in grouped.items()}
-    masks, *of_each = (
+    masks = [
         _masks_of(folder, part, k, files, pathologies, found)
         for k in (None, *range(len(pathologies)))
-    )
+    ]
     for (domain, name), paths in files.items():
         place, key = f"{part.prefix}{part.folders[domain]}/{name}", (domain, name)
-        own = tuple(of.get(key) for of in of_each)
-        shows = (VOID,) * len(pathologies)
-        try:
-            shows = by_folders(name, domain, pathologies, images="images")
-        except UserError as error:
-            found.faults.append(f"{place}: {error}")
-        if fault := two_kinds(folder, masks.get(key), own):
-            found.faults.append(fault)
+        known, faults = known_of(key, place, masks, pathologies, folder=folder, images="images")
+        found.faults += faults
         found.items.append(
             Item(
                 name=name,
                 domain=domain,
                 files=paths,
-                mask=masks.get(key),
+                mask=known.mask,
                 group="",
                 fold=fold,
                 place=place,
-                shows=shows,
-                masks=own,
+                shows=known.shows,
+                masks=known.masks,
             )
         )
 

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from segtrans.errors import UserError
 from segtrans.sources.own_folder.layout import names_spoken_of
 from segtrans.sources.own_folder.names import ABSENT, PRESENT
-from segtrans.sources.own_folder.shows import bare_name
+from segtrans.sources.own_folder.shows import bare_name, by_folders
 from segtrans.sources.own_folder.surveyed import shown
+from segtrans.tasks.base import VOID
 
 Key = tuple[str, str]  # domain, and name below its folder
 
@@ -67,7 +70,46 @@ def pair_masks(
     return found, faults
 
 
-def two_kinds(folder: Path, of_all: Path | None, of_each: Sequence[Path | None]) -> str | None:
+@dataclass(frozen=True)
+class Known:
+    """What names of files say of an image or a scan; as `Masked` has it."""
+
+    mask: Path | None
+    masks: tuple[Path | None, ...]
+    shows: tuple[int, ...]
+
+
+def known_of(
+    key: Key,
+    place: str,
+    masks: Sequence[Mapping[Key, Path]],
+    pathologies: Sequence[str],
+    *,
+    folder: Path,
+    images: str,
+) -> tuple[Known, list[str]]:
+    """Masks of an image or a scan and what its folders say that it shows; what is wrong with them.
+
+    Args:
+        key: of the image or scan.
+        place: where it lies, for messages.
+        masks: of all classes, then of each of several pathologies.
+        pathologies: names of several.
+        folder: of the data set.
+        images: or scans, for messages.
+    """
+    mask, *own = (of.get(key) for of in masks)
+    shows, faults = (VOID,) * len(pathologies), []
+    try:
+        shows = by_folders(key[1], key[0], pathologies, images=images)
+    except UserError as error:
+        faults.append(f"{place}: {error}")
+    if fault := _two_kinds(folder, mask, own):
+        faults.append(fault)
+    return Known(mask, tuple(own), shows), faults
+
+
+def _two_kinds(folder: Path, of_all: Path | None, of_each: Sequence[Path | None]) -> str | None:
     """What is wrong with a mask of all classes beside masks of single pathologies."""
     beside = [path for path in of_each if path is not None]
     if of_all is None or not beside:

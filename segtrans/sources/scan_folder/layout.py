@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path, PurePath
 
-from segtrans.errors import UserError
 from segtrans.sources.own_folder.layout import (
     masks_beside,
     names_spoken_of,
@@ -22,8 +21,8 @@ from segtrans.sources.own_folder.names import (
     kind_of,
     role_of,
 )
-from segtrans.sources.own_folder.pairing import Key, pair_masks, two_kinds
-from segtrans.sources.own_folder.shows import by_folders, said_of, whose_mask
+from segtrans.sources.own_folder.pairing import Key, known_of, pair_masks
+from segtrans.sources.own_folder.shows import said_of, whose_mask
 from segtrans.sources.own_folder.surveyed import shown
 from segtrans.sources.scan_folder.channels import (
     SINGLE,
@@ -38,7 +37,6 @@ from segtrans.sources.scan_folder.item import Found, ScanFiles, ScanItem
 from segtrans.sources.scan_folder.numbers import have_numbers, numbered
 from segtrans.sources.scans.case_names import stem
 from segtrans.sources.scans.dicom import find_dicom
-from segtrans.tasks.base import VOID
 
 _OTHERS = {"imagesTr": "msd` or `segtrans import nnunet", "HGG": "brats"}
 _DICOM = {".dcm", ".ima"}
@@ -98,31 +96,25 @@ def _pair(
     found: Found,
 ) -> None:
     """Add a part's cases with their masks, and with what their folders say of them."""
-    masks, *of_each = (
+    masks = [
         _masks_of(folder, part, k, scans, pathologies, found)
         for k in (None, *range(len(pathologies)))
-    )
+    ]
     for (domain, name), of_case in scans.items():
         place, key = f"{part.prefix}{part.folders[domain]}/{name}", (domain, name)
-        own = tuple(of.get(key) for of in of_each)
-        shows = (VOID,) * len(pathologies)
-        try:
-            shows = by_folders(name, domain, pathologies, images="scans")
-        except UserError as error:
-            found.faults.append(f"{place}: {error}")
-        if fault := two_kinds(folder, masks.get(key), own):
-            found.faults.append(fault)
+        known, faults = known_of(key, place, masks, pathologies, folder=folder, images="scans")
+        found.faults += faults
         found.items.append(
             ScanItem(
                 scan=ScanFiles(_own_name(name), of_case),
                 domain=domain,
-                mask=masks.get(key),
+                mask=known.mask,
                 slices=None,
                 group="",
                 fold=fold,
                 place=place,
-                shows=shows,
-                masks=own,
+                shows=known.shows,
+                masks=known.masks,
             )
         )
 
