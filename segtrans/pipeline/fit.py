@@ -20,6 +20,7 @@ from segtrans.config.layers import merge
 from segtrans.config.params import is_free_name, parse_params
 from segtrans.config.yaml_files import read_yaml
 from segtrans.errors import NOTE, UserError, UserErrors
+from segtrans.interrupts import end_group, endings_interrupt
 from segtrans.pipeline.preflight import check_sources
 from segtrans.pipeline.progress import Trainings
 from segtrans.pipeline.project import project_folder
@@ -121,6 +122,9 @@ def write_project(
 def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None:
     """Run Snakemake in a run's folder; what is there and up to date is not made again.
 
+    Ctrl-C, SIGTERM and the end of the terminal end it and its jobs first, so that the same command
+    can be given again at once.
+
     Args:
         run: folder with params.yaml.
         n_cores: that it may use.
@@ -148,7 +152,9 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
             encoding="utf-8",
             errors="replace",
             pass_fds=(lock,),
+            process_group=0,
         ) as process,
+        _ended_first(process, say),
         trainings.told(lambda line: say(f"  {line}")),
     ):
         os.pwrite(lock, f"{process.pid:<20}".encode(), 0)  # who holds it, for those who wait
@@ -172,6 +178,18 @@ def run_workflow(run: Path, *, n_cores: int, say: Callable[[str], None]) -> None
         if errors:
             raise UserErrors(list(dict.fromkeys(errors)))
         raise UserError(f"{log}: Snakemake ended with code {process.returncode}; it says why")
+
+
+@contextmanager
+def _ended_first(process: "subprocess.Popen[str]", say: Callable[[str], None]) -> Iterator[None]:
+    """If the block is interrupted, Snakemake, which leads a group, has ended before this one."""
+    with endings_interrupt():
+        try:
+            yield
+        except KeyboardInterrupt:
+            say("stopping; the same command continues where this one stopped")
+            end_group(process)
+            raise
 
 
 def run_folders(run: Path) -> Iterator[Path]:

@@ -1,17 +1,15 @@
 """MLflow's pages, served on loopback until they are interrupted."""
 
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from types import FrameType
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from segtrans.errors import UserError
+from segtrans.interrupts import end_group, endings_interrupt
 
 _HOST = "127.0.0.1"
 
@@ -40,28 +38,23 @@ def serve_pages(uri: str, port: int, page: str) -> None:
     """
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", _HOST, "--port", str(port), "--workers", "1"]  # one person looks at them
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
     process = None
-    try:
-        print("MLflow starts ...", flush=True)
-        # In a group of its own: Ctrl-C reaches all of ours, and MLflow's that start print traces.
-        process = subprocess.Popen(command, process_group=0)
-        while process.poll() is None and not _answers(page):
-            time.sleep(0.2)
-        if process.poll() is None:
-            print(f"serving {page}; Ctrl-C ends it", flush=True)
-        code = process.wait()
-    except KeyboardInterrupt:
-        if process is not None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-        return
+    with endings_interrupt():
+        try:
+            print("MLflow starts ...", flush=True)
+            # In a group of its own: Ctrl-C reaches all of ours, and MLflow's that start print
+            # traces.
+            process = subprocess.Popen(command, process_group=0)
+            while process.poll() is None and not _answers(page):
+                time.sleep(0.2)
+            if process.poll() is None:
+                print(f"serving {page}; Ctrl-C ends it", flush=True)
+            code = process.wait()
+        except KeyboardInterrupt:
+            if process is not None:
+                end_group(process)
+            return
     raise UserError(f"MLflow's pages ended with status {code}; what it printed says why")
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _answers(page: str) -> bool:

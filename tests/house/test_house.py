@@ -23,6 +23,7 @@ FOUNDATIONS = {
     "places",
     "processes",
     "processors",
+    "interrupts",
     "precision",
     "stacks",
 }
