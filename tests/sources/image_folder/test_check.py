@@ -19,6 +19,7 @@ from segtrans.report import summary
 from segtrans.sources.image_folder.check import as_seen, check_folder, notes
 from segtrans.sources.image_folder.definition import complete_definition
 from segtrans.sources.image_folder.shortcuts import find_shortcuts
+from segtrans.sources.own_folder.inverted import inverted_masks
 from segtrans.sources.own_folder.shortcuts import CLASSIFIER, auc_of, classifier_auc
 from tests.sources.image_folder.folders import write_folder
 from tests.sources.image_folder.pictures import fill, pixels, save, square, task
@@ -260,6 +261,13 @@ def test_masks_of_the_background_among_others_are_named(tmp_path):
         names = [path.stem for path in masks[:n]]
         more = " and 1 more" if n == 6 else ""
         assert warning.startswith(f"WARNING: masks of {', '.join(names[:5])}{more} mark more than")
+
+
+def test_half_of_the_masks_of_the_background_are_named():
+    shares = {"a": 0.03, "b": 0.97, "c": 0.98, "d": 0.02}
+    (warning,) = inverted_masks(shares, "scan")
+    assert warning.startswith("WARNING: masks of b, c mark more than 50% of their scan, half of ")
+    assert "half of all masks 3.0% or less" in warning
 
 
 @pytest.mark.parametrize("size", ["crop", "tile"])
