@@ -143,7 +143,10 @@ class _Prediction:
         for name, pictures in self._of_type.items():
             if doubt := self._prepared.doubt_of(name):
                 n = len(pictures)
-                yield f"{n} pictures hold {name}, the first of them {pictures[0]}, and {doubt}"
+                some = f"1 picture holds {name}, {pictures[0]}"
+                if n > 1:
+                    some = f"{n} pictures hold {name}, the first of them {pictures[0]}"
+                yield f"{some}, and {doubt}"
 
     def run(self, listed: Listed, networks: Networks) -> Path:
         """Predict all pictures that are not yet, and write the table of all."""
