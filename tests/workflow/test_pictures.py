@@ -132,7 +132,7 @@ def test_a_fit_that_was_killed_goes_on_once_what_it_started_has_ended(tmp_path):
     assert second.returncode == 1
     assert second.stderr.startswith(f"segtrans: error: {run}: another `segtrans fit` is at work")
     assert f"(process {left})" in second.stderr
-    os.killpg(first.pid, signal.SIGKILL)  # Snakemake and the training
+    os.killpg(left, signal.SIGKILL)  # Snakemake, which leads a group, and the training
     third = subprocess.run(fit, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert third.returncode == 0, third.stderr
     assert (run / "results" / "fit" / "table.csv").exists()
