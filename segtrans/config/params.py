@@ -75,8 +75,8 @@ class Params(Block):
     )
     variants: dict[str, dict[str, Any]] = Field(
         description="named sets of values, with blocks as in overrides: each method is trained "
-        "with each of them, as a line of the table; they win over every file; none: one line for "
-        "each method"
+        "with each of them, or those named in its methods, as a line of the table; they win over "
+        "every file; none: one line for each method"
     )
 
     @model_validator(mode="after")
@@ -115,7 +115,7 @@ class Params(Block):
                     f"variants.{variant}: a name is a-z, 0-9 and _, no _ in front, at most 64"
                 )
         _check_keys("overrides", self.overrides, ("methods", *OVERRIDABLE))
-        _check_keys("variants", self.variants, OVERRIDABLE)
+        _check_keys("variants", self.variants, ("methods", *OVERRIDABLE))
         for task, own in self.overrides.items():
             self._check_used(f"overrides.{task}", own, (task,))
         for name, own in self.variants.items():
@@ -128,9 +128,17 @@ class Params(Block):
         return PAPER_TASKS | self.data_sets
 
     def methods_of(self, task: str) -> tuple[tuple[str, str | None], ...]:
-        """A task's methods, each as method and variant (None without any): each with each."""
+        """A task's methods, each as method and variant: each with each, but for a variant's own.
+
+        Without variants these are None.
+        """
         methods = params_of(self, task).methods
-        return tuple(itertools.product(methods, self.variants or (None,)))
+        pairs = itertools.product(methods, self.variants or (None,))
+        return tuple((m, v) for m, v in pairs if v is None or m in self._trained_with(v, methods))
+
+    def _trained_with(self, variant: str, methods: tuple[str, ...]) -> tuple[str, ...]:
+        named: tuple[str, ...] = tuple(self.variants[variant].get("methods", methods))
+        return named
 
     def weights(self, method: str) -> dict[str, float]:
         """A method's weights of the objective: its own, and else those of its parent."""
@@ -272,7 +280,28 @@ def _validated(content: dict[str, Any], *, origin: str) -> Params:
         params_of(params, task, origin=origin)
     for task, variant in itertools.product(params.tasks, params.variants):
         params_of(params, task, variant, origin=origin)
+    _check_methods_of_variants(params, origin)
     return params
+
+
+def _check_methods_of_variants(params: Params, origin: str) -> None:
+    """A variant's methods are methods of a task, and no method is left without a variant."""
+    of_tasks = {method for task in params.tasks for method in params_of(params, task).methods}
+    for name, own in params.variants.items():
+        for method in own.get("methods", ()):
+            if method not in of_tasks:
+                raise UserError(
+                    f"{origin}: variants.{name}.methods = {method}: {nearest(method, of_tasks)}"
+                )
+    if params.variants:
+        for task in params.tasks:
+            trained = {method for method, _ in params.methods_of(task)}
+            for method in params_of(params, task).methods:
+                if method not in trained:
+                    raise UserError(
+                        f"{origin}: methods = {method}: no variant trains it on {task}; name it in "
+                        "the methods of a variant, or leave it out"
+                    )
 
 
 def _read_layer(file: Path) -> dict[str, Any]:

@@ -49,6 +49,34 @@ def test_a_task_may_have_methods_of_its_own():
     assert params.methods_of("mnist48_hard") == (("translation", None), ("translation_sum", None))
 
 
+def test_a_variant_may_have_methods_of_its_own():
+    params = load(
+        tasks=["mnist48_hard"],
+        methods=["autoencoder", "fixmatch", "mean_teacher"],
+        variants={"plain": {}, "known_empty": {"methods": ["mean_teacher"]}},
+    )
+    assert [method_name(*row) for row in params.methods_of("mnist48_hard")] == [
+        *("autoencoder-plain", "fixmatch-plain", "mean_teacher-plain"),
+        "mean_teacher-known_empty",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variants", "words"),
+    [
+        ({"a": {}, "b": {"methods": ["fixmatc"]}}, ["methods = fixmatc", "fixmatch"]),
+        ({"a": {}, "b": {"methods": ["translation"]}}, ["variants.b.methods = translation"]),
+        ({"a": {}, "b": {"methods": "fixmatch"}}, ["methods"]),
+        ({"a": {}, "b": {"methods": []}}, ["methods"]),
+        ({"b": {"methods": ["fixmatch"]}}, ["methods = autoencoder", "no variant trains it"]),
+    ],
+)
+def test_methods_of_a_variant_that_change_nothing_or_leave_one_out_are_refused(variants, words):
+    with pytest.raises(UserError) as refused:
+        load(tasks=["mnist48_hard"], methods=["autoencoder", "fixmatch"], variants=variants)
+    assert all(word in str(refused.value) for word in words)
+
+
 def test_methods_of_a_task_that_do_not_exist_are_refused():
     with pytest.raises(UserError, match=r"overrides of brats.*methods = translatio: .*translation"):
         load(overrides={"brats": {"methods": ["translatio"]}})
