@@ -14,15 +14,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from skimage.data import camera
+
 from benchmarks.lines import Line
+from benchmarks.pictures import trained_run, write_pictures
 from segtrans.config.params import load_params
 from segtrans.config.run_config import RunConfig, resolve_config
+from segtrans.figures.panels import write_panel
+from segtrans.figures.progress import write_progress
 from segtrans.score.evaluate import score_run
+from segtrans.sources.phantom.patients import write_phantoms
 from segtrans.train.run import train_run
 
 ROOT = Path(__file__).parents[1]
 TIMES = 10
-N_IMAGES, N_ITERATIONS, N_RUNS = 1000, 100, 6
+N_IMAGES, N_ITERATIONS, N_RUNS, N_PICTURES, N_PATIENTS = 1000, 100, 6, 300, 3
+SIDE = 128  # of pictures
 TASK = "mnist48_simple"
 MB_PER_MAXRSS = 1e-6 if sys.platform == "darwin" else 1.024e-3
 
@@ -89,6 +96,11 @@ def commands(place: Path) -> Iterator[tuple[str, Command]]:
     write_runs(place, config)
     for case, command in of_runs(place):
         yield f"{case}, {N_RUNS} runs", command
+    for case, command in of_pictures(place):
+        yield f"{case}, {N_PICTURES} pictures", command
+    n = N_PATIENTS * TIMES
+    write_phantoms(place / "phantoms", first=0, last=n, n_patients=n, data_seed=0)
+    yield f"half-slices, {N_PATIENTS} synthetic phantoms", partial(half_slices, place)
 
 
 def digits(place: Path, times: int) -> list[object]:
@@ -152,6 +164,9 @@ def write_runs(place: Path, config: RunConfig) -> None:
             checkpoint_every_s=300,
         )
         score_run(run, place / "digits-1.h5", threshold=0.5)
+    first = place / "results" / TASK / "translation" / "seed0"
+    write_panel(first, place / "digits-1.h5")  # a report shows those of the first seed
+    write_progress(first)
 
 
 def of_runs(place: Path) -> Iterator[tuple[str, Command]]:
@@ -164,5 +179,39 @@ def of_runs(place: Path) -> Iterator[tuple[str, Command]]:
     data = ["--data", place / "digits-1.h5"]
     tables = [f"--output-{kind}={place}/table.{kind}" for kind in ("csv", "md", "json")]
     yield "table", lambda times: ["table", *tables, *runs(times)]
-    drawn = ["--output", place / "figures"]
+    drawn = ["--output", place / "figures" / TASK]
     yield "figures", lambda times: ["figures", *data, *drawn, *runs(times)]
+    page = ["--figures", place / "figures", "--output", place / "report.html"]
+    yield "report", lambda times: ["report", *data, *page, *runs(times)]
+
+    def tracked(times: int) -> list[object]:
+        (place / "mlflow.db").unlink(missing_ok=True)  # what is recorded already takes no time
+        return ["track", *runs(times)]
+
+    yield "track", tracked
+
+
+def of_pictures(place: Path) -> Iterator[tuple[str, Command]]:
+    """What reads a folder of one's own."""
+    scene = camera()[:SIDE, :SIDE]
+    for times in (1, TIMES):
+        write_pictures(place / f"pictures-{times}", scene, n=N_PICTURES * times, n_masks=10)
+    yield "check", lambda times: ["check", place / f"pictures-{times}"]
+    run = trained_run(place / "pictures-1", place / "pictures-run")
+
+    def predicted(times: int) -> list[object]:
+        output = place / f"predicted-{times}"
+        source = place / f"pictures-{times}" / "present"
+        return ["predict", "--weights", run, "--input", source, "--output", output]
+
+    yield "predict, half of", predicted
+
+
+def half_slices(place: Path, times: int) -> list[object]:
+    """Of so many times the patients."""
+    source = place / f"patients-{times}"
+    source.mkdir()
+    for case in sorted((place / "phantoms").glob("*/*"))[: N_PATIENTS * times]:
+        (source / case.name).symlink_to(case)
+    output = ["--output", place / f"patients-{times}.h5", "--report", place / f"report-{times}"]
+    return ["half-slices", "--source", source, *output]
