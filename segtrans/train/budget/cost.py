@@ -2,6 +2,7 @@
 
 import math
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
 from segtrans.config.run_config import RunConfig
-from segtrans.methods.base import plain_step
+from segtrans.methods.base import Method, plain_step
 from segtrans.methods.weights import build_method
 from segtrans.nets.upsampling import forget_constants
 
@@ -44,23 +45,28 @@ def iteration_cost(config: RunConfig) -> IterationCost:
     n_labelled = config.labels.per_batch or math.ceil(config.labels.fraction * size)
     if METHODS[config.method].only_labelled:
         n_labelled = size
+    method = build_method(config)  # in the mode below this takes several times as long
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
-            return cost_of_updates(config, n_labelled)
+            return _cost(config, n_labelled, lambda: method.to_empty(device="cpu"))
     finally:
         forget_constants()
 
 
 def cost_of_updates(config: RunConfig, n_labelled: int) -> IterationCost:
-    """The same by updates on tensors with values, unless in a mode without: small ones are faster.
+    """The same by updates on tensors with values: of small ones it is faster.
 
     Args:
         config: of the run.
         n_labelled: images of P with a mask.
     """
+    return _cost(config, n_labelled, lambda: build_method(config))
+
+
+def _cost(config: RunConfig, n_labelled: int, make: Callable[[], Method]) -> IterationCost:
     task, size = config.definition, config.training.batch_size
     with _LiveBytes() as live:
-        method = build_method(config)
+        method = make()
         method.prepare(config.training)
         x = torch.zeros(size, config.n_input_channels, *task.image_size)
         y = torch.zeros(n_labelled, *task.image_size, dtype=torch.uint8)
