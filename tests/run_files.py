@@ -18,6 +18,8 @@ TRANSLATION_WEIGHTS = {
 WEIGHTS = {
     "segmentation_only": {"lambda_seg": 1.0},
     "autoencoder": {"lambda_rec": 1.0, "lambda_seg": 1.0},
+    "mean_teacher": {"lambda_seg": 1.0, "lambda_cons": 0.1},
+    "fixmatch": {"lambda_seg": 1.0, "lambda_pseudo": 1.0},
 }
 SESSION = {
     "from_iteration": 0,

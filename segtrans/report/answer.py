@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from segtrans.config.catalogue import lineage
+from segtrans.config.catalogue import METHODS, lineage
 from segtrans.config.runs import Run
 from segtrans.score.significance import FEWEST_SEEDS, Difference
 
@@ -47,9 +47,11 @@ def question(runs: Sequence[Run]) -> str:
 
 
 def _claim(runs: Sequence[Run]) -> str:
-    """The claim of the paper, as far as it was run; the whole where that is less than two steps."""
-    found = {_step(run) for run in runs}
+    """The claim of the paper, as far as it was run; the whole where one of its steps was alone."""
+    found = _steps(runs)
     steps = [step for step in reversed(_STEPS) if step in found]
+    if len(steps) < 2 <= len(found):
+        return f"does another method segment better than {_first_title(runs)}"
     if len(steps) < 2:
         steps = list(reversed(_STEPS))
     first, second, *rest = (_STEP_TITLES[step] for step in steps)
@@ -66,9 +68,12 @@ def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answe
     """
     asked = asked_differences(runs, differences)
     titles = {run.method_name: run.title for run in runs}
+    of_claim = {run.method_name for run in runs if _step(run) in _STEPS}
+    has_claim = len([step for step in _steps(runs) if step in _STEPS]) > 1
+    claimed = [d for d in asked if {d.method, d.reference} <= of_claim]
     return Answer(
         task=runs[0].task_title,
-        verdict=_verdict(asked) if len(_steps(runs)) > 1 else _outside_the_claim(runs),
+        verdict=_verdict(claimed) if has_claim else _outside_the_claim(runs),
         sentences=[_sentence(difference, titles) for difference in asked],
         caution=_caution(asked),
     )
@@ -77,23 +82,29 @@ def answer_task(runs: Sequence[Run], differences: Sequence[Difference]) -> Answe
 def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) -> list[Difference]:
     """The comparisons that the question asks for.
 
-    Those are of each step of the claim with all before it, under the same variant; where all
-    are of one step, of each method with the first one.
+    Those are of each step of the claim with all before it, and of each other method with each step,
+    under the same variant; or, where the step was not run under it, under any. Where all are of one
+    step, or none of any, of each method with the first one.
 
     Args:
         runs: all of the task, in order.
         differences: of these runs.
     """
     steps = _steps(runs)
-    place = {run.method_name: steps.index(_step(run)) for run in runs}
-    variant = {run.method_name: run.variant for run in runs}
-    if len(steps) == 1:
+    if len(steps) == 1 or steps[0] not in _STEPS:
         return [d for d in differences if d.reference == runs[0].method_name]
-    return [
-        d
-        for d in differences
-        if variant[d.method] == variant[d.reference] and place[d.method] > place[d.reference]
-    ]
+    of = {run.method_name: run for run in runs}
+    ran = {(_step(run), run.variant) for run in runs}
+
+    def is_asked(d: Difference) -> bool:
+        method, reference = of[d.method], of[d.reference]
+        first, last = (steps.index(_step(run)) for run in (reference, method))
+        if method.variant == reference.variant:
+            return last > first and _step(reference) in _STEPS
+        is_other = _step(method) not in _STEPS and _step(reference) in _STEPS
+        return is_other and (_step(reference), method.variant) not in ran
+
+    return [d for d in differences if is_asked(d)]
 
 
 def signed(value: float) -> str:
@@ -131,7 +142,7 @@ def _share(run: Run) -> float:
 
 
 def _steps(runs: Sequence[Run]) -> list[str]:
-    """The claim's steps that the runs have, in its order."""
+    """The claim's steps that the runs have, in its order, and then other methods."""
     found = {_step(run) for run in runs}
     return [*(step for step in _STEPS if step in found), *sorted(found - set(_STEPS))]
 
@@ -173,7 +184,14 @@ def _outside_the_claim(runs: Sequence[Run]) -> str:
     methods = list(dict.fromkeys(run.title for run in runs))
     if len(methods) == 1:
         return f"Nothing to compare: only {methods[0]} was run."
-    return f"The claim's order is not tested here; each method is compared with {methods[0]}."
+    first = _first_title(runs)
+    return f"The claim's order is not tested here; each method is compared with {first}."
+
+
+def _first_title(runs: Sequence[Run]) -> str:
+    """The method that others are compared with; its variant, where that is all that differs."""
+    methods = {run.config.method for run in runs}
+    return runs[0].title if len(methods) == 1 else METHODS[runs[0].config.method].title
 
 
 def _sentence(difference: Difference, titles: dict[str, str]) -> str:

@@ -159,6 +159,37 @@ def test_variants_of_one_method_are_compared_with_the_first(runs_of):
     ]
 
 
+def test_methods_beside_the_claim_are_compared_with_its_steps_and_do_not_count_for_it(runs_of):
+    names = ["segmentation_only-a", "translation-a", "mean_teacher-a", "mean_teacher-known"]
+    runs = runs_of(*(name.split("-") for name in names))
+    pairs = [(method, reference) for i, reference in enumerate(names) for method in names[i + 1 :]]
+    differences = [difference(*pair) for pair in pairs]
+    asked = [(d.method, d.reference) for d in asked_differences(runs, differences)]
+    assert asked == [pair for pair in pairs if pair != ("mean_teacher-known", "mean_teacher-a")]
+    against = [difference(*pair, ABOVE if "teacher" not in pair[0] else BELOW) for pair in pairs]
+    assert answer_task(runs, against).verdict.startswith("Yes, in these runs: every comparison")
+
+
+def test_without_two_steps_of_the_claim_others_are_compared_with_the_first(runs_of):
+    runs = runs_of(("segmentation_only", None), ("fixmatch", None), ("mean_teacher", None))
+    assert plain(question(runs)).endswith(
+        "does another method segment better than Only segmentation?"
+    )
+    first = [("fixmatch", "segmentation_only"), ("mean_teacher", "segmentation_only")]
+    differences = [difference(*pair) for pair in (*first, ("mean_teacher", "fixmatch"))]
+    answer = answer_task(runs, differences)
+    assert "not tested here; each method is compared with Only segmentation" in answer.verdict
+    assert len(answer.sentences) == 2
+
+
+def test_methods_none_of_which_is_in_the_claim_are_compared_with_the_first(runs_of):
+    alone = runs_of(("fixmatch", None), ("mean_teacher", None))
+    first = alone[0].method_name
+    pairs = [("mean_teacher", "fixmatch"), ("fixmatch", "mean_teacher")]
+    asked = asked_differences(alone, [difference(*pair) for pair in pairs])
+    assert [d.reference for d in asked] == [first]
+
+
 def test_one_row_alone_answers_nothing(runs_of):
     answer = answer_task(runs_of(("translation", None)), [])
     assert answer.verdict == "Nothing to compare: only Proposed was run."
