@@ -20,7 +20,9 @@ wait
 _FIT = """
 import signal, sys
 from pathlib import Path
-signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored where tests run
+# Where tests run, both may be ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from segtrans.pipeline.fit import run_workflow
 run, sys.executable = Path(sys.argv[1]), sys.argv[2]
 run_workflow(run, n_cores=1, say=lambda line: print(line, flush=True))
