@@ -52,7 +52,8 @@ def labels_figure(run_folders: Iterable[Path], output: Path) -> None:
         for line in lines:
             _draw(axes, line)
         _label_fractions(axes, runs)
-        axes.set_ylim(0, 1.05 * axes.dataLim.y1)  # the margin of small scores would cut their dots
+        top = max(0.1, axes.dataLim.y1)
+        axes.set_ylim(0, 1.05 * top)  # the margin of small scores would cut their dots
         axes.set_ylabel("test Dice (soft, pooled over all pixels)")
         axes.set_title(f"{runs[0].task_title}, {preset} preset", loc="left", weight="bold")
         axes.grid(axis="y")
