@@ -99,10 +99,10 @@ def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) ->
     def is_asked(d: Difference) -> bool:
         method, reference = of[d.method], of[d.reference]
         first, last = (steps.index(_step(run)) for run in (reference, method))
-        if method.variant == reference.variant:
-            return last > first and _step(reference) in _STEPS
-        is_other = _step(method) not in _STEPS and _step(reference) in _STEPS
-        return is_other and (_step(reference), method.variant) not in ran
+        if last <= first or _step(reference) not in _STEPS:
+            return False
+        is_under_any = _step(method) not in _STEPS and (_step(reference), method.variant) not in ran
+        return method.variant == reference.variant or is_under_any
 
     return [d for d in differences if is_asked(d)]
 
