@@ -286,22 +286,24 @@ def _validated(content: dict[str, Any], *, origin: str) -> Params:
 
 def _check_methods_of_variants(params: Params, origin: str) -> None:
     """A variant's methods are methods of a task, and no method is left without a variant."""
-    of_tasks = {method for task in params.tasks for method in params_of(params, task).methods}
+    if not params.variants:
+        return
+    of_tasks = {task: params_of(params, task).methods for task in params.tasks}
+    known = set(itertools.chain(*of_tasks.values()))
     for name, own in params.variants.items():
         for method in own.get("methods", ()):
-            if method not in of_tasks:
+            if method not in known:
                 raise UserError(
-                    f"{origin}: variants.{name}.methods = {method}: {nearest(method, of_tasks)}"
+                    f"{origin}: variants.{name}.methods = {method}: {nearest(method, sorted(known))}"
                 )
-    if params.variants:
-        for task in params.tasks:
-            trained = {method for method, _ in params.methods_of(task)}
-            for method in params_of(params, task).methods:
-                if method not in trained:
-                    raise UserError(
-                        f"{origin}: methods = {method}: no variant trains it on {task}; name it in "
-                        "the methods of a variant, or leave it out"
-                    )
+    for task, methods in of_tasks.items():
+        trained = {method for method, _ in params.methods_of(task)}
+        for method in methods:
+            if method not in trained:
+                raise UserError(
+                    f"{origin}: methods = {method}: no variant trains it on {task}; name it in "
+                    "the methods of a variant, or leave it out"
+                )
 
 
 def _read_layer(file: Path) -> dict[str, Any]:
