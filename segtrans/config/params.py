@@ -289,12 +289,12 @@ def _check_methods_of_variants(params: Params, origin: str) -> None:
     if not params.variants:
         return
     of_tasks = {task: params_of(params, task).methods for task in params.tasks}
-    known = set(itertools.chain(*of_tasks.values()))
+    known = sorted(set(itertools.chain(*of_tasks.values())))
     for name, own in params.variants.items():
         for method in own.get("methods", ()):
             if method not in known:
                 raise UserError(
-                    f"{origin}: variants.{name}.methods = {method}: {nearest(method, sorted(known))}"
+                    f"{origin}: variants.{name}.methods = {method}: {nearest(method, known)}"
                 )
     for task, methods in of_tasks.items():
         trained = {method for method, _ in params.methods_of(task)}
