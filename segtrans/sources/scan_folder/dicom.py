@@ -23,6 +23,7 @@ Vector = NDArray[np.float64]
 _POSITION, _ORIENTATION, _SPACING = "0020|0032", "0020|0037", "0028|0030"
 _ROWS, _COLUMNS = "0028|0010", "0028|0011"
 _N_FRAMES, _N_SAMPLES, _DESCRIPTION = "0028|0008", "0028|0002", "0008|103e"
+_MODALITY = "0008|0060"
 _UNEVEN = 0.05  # of the distance between slices
 _TILT = 1e-3  # of it: how far a slice is shifted against the one before
 _TURN = 1e-3  # of a direction's length
@@ -138,6 +139,12 @@ def _tags(path: Path) -> dict[str, str]:
 
 def _read_slice(path: Path) -> _Slice:
     tags = _tags(path)
+    if tags.get(_MODALITY, "").strip() == "SEG":
+        # Its frames are of several segments, and slices without any are left out.
+        raise UserError(
+            f"{path}: a DICOM segmentation; expected slices of a scan, or a mask as NIfTI: convert "
+            "it, as by dcmqi's `segimage2itkimage` or highdicom, to the grid of its scan"
+        )
     n_frames, n_samples = (
         int(_numbers(tags, k, 1, path, default=1)[0]) for k in (_N_FRAMES, _N_SAMPLES)
     )

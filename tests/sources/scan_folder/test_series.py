@@ -150,6 +150,12 @@ def test_a_folder_of_other_than_one_whole_series_is_refused(tmp_path):
         read_volume(tmp_path / "cut")
 
 
+def test_a_dicom_segmentation_is_called_so(tmp_path):
+    write_series(tmp_path / "s", ct(), tags={"0008|0060": "SEG"})
+    with pytest.raises(UserError, match=r"IM\d+\.dcm: a DICOM segmentation; .*a mask as NIfTI"):
+        read_volume(tmp_path / "s")
+
+
 def test_a_mask_as_nifti_lies_on_a_series(tmp_path):
     volume = np.full((20, 20, 6), -1000, np.int16)
     volume[3:-3, 3:-3, 1:-1] = ct((14, 14, 4)) + 1001
