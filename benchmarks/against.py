@@ -32,7 +32,11 @@ CASES = (
 # Width of the method that predicts a synthetic scan of this many slices, and times of each build.
 PREDICTION = (1 / 16, 16, 5)
 # Where earlier builds had what is measured.
-_PREDICT = ("segtrans.predict.scans", "segtrans.evaluate.predict")
+_PREDICT = (
+    "segtrans.predict.network_of_cases",
+    "segtrans.predict.scans",
+    "segtrans.evaluate.predict",
+)
 _MAKE_CONFIG = ("make_config", "make_cell")
 _ARENA = ("segtrans.train.hardware.arena", "segtrans.train.arena")
 _COST = ("segtrans.train.budget.cost", "segtrans.train.cost")

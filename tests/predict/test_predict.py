@@ -18,7 +18,8 @@ from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
 from segtrans.errors import UserError
 from segtrans.methods.weights import WEIGHTS, build_method, load_method, save_weights
-from segtrans.predict.scans import predict, predict_cases
+from segtrans.predict.network_of_cases import predict
+from segtrans.predict.scans import predict_cases
 from segtrans.sources.scans.cases import find_case
 from segtrans.sources.scans.volumes import read_case
 from tests.run_files import run_facts

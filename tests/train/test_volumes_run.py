@@ -19,7 +19,8 @@ from segtrans.figures.progress import write_progress
 from segtrans.methods.inference import lesion_probability
 from segtrans.methods.weights import load_method
 from segtrans.predict.export import export_run
-from segtrans.predict.scans import predict, predict_cases
+from segtrans.predict.network_of_cases import predict
+from segtrans.predict.scans import predict_cases
 from segtrans.score.evaluate import score_run
 from segtrans.sources.brats.data_set import write_split
 from segtrans.sources.brats.volume_set import write_half_volumes
