@@ -19,7 +19,7 @@ from segtrans.config.run_record import (
     Metrics,
 )
 from segtrans.config.runs import Run, read_run
-from segtrans.data.feed.batches import iterate_fold
+from segtrans.data.feed.folds import iterate_fold
 from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
 from segtrans.methods.asked_again import inference

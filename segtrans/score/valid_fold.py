@@ -19,7 +19,7 @@ def validate(
     Args:
         method: has `segment`; in evaluation mode.
         batches: images (N, C, H, W) float32 of the presence domain with their masks (N, H, W)
-            uint8, as `segtrans.data.feed.batches.iterate_fold` yields them.
+            uint8, as `segtrans.data.feed.folds.iterate_fold` yields them.
 
     Returns:
         `dice_soft_pooled`, in [0, 1].

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from segtrans.config.blocks import TrainingParams
 from segtrans.config.run_config import RunConfig
 from segtrans.data.feed.augment import augment_batch
 from segtrans.data.feed.batches import TrainingBatches, make_loader
+from segtrans.data.feed.folds import Samples
 from segtrans.errors import UserError
 from segtrans.methods.base import Method
 from segtrans.methods.frames import Frame, is_kept, make_frame
@@ -35,8 +36,7 @@ from segtrans.train.sums import TermSums
 from segtrans.train.upgrade import take_over
 from segtrans.train.usage import UsageMeter
 
-# Images (n, C, H, W) float32 with their masks (n, H, W) uint8, or None for those of A.
-Batches = Sequence[tuple[Tensor, Tensor | None]]
+Batches = Iterable[Samples]  # to be gone through again and again
 # Measuring an image of each domain takes 0.2 to 0.45 of the time of training on one of each: with a
 # tenth as many, below 5 % of the time between two validations.
 _TRAINED_FOR_EACH_MEASURED = 10

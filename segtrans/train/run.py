@@ -15,7 +15,8 @@ from segtrans.config.catalogue import METHODS
 from segtrans.config.refusals import validate
 from segtrans.config.run_config import RunConfig
 from segtrans.config.run_record import LabelledIds, RunFile, RunOrigin, RunRecord
-from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold, memory_for_data
+from segtrans.data.feed.batches import BatchPlan, TrainingBatches, memory_for_data
+from segtrans.data.feed.folds import fold_again_and_again, iterate_fold
 from segtrans.data.feed.labels import Labelled, choose_labelled
 from segtrans.data.pathologies import check_pathologies
 from segtrans.data.patients import check_patients
@@ -196,10 +197,10 @@ def _train_tracked(
     tracker: RunTracker,
     n_workers: int,
 ) -> None:
-    n = n_measured(trainer.config.training)
-    of_fold = partial(iterate_fold, store, "valid", neighbours=trainer.config.neighbours)
+    n, neighbours = n_measured(trainer.config.training), trainer.config.neighbours
+    of_fold = partial(iterate_fold, store, "valid", neighbours=neighbours)
     valid = Validation(
-        list(of_fold("present")),
+        fold_again_and_again(store, "valid", "present", neighbours=neighbours),
         list(of_fold("present", at_most=n)),
         list(of_fold("absent", at_most=n)),
         [_drawn(trainer, store)],

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import segtrans.data.feed.batches as data_batches
+import segtrans.data.feed.folds as data_folds
 from segtrans.batch import Batch
 from segtrans.data.feed.batches import (
     BatchPlan,
     TrainingBatches,
-    iterate_fold,
     make_loader,
     memory_for_data,
 )
+from segtrans.data.feed.folds import fold_again_and_again, iterate_fold
 from segtrans.data.store import DOMAINS, Store, StoreHeader, write_store
 from segtrans.errors import UserError
 from segtrans.tasks.base import VOID
@@ -297,7 +298,7 @@ def test_a_batch_of_a_fold_on_the_device_sends_indices_alone(store):
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
 def test_a_fold_is_passed_once_and_in_order(store, batch_size, monkeypatch):
     _, height, width = store.image_shape
-    monkeypatch.setattr(data_batches, "_SCORED_PIXELS", batch_size * height * width)
+    monkeypatch.setattr(data_folds, "_SCORED_PIXELS", batch_size * height * width)
     present = list(iterate_fold(store, "valid", "present"))
     absent = list(iterate_fold(store, "valid", "absent"))
     assert len(present) == len(absent) == -(-7 // batch_size)
@@ -308,6 +309,22 @@ def test_a_fold_is_passed_once_and_in_order(store, batch_size, monkeypatch):
         torch.cat([x for x, _ in absent]), store.images("valid", "absent") / 255, rtol=1e-6
     )
     assert {mask for _, mask in absent} == {None}
+
+
+@pytest.mark.parametrize(("kept_bytes", "n_reads"), [(7 * 2 * 40 * 30 * 4, 1), (0, 3)])
+def test_a_fold_is_kept_where_it_fits_and_read_again_where_not(
+    store, monkeypatch, kept_bytes, n_reads
+):
+    monkeypatch.setattr(data_folds, "_KEPT_BYTES", kept_bytes)
+    reads = []
+    masks = store.masks
+    monkeypatch.setattr(Store, "masks", lambda _, *of: reads.append(of) or masks(*of))
+    of_fold = fold_again_and_again(store, "valid", "present")
+    for _ in range(3):
+        (samples,) = of_fold
+        np.testing.assert_allclose(samples[0], store.images("valid", "present") / 255, rtol=1e-6)
+        np.testing.assert_array_equal(samples[1], masks("valid"))
+    assert len(reads) == n_reads
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

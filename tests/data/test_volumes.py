@@ -15,7 +15,8 @@ from segtrans.data.feed.augment_volumes import (
     draw_volumes,
     move_masks,
 )
-from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold
+from segtrans.data.feed.batches import BatchPlan, TrainingBatches
+from segtrans.data.feed.folds import iterate_fold
 from segtrans.data.feed.labels import choose_labelled
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.errors import UserError

@@ -13,7 +13,7 @@ from segtrans.config.params import parse_params
 from segtrans.config.run_config import read_config, resolve_config
 from segtrans.config.runs import read_run
 from segtrans.data.feed import augment
-from segtrans.data.feed.batches import iterate_fold
+from segtrans.data.feed.folds import iterate_fold
 from segtrans.data.store import DOMAINS, Store
 from segtrans.errors import UserError
 from segtrans.figures.failures import failures_figure, find_failures

@@ -13,7 +13,7 @@ from PIL import Image
 from segtrans.config.params import load_params
 from segtrans.config.run_config import read_config, resolve_config
 from segtrans.config.runs import read_run
-from segtrans.data.feed.batches import iterate_fold
+from segtrans.data.feed.folds import iterate_fold
 from segtrans.data.store import Store
 from segtrans.figures import panels
 from segtrans.figures.examples import choose_examples

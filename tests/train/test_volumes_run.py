@@ -11,7 +11,7 @@ from scipy import ndimage
 from segtrans.config.params import load_params
 from segtrans.config.run_config import read_config, resolve_config
 from segtrans.config.runs import read_run
-from segtrans.data.feed.batches import iterate_fold
+from segtrans.data.feed.folds import iterate_fold
 from segtrans.data.store import DOMAINS, FOLDS, Store
 from segtrans.figures.of_task import write_figures
 from segtrans.figures.panels import write_panel

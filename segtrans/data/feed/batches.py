@@ -1,7 +1,6 @@
 """Batches as a function of the iteration alone, so that a resumed run sees the same ones."""
 
 import functools
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,10 +17,6 @@ from segtrans.data.store import DOMAINS, Store
 from segtrans.tasks.base import VOID
 
 Indices = NDArray[np.int64]
-
-# Of a batch without gradients: 64 small digits or 5 half-slices. Larger ones leave the processor's
-# cache, and half-slices then take 2.7 times as long.
-_SCORED_PIXELS = 64 * 48 * 48
 
 # What a training fold may take of the processor's memory, and of a GPU's while nothing else is on
 # it: the rest is for networks and their activations.
@@ -273,30 +268,3 @@ def make_loader(
         pin_memory=batches.device.type == "cuda",
     )
     return (batch.to(batches.device) for batch in loader)
-
-
-def iterate_fold(
-    store: Store, fold: str, domain: str, *, neighbours: int = 0, at_most: int | None = None
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """All samples of a fold in order, for scoring, a cache-friendly number at a time.
-
-    Args:
-        store: the data.
-        fold: such as "valid".
-        domain: "present" or "absent".
-        neighbours: slices on either side of each image that come with it, as a stack.
-        at_most: so many samples alone, spread evenly over the fold.
-
-    Yields:
-        Images (n, C, ...) float32 as networks see them, in [-1, 1], and masks (n, ...) uint8; None
-        in the absence domain.
-    """
-    n, stacks = store.n(fold, domain), Stacks(store, fold, domain, neighbours)
-    batch_size = max(1, _SCORED_PIXELS // math.prod(store.image_shape[1:]))
-    chosen = np.arange(n)
-    if at_most is not None and at_most < n:
-        chosen = np.linspace(0, n - 1, at_most).round().astype(np.int64)
-    for start in range(0, len(chosen), batch_size):
-        indices = chosen[start : start + batch_size]
-        masks = torch.from_numpy(store.masks(fold, indices)) if domain == "present" else None
-        yield torch.from_numpy(stacks.read(indices)), masks
