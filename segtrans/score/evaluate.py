@@ -35,7 +35,7 @@ from segtrans.score import lesions
 from segtrans.score.lesions import LesionCounts
 from segtrans.score.metrics import NOT_DEFINED, ImageSums, image_sums, split_scores
 from segtrans.score.pathologies import joined, pathology_scores, sums_of_each
-from segtrans.score.patients import COLUMNS, score_patients
+from segtrans.score.patients import COLUMNS, packed, score_patients
 from segtrans.score.reconstruction import reconstruction_scores
 from segtrans.score.run_data import check_data
 from segtrans.score.translation import TranslationTally
@@ -246,7 +246,7 @@ def _score_fold(
     neighbours: int,
 ) -> FoldSums:
     sums: dict[str, ImageSums] = {}
-    segmented: dict[str, NDArray[np.bool_]] = {}
+    segmented: dict[str, NDArray[np.uint8]] = {}
     found: dict[str, LesionCounts] = {}
     errors: list[NDArray[np.float64]] = []
     translation = TranslationTally.of(method, store.image_shape[0])
@@ -268,7 +268,7 @@ def _score_fold(
             is_segmented = probability > threshold
             counts.append(lesions.count_in_images(is_segmented, truth))
             if has_patients:
-                maps.append(is_segmented)
+                maps.append(packed(is_segmented))
         sums[domain] = ImageSums.joined(blocks)
         found[domain] = LesionCounts.joined(counts)
         if has_patients:

@@ -76,7 +76,14 @@ class Grid:
         return volume
 
 
-def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.DataFrame:
+def packed(maps: Mask) -> NDArray[np.uint8]:
+    """Maps (N, H, W), eight pixels of a row to a byte: a fold's of all patients are many."""
+    return np.packbits(maps, axis=-1)
+
+
+def score_patients(
+    store: Store, fold: str, predicted: dict[str, NDArray[np.uint8]]
+) -> pd.DataFrame:
     """One row per patient of a fold, with COLUMNS; of whole slices `n_slices_P` and `n_slices_A`.
 
     `dice_hard_3d` follows the rule of `segtrans.score.metrics.dice`. `hd95_mm` is the 95th
@@ -89,11 +96,10 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
     Args:
         store: of a task with patients.
         fold: of the store.
-        predicted: whether each pixel is segmented, (N, H, W) by domain.
+        predicted: whether each pixel is segmented, (N, H, W) as `packed`, by domain.
     """
     grid = Grid.of(store)
     places = {domain: store.provenance(fold, domain) for domain in DOMAINS}
-    masks = store.masks(fold)
     case_ids = np.unique(np.concatenate([places[domain]["case_id"] for domain in DOMAINS]))
     rows = []
     for case_id in case_ids.tolist():
@@ -102,10 +108,11 @@ def score_patients(store: Store, fold: str, predicted: dict[str, Mask]) -> pd.Da
             np.concatenate([places[domain][name][chosen[domain]] for domain in DOMAINS])
             for name in ("side", "slice_index")
         )
-        segmented = np.concatenate([predicted[domain][chosen[domain]] for domain in DOMAINS])
+        maps = np.concatenate([predicted[domain][chosen[domain]] for domain in DOMAINS])
+        segmented = np.unpackbits(maps, axis=-1, count=store.image_shape[-1]).astype(bool)
         truth = np.zeros_like(segmented)
         n_present = int(chosen["present"].sum())
-        of_case = masks[chosen["present"]]
+        of_case = store.masks(fold, np.flatnonzero(chosen["present"]))
         truth[:n_present] = is_target(of_case)
         segmented[:n_present] &= of_case != VOID
         rows.append(

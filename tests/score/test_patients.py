@@ -12,7 +12,7 @@ from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store
 from segtrans.data.values import RESERVED
 from segtrans.errors import UserError
 from segtrans.score.evaluate import patient_means, per_image, per_patient, score_method
-from segtrans.score.patients import COLUMNS, Grid, score_patients, volume_scores
+from segtrans.score.patients import COLUMNS, Grid, packed, score_patients, volume_scores
 from segtrans.sources.brats.merge import LABELS
 
 GRID = Grid(shape=(12, 10, 20), spacing_mm=(1.0, 1.0, 2.0), mirror_right=False)
@@ -208,6 +208,6 @@ def test_images_are_listed_with_patient_side_and_slice(store):
 
 
 def test_nothing_is_lost_when_patients_stand_in_any_order(store):
-    predicted = {domain: np.ones((len(PLACES[domain]), 10, 6), bool) for domain in DOMAINS}
+    predicted = {domain: packed(np.ones((len(PLACES[domain]), 10, 6), bool)) for domain in DOMAINS}
     table = score_patients(store, "test", predicted)
     assert table["predicted_voxels"].tolist() == [180, 120, 120]

@@ -12,7 +12,7 @@ from segtrans.data.patients import check_patients
 from segtrans.data.store import DOMAINS, FOLDS, Store
 from segtrans.errors import UserError, UserErrors
 from segtrans.report.scan_folder import write_report
-from segtrans.score.patients import score_patients
+from segtrans.score.patients import packed, score_patients
 from segtrans.sources.scan_folder.prepare import write_scan_folder
 from tests.sources.scan_folder.folders import SHAPE, save, scan, task, write_scans
 
@@ -99,13 +99,18 @@ def test_what_is_stored_is_the_slice_of_the_file(folder, tmp_path):
         np.testing.assert_array_equal(mask[place], truth[:, :, z].T)
 
 
+def scored(store, predicted):
+    maps = {domain: packed(of_domain) for domain, of_domain in predicted.items()}
+    return score_patients(store, "test", maps)
+
+
 def test_a_perfect_segmentation_has_the_whole_volume_right(folder, tmp_path):
     store, _, _ = prepare(folder, tmp_path / "balls.h5")
     predicted = {
         "present": store.masks("test") == 1,
         "absent": np.zeros((store.n("test", "absent"), 44, 40), bool),
     }
-    table = score_patients(store, "test", predicted).set_index("case_id")
+    table = scored(store, predicted).set_index("case_id")
     assert (table["dice_hard_3d"] == 1).all()
     case_id = store.provenance("test", "present")["case_id"][0]
     truth = nib.load(folder / "masks" / f"{case_id}.nii.gz").get_fdata()
@@ -114,7 +119,7 @@ def test_a_perfect_segmentation_has_the_whole_volume_right(folder, tmp_path):
     assert {"n_slices_P", "n_slices_A"} <= set(table.columns)
     # One slice up is half of the largest distance there.
     shifted = {"present": np.roll(predicted["present"], 1, axis=0), "absent": predicted["absent"]}
-    table = score_patients(store, "test", shifted).set_index("case_id")
+    table = scored(store, shifted).set_index("case_id")
     assert 0 < table.loc[case_id, "dice_hard_3d"] < 1
     assert table.loc[case_id, "hd95_mm"] >= SPACING[2]
 
@@ -134,7 +139,7 @@ def test_ignored_pixels_count_neither_way(folder, tmp_path):
         "present": masks > 0,
         "absent": np.zeros((store.n("test", "absent"), 44, 40), bool),
     }
-    assert (score_patients(store, "test", everywhere)["dice_hard_3d"] == 1).all()
+    assert (scored(store, everywhere)["dice_hard_3d"] == 1).all()
 
 
 def test_halves_are_cut_in_the_middle_and_put_back(folder, tmp_path):
@@ -147,7 +152,7 @@ def test_halves_are_cut_in_the_middle_and_put_back(folder, tmp_path):
         "present": store.masks("test") == 1,
         "absent": np.zeros((store.n("test", "absent"), 44, 20), bool),
     }
-    table = score_patients(store, "test", predicted).set_index("case_id")
+    table = scored(store, predicted).set_index("case_id")
     case_id = store.provenance("test", "present")["case_id"][0]
     truth = nib.load(folder / "masks" / f"{case_id}.nii.gz").get_fdata()
     assert table.loc[case_id, "lesion_voxels"] == truth.sum()
