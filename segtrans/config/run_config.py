@@ -21,7 +21,7 @@ from segtrans.config.blocks import (
 from segtrans.config.catalogue import METHODS, check_dimensions
 from segtrans.config.params import Params, params_of
 from segtrans.config.refusals import nearest, parse_object, validate
-from segtrans.config.versions import TRAINING_VERSION
+from segtrans.config.versions import training_version
 from segtrans.errors import UserError
 from segtrans.tasks.registry import PAPER_TASKS, AnyTask
 
@@ -163,7 +163,7 @@ def resolve_config(
         if definition.is_augmented
         else None,
         "training": params.training.model_dump(mode="json"),
-        "training_version": TRAINING_VERSION,
+        "training_version": training_version(method),
     }
     return validate(RunConfig, content, origin="run configuration")
 
@@ -186,10 +186,10 @@ def read_config(text_or_file: str) -> RunConfig:
                 "`segtrans run-config` prints, or a file with it"
             ) from error
     config = validate(RunConfig, parse_object(text, origin=origin), origin=origin)
-    if config.training_version != TRAINING_VERSION:
+    if config.training_version != (ours := training_version(config.method)):
         raise UserError(
             f"{origin}: training_version = {config.training_version}: this version of segtrans "
-            f"trains version {TRAINING_VERSION}, with other results; print it anew with "
+            f"trains version {ours}, with other results; print it anew with "
             "`segtrans run-config`"
         )
     return config

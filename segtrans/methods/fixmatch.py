@@ -4,15 +4,17 @@ Sohn et al. 2020 (arXiv 2001.07685), equation 4, for every pixel; Yang et al. 20
 arXiv 2208.09910), equation 6 and section 3.3: two strong views of each unlabelled image. With the
 hard labels y of the weak view, where they are 0.95 sure, and both views s after CutMix,
 
-    L_pseudo = 1 / 2 sum over s of the mean over ALL pixels of 1(max p(x) >= 0.95) CE(p(s), y)
+    L_pseudo = w(t) / 2 sum over s of the mean over ALL pixels of 1(max p(x) >= 0.95) CE(p(s), y)
 
 Pixels below the threshold are ignored; they are not background. As in UniMatch V2 (arXiv
 2410.10777) the labels are those of a teacher, a = min(1 - 1 / (t + 1), 0.996), which is scored, and
-the supervised term weighs as much as L_pseudo. No ramp.
+the supervised term weighs as much as L_pseudo.
 
-Differs: without the perturbed features of either version; CutMix pastes from the unlabelled image
-before in the batch, not from a batch of its own; the strong view is `views.strong_view`; the weak
-view is the image as the task changes it; a short training lowers `a` (`kept_share`).
+Differs: w(t) is `ramp_up`, as SSL4MIS has it, over 40 % of the training. Without it, seven of
+twelve trainings on digits were sure within 100 iterations that all is foreground, and stayed so.
+Without the perturbed features of either version; CutMix pastes from the unlabelled image before in
+the batch, not from a batch of its own; the strong view is `views.strong_view`; the weak view is the
+image as the task changes it; a short training lowers `a` (`kept_share`).
 """
 
 import torch
@@ -25,10 +27,11 @@ from segtrans.methods.semi_supervised import by_mask
 from segtrans.methods.teacher import Taught
 from segtrans.methods.views import cutmix_boxes, from_previous, strong_view
 from segtrans.objective.losses import dice_loss
-from segtrans.objective.unlabelled import cross_entropy, pseudo_labels
+from segtrans.objective.unlabelled import cross_entropy, pseudo_labels, ramp_up
 
 LEAST_CONFIDENCE = 0.95
 _N_VIEWS = 2
+_RAMP = 0.4
 
 
 class FixMatch(Taught):
@@ -48,7 +51,8 @@ class FixMatch(Taught):
             if len(images.known):
                 terms["seg"] = dice_loss(probabilities(known), images.y)  # eq. 8
             if len(views):
-                terms["pseudo"] = cross_entropy(strong, labels).mean()
+                weight = ramp_up(step.iteration, _RAMP * self.n_iterations)
+                terms["pseudo"] = weight * cross_entropy(strong, labels).mean()
         self.descend(terms, step)
         return detached(terms)
 

@@ -15,7 +15,7 @@ import yaml
 from segtrans.batch import Batch
 from segtrans.config.params import parse_params
 from segtrans.config.run_config import resolve_config
-from segtrans.config.versions import EVALUATION_VERSION, TRAINING_VERSION
+from segtrans.config.versions import EVALUATION_VERSION, training_version
 from segtrans.methods.base import plain_step
 from segtrans.methods.weights import build_method
 from segtrans.score.lesions import count_in_images, lesion_scores
@@ -30,7 +30,7 @@ TRAINING = {
     "mean_teacher": (4, 0.5019005),
     "uncertainty_mean_teacher": (4, 0.5020038),
     "cross_pseudo_supervision": (4, 2.1117854),
-    "fixmatch": (4, 0.5006396),
+    "fixmatch": (5, 0.5006392),
     "copy_paste": (4, 0.8383635),
     "self_training": (4, 0.9159504),
     "translation_mean_teacher": (4, 97.164345),
@@ -77,7 +77,7 @@ def test_training_ends_at_the_loss_of_its_number(name):
     number, total = TRAINING[name]
     # Rounding differs between processors; a changed method differs by far more.
     assert float(terms["total"]) == pytest.approx(total, rel=1e-4)
-    assert number == TRAINING_VERSION
+    assert number == training_version(name)
 
 
 def test_evaluation_has_the_scores_of_its_number():
