@@ -8,7 +8,8 @@ from segtrans.batch import Batch
 from segtrans.config.blocks import AugmentationParams
 from segtrans.data.beside import NEITHER, are_beside, beside
 from segtrans.data.feed.augment import augment_batch
-from segtrans.data.feed.batches import BatchPlan, TrainingBatches, iterate_fold
+from segtrans.data.feed.batches import BatchPlan, TrainingBatches
+from segtrans.data.feed.folds import iterate_fold
 from segtrans.data.images import read_images
 from segtrans.data.stacks import Stacks
 from segtrans.data.store import DOMAINS, FOLDS, Store, StoreHeader, write_store

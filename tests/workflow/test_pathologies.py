@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from segtrans.config.runs import read_run
-from segtrans.data.feed.batches import iterate_fold
+from segtrans.data.feed.folds import iterate_fold
 from segtrans.data.pathologies import read_knowledge
 from segtrans.data.store import FOLDS, Store
 from segtrans.methods.weights import load_method
