@@ -20,9 +20,7 @@ from segtrans.config.run_config import RunConfig
 from segtrans.methods.base import Step, Terms, detached, probabilities
 from segtrans.methods.semi_supervised import Segmenter, SemiSupervised, by_mask
 from segtrans.objective.losses import dice_loss
-from segtrans.objective.unlabelled import cross_entropy, pseudo_labels, ramp_up
-
-_RAMP = 0.4
+from segtrans.objective.unlabelled import RAMP_SHARE, cross_entropy, pseudo_labels, ramp_up
 
 
 class CrossPseudoSupervision(SemiSupervised):
@@ -46,7 +44,7 @@ class CrossPseudoSupervision(SemiSupervised):
                 terms["seg"] = dice_loss(probabilities(known), images.y)  # eq. 8
                 terms["seg_2"] = dice_loss(probabilities(known_2), images.y)
             if len(images.unknown):
-                weight = ramp_up(step.iteration, _RAMP * self.n_iterations)
+                weight = ramp_up(step.iteration, RAMP_SHARE * self.n_iterations)
                 y, y_2 = (pseudo_labels(probabilities(z.detach())) for z in (unknown, unknown_2))
                 terms["pseudo"] = weight * cross_entropy(unknown, y_2).mean()
                 terms["pseudo_2"] = weight * cross_entropy(unknown_2, y).mean()

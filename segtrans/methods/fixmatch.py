@@ -27,11 +27,10 @@ from segtrans.methods.semi_supervised import by_mask
 from segtrans.methods.teacher import Taught
 from segtrans.methods.views import cutmix_boxes, from_previous, strong_view
 from segtrans.objective.losses import dice_loss
-from segtrans.objective.unlabelled import cross_entropy, pseudo_labels, ramp_up
+from segtrans.objective.unlabelled import RAMP_SHARE, cross_entropy, pseudo_labels, ramp_up
 
 LEAST_CONFIDENCE = 0.95
 _N_VIEWS = 2
-_RAMP = 0.4
 
 
 class FixMatch(Taught):
@@ -51,7 +50,7 @@ class FixMatch(Taught):
             if len(images.known):
                 terms["seg"] = dice_loss(probabilities(known), images.y)  # eq. 8
             if len(views):
-                weight = ramp_up(step.iteration, _RAMP * self.n_iterations)
+                weight = ramp_up(step.iteration, RAMP_SHARE * self.n_iterations)
                 terms["pseudo"] = weight * cross_entropy(strong, labels).mean()
         self.descend(terms, step)
         return detached(terms)

@@ -23,11 +23,10 @@ from segtrans.methods.semi_supervised import by_mask
 from segtrans.methods.teacher import Taught
 from segtrans.methods.views import noisy
 from segtrans.objective.losses import dice_loss, mean_square
-from segtrans.objective.unlabelled import ramp_up
+from segtrans.objective.unlabelled import RAMP_SHARE, ramp_up
 
 DECAY = 0.99
 _SILENT = 1 / 30  # 1,000 of 30,000 iterations
-_RAMP = 0.4
 
 
 class MeanTeacher(Taught):
@@ -64,7 +63,7 @@ class MeanTeacher(Taught):
 def consistency_weight(iteration: Tensor, n_iterations: int) -> Tensor:
     """w(t) / w(T): nothing in the first thirtieth of a training, up to 1 after 40 % of it; 0-d."""
     is_on = (iteration >= _SILENT * n_iterations).to(iteration.dtype)
-    return is_on * ramp_up(iteration, _RAMP * n_iterations)
+    return is_on * ramp_up(iteration, RAMP_SHARE * n_iterations)
 
 
 def build(config: RunConfig, generator: torch.Generator) -> MeanTeacher:
