@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from segtrans.config.catalogue import METHODS, lineage
 from segtrans.config.runs import Run
-from segtrans.score.significance import FEWEST_SEEDS, Difference
+from segtrans.score.significance import FEWEST_SEEDS, SEEDS_FOR_P_VALUE, Difference
 
 # The claim's order: each, with its ablations, is to be above those before it.
 _STEPS = ("segmentation_only", "autoencoder", "translation")
@@ -26,7 +26,7 @@ class Answer:
         task: its title.
         verdict: one sentence.
         sentences: one for each comparison that the question asks for.
-        caution: why there is no interval; empty where all comparisons have one.
+        caution: what few seeds leave open; empty where all comparisons have enough.
     """
 
     task: str
@@ -203,7 +203,9 @@ def _sentence(difference: Difference, titles: dict[str, str]) -> str:
             f"({', '.join(map(signed, difference.per_seed))}); too few seeds for an interval."
         )
     low, high = signed(difference.interval.low), signed(difference.interval.high)
-    basis = f"{low} to {high}, p{_NBSP}{p_text(difference.interval.p_value)}; {seeds}"
+    p_value = difference.interval.p_value
+    p = "" if p_value is None else f", p{_NBSP}{p_text(p_value)}"
+    basis = f"{low} to {high}{p}; {seeds}"
     if which := direction(difference):
         size = f"{abs(difference.mean):.3f}"
         place = "above" if which > 0 else "below"
@@ -213,10 +215,17 @@ def _sentence(difference: Difference, titles: dict[str, str]) -> str:
 
 
 def _caution(asked: Sequence[Difference]) -> str:
-    if all(difference.interval is not None for difference in asked):
+    fewest = min((difference.n_seeds for difference in asked), default=SEEDS_FOR_P_VALUE)
+    if fewest >= SEEDS_FOR_P_VALUE:
         return ""
+    if fewest < FEWEST_SEEDS:
+        return (
+            f"With fewer than {FEWEST_SEEDS} seeds, their spread is hardly known: no interval is "
+            "given, nothing here says that one method is better than another, and other seeds may "
+            "well give another order."
+        )
     return (
-        f"With fewer than {FEWEST_SEEDS} seeds, their spread is hardly known: no interval and no "
-        "p-value is given, nothing here says that one method is better than another, and other "
-        "seeds may well give another order."
+        f"With fewer than {SEEDS_FOR_P_VALUE} seeds, an interval holds only if differences between "
+        "seeds are about normal, which so few cannot show: no p-value is given, and what is above "
+        "or below here wants more seeds."
     )

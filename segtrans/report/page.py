@@ -40,7 +40,12 @@ from segtrans.report.provenance import (
 from segtrans.report.table import shown_table
 from segtrans.score.reconstruction import flat_point, is_no_better_than_constant
 from segtrans.score.run_data import check_data
-from segtrans.score.significance import FEWEST_SEEDS, Difference, paired_differences
+from segtrans.score.significance import (
+    FEWEST_SEEDS,
+    SEEDS_FOR_P_VALUE,
+    Difference,
+    paired_differences,
+)
 from segtrans.score.translates import QUESTION, translation_rows
 
 _CSS_DPI = 96
@@ -118,6 +123,7 @@ def write_report(
         question=question(runs),
         does_it_translate=QUESTION,
         fewest_seeds=FEWEST_SEEDS,
+        seeds_for_p_value=SEEDS_FOR_P_VALUE,
         caption=caption(runs),
         tasks=tasks,
         n_runs=len(runs),
@@ -163,7 +169,8 @@ def _shown(difference: Difference, runs: Sequence[Run]) -> dict[str, Any]:
     interval, p_value = _TOO_FEW, "–"
     if (known := difference.interval) is not None:
         interval = f"{signed(known.low)} to {signed(known.high)}"
-        p_value = p_text(known.p_value).lstrip("=\N{NO-BREAK SPACE}")
+        if known.p_value is not None:
+            p_value = p_text(known.p_value).lstrip("=\N{NO-BREAK SPACE}")
     return {
         "method": titles[difference.method],
         "reference": titles[difference.reference],

@@ -91,7 +91,7 @@ def test_a_row_below_is_said_to_be_below(runs):
         (((0.0, 0.05), OPEN, OPEN), "Not decided: every interval includes zero."),
         (
             (None, None, None),
-            "Too few seeds to answer: an interval needs at least 5 of both methods.",
+            "Too few seeds to answer: an interval needs at least 3 of both methods.",
         ),
         (
             (ABOVE, None, OPEN),
@@ -112,7 +112,8 @@ def test_the_verdict_counts_the_intervals_on_either_side_of_zero(runs, intervals
         ("translation", "autoencoder"),
     ]
     differences = [
-        difference(*pair, interval) for pair, interval in zip(pairs, intervals, strict=True)
+        difference(*pair, interval, n_seeds=2 if interval is None else 5)
+        for pair, interval in zip(pairs, intervals, strict=True)
     ]
     assert answer_task(runs, differences).verdict == verdict
 
@@ -129,8 +130,18 @@ def test_of_too_few_seeds_no_row_is_called_better(runs):
         "Proposed minus AE baseline: +0.030, 2 seeds (+0.020, +0.040); too few seeds for an "
         "interval."
     )
-    assert answer.caution.startswith("With fewer than 5 seeds, their spread is hardly known")
+    assert answer.caution.startswith("With fewer than 3 seeds, their spread is hardly known")
     assert not answer_task(runs, [difference("translation", "autoencoder")]).caution
+
+
+def test_of_few_seeds_intervals_are_given_with_a_caution_and_without_p_values(runs):
+    few = difference("translation", "autoencoder", n_seeds=3, p_value=None)
+    answer = answer_task(runs, [difference("autoencoder", "segmentation_only"), few])
+    assert plain(answer.sentences[1]) == (
+        "Proposed is above AE baseline by 0.030 (95 % interval of the difference +0.010 to +0.050; "
+        "3 seeds)."
+    )
+    assert answer.caution.startswith("With fewer than 5 seeds, an interval holds only if")
 
 
 def test_methods_are_compared_under_the_same_variant(runs_of):

@@ -192,8 +192,8 @@ def test_it_asks_and_answers(page):
     text = page.section("answer").replace("\N{NO-BREAK SPACE}", " ")
     assert "With masks for 1 % of the training images with the target, does translation" in text
     assert "This is a reduced scale" in text
-    assert "Too few seeds to answer: an interval needs at least 5 of both methods." in text
-    assert "With fewer than 5 seeds, their spread is hardly known" in text
+    assert "Too few seeds to answer: an interval needs at least 3 of both methods." in text
+    assert "With fewer than 3 seeds, their spread is hardly known" in text
     for pair in ("AE baseline", "Only segmentation"), ("Proposed", "AE baseline"):
         words = rf"{pair[0]} minus {pair[1]}: \S+, 2 seeds \(\S+, \S+\); too few seeds"
         assert re.search(words, text)
