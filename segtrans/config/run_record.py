@@ -240,6 +240,11 @@ class Metrics(Record):
         """The headline: soft Dice, pooled, of the best weights on the test fold."""
         return cast(float, self.best["test"][DICE])
 
+    @property
+    def test_false_positives(self) -> float:
+        """Pixels segmented in an absence image of the test fold, mean, of the best weights."""
+        return cast(float, self.best["test"]["false_positive_pixels_A_image_mean"])
+
 
 class LabelledIds(Record):
     """The content of `labelled_ids.json`, as `segtrans.data.feed.labels.Labelled`."""

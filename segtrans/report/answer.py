@@ -107,10 +107,10 @@ def asked_differences(runs: Sequence[Run], differences: Sequence[Difference]) ->
     return [d for d in differences if is_asked(d)]
 
 
-def signed(value: float) -> str:
-    """Three decimals and a sign, that of subtraction where negative; zero has none."""
-    text = f"{value:+.3f}".replace("-", "−")
-    return text if value and text.strip("+−0.") else "0.000"
+def signed(value: float, digits: int = 3) -> str:
+    """So many decimals and a sign, that of subtraction where negative; zero has none."""
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
 
 
 def p_text(p_value: float) -> str:

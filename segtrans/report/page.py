@@ -44,6 +44,7 @@ from segtrans.score.significance import (
     FEWEST_SEEDS,
     SEEDS_FOR_P_VALUE,
     Difference,
+    Interval,
     paired_differences,
 )
 from segtrans.score.translates import QUESTION, translation_rows
@@ -106,11 +107,13 @@ def write_report(
     preset = only_preset(runs)
     stores = _stores_of(runs, data_files)
     differences = paired_differences(runs)
+    marked = paired_differences(runs, lambda metrics: metrics.test_false_positives)
     with TemporaryDirectory() as scratch:
         tasks = [
             _task(
                 of_task,
                 [d for d in differences if d.task == task],
+                [d for d in marked if d.task == task],
                 stores[task],
                 figures=figures / task,
                 scratch=Path(scratch),
@@ -137,6 +140,7 @@ def write_report(
 def _task(
     runs: Sequence[Run],
     differences: Sequence[Difference],
+    marked: Sequence[Difference],
     store: Store,
     *,
     figures: Path,
@@ -152,7 +156,7 @@ def _task(
         "flat": flat_point(runs),
         "translates": translation_rows(runs),
         "table": table,
-        "differences": [_shown(difference, runs) for difference in differences],
+        "differences": [_shown(*pair, runs) for pair in zip(differences, marked, strict=True)],
         "are_many": len(differences) > _MOST_DRAWN,
         "forest": _forest(runs, differences, scratch / "forest.png"),
         "figures": list(_figures(runs, figures)),
@@ -164,22 +168,28 @@ def _task(
     }
 
 
-def _shown(difference: Difference, runs: Sequence[Run]) -> dict[str, Any]:
+def _shown(difference: Difference, marked: Difference, runs: Sequence[Run]) -> dict[str, Any]:
+    """A line of the table: difference in Dice, and in false positives of the same two methods."""
     titles = {run.method_name: run.title for run in runs}
-    interval, p_value = _TOO_FEW, "–"
-    if (known := difference.interval) is not None:
-        interval = f"{signed(known.low)} to {signed(known.high)}"
-        if known.p_value is not None:
-            p_value = p_text(known.p_value).lstrip("=\N{NO-BREAK SPACE}")
+    known = difference.interval
+    p_value = "–" if known is None or known.p_value is None else p_text(known.p_value)
     return {
         "method": titles[difference.method],
         "reference": titles[difference.reference],
         "mean": signed(difference.mean),
-        "interval": interval,
-        "p": p_value,
+        "interval": _ends(known),
+        "p": p_value.lstrip("=\N{NO-BREAK SPACE}"),
+        "marked": signed(marked.mean, digits=1),
+        "marked_interval": _ends(marked.interval, digits=1),
         "seeds": difference.n_seeds,
         "is_decided": direction(difference) != 0,
     }
+
+
+def _ends(interval: Interval | None, digits: int = 3) -> str:
+    if interval is None:
+        return _TOO_FEW
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
 
 
 def _forest(

@@ -1,12 +1,13 @@
-"""Is one method above another? Paired differences in Dice with t intervals over seeds."""
+"""Is one method above another? Paired differences in a score, with t intervals over seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 
 import numpy as np
 
+from segtrans.config.run_record import Metrics
 from segtrans.config.runs import Run, read_metrics
 
 # Of two, Student's interval is thirteen standard errors wide on either side and says nothing.
@@ -35,14 +36,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """Dice of a method minus that of another method.
+    """A score of a method minus that of another method.
 
     Attributes:
         task: of both.
         method: `Run.method_name`.
         reference: the method it is compared with.
-        per_seed: of each initial seed that both methods have, in order: difference in soft Dice,
-            pooled over the P images of the test fold, best weights.
+        per_seed: of each initial seed that both methods have, in order: difference in the score,
+            of the test fold, best weights.
         interval: of their mean; None with fewer than `FEWEST_SEEDS`.
     """
 
@@ -63,7 +64,9 @@ class Difference:
         return len(self.per_seed)
 
 
-def paired_differences(runs: Sequence[Run]) -> list[Difference]:
+def paired_differences(
+    runs: Sequence[Run], score: Callable[[Metrics], float] = lambda metrics: metrics.test_dice
+) -> list[Difference]:
     """Compare every method of a task with every method before it.
 
     Runs are paired by initial seed, since both were trained from the same seeds on the same labels
@@ -73,13 +76,14 @@ def paired_differences(runs: Sequence[Run]) -> list[Difference]:
     Args:
         runs: evaluated, as `read_runs` gives them; methods are compared in the order in which they
             come.
+        score: what is compared; by default soft Dice, pooled over the P images of the test fold.
 
     Raises:
         UserError: a run is not evaluated.
     """
     differences: list[Difference] = []
     for _, group in groupby(runs, key=lambda run: run.config.task):
-        differences += _of_task(list(group))
+        differences += _of_task(list(group), score)
     return differences
 
 
@@ -105,14 +109,14 @@ def t_interval(values: Sequence[float]) -> Interval | None:
     return Interval(mean - half, mean + half, p_value if n >= SEEDS_FOR_P_VALUE else None)
 
 
-def _of_task(runs: Sequence[Run]) -> list[Difference]:
-    dice: dict[str, dict[int, float]] = {}
+def _of_task(runs: Sequence[Run], score: Callable[[Metrics], float]) -> list[Difference]:
+    scores: dict[str, dict[int, float]] = {}
     for run in runs:
-        dice.setdefault(run.method_name, {})[run.config.init_seed] = read_metrics(run).test_dice
+        scores.setdefault(run.method_name, {})[run.config.init_seed] = score(read_metrics(run))
     differences = []
-    for reference, method in combinations(dice, 2):
-        if seeds := sorted(dice[method].keys() & dice[reference].keys()):
-            per_seed = tuple(dice[method][seed] - dice[reference][seed] for seed in seeds)
+    for reference, method in combinations(scores, 2):
+        if seeds := sorted(scores[method].keys() & scores[reference].keys()):
+            per_seed = tuple(scores[method][seed] - scores[reference][seed] for seed in seeds)
             differences.append(
                 Difference(runs[0].config.task, method, reference, per_seed, t_interval(per_seed))
             )

@@ -267,6 +267,10 @@ def test_differences_have_a_sign_unless_they_round_to_zero(value, text):
     assert signed(value) == text
 
 
+def test_differences_of_pixels_have_a_decimal():
+    assert [signed(value, 1) for value in (30.04, -0.06, -0.04)] == ["+30.0", "−0.1", "0.0"]
+
+
 def test_small_p_values_are_not_written_as_zero():
     assert plain(p_text(0.0001)) == "< 0.001"
     assert plain(p_text(0.0412)) == "= 0.041"

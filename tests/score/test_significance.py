@@ -94,6 +94,21 @@ def test_a_difference_turned_round_is_the_same_below_zero(scored):
     assert back.interval.p_value == pytest.approx(there.interval.p_value)
 
 
+def test_other_scores_are_compared_by_the_same_test(scored):
+    # Mean of ten images each.
+    pixels = {"autoencoder": [100, 120, 90], "translation": [70, 75, 72]}
+    runs = [
+        run
+        for method, values in pixels.items()
+        for seed, value in enumerate(values)
+        for run in scored(method, [0.5], first_seed=seed, false_positives=10 * value)
+    ]
+    (found,) = paired_differences(runs, lambda metrics: metrics.test_false_positives)
+    assert found.per_seed == pytest.approx((-30, -45, -18))
+    truth = stats.ttest_rel(pixels["translation"], pixels["autoencoder"]).confidence_interval(0.95)
+    assert (found.interval.low, found.interval.high) == pytest.approx(tuple(truth))
+
+
 def test_only_common_seeds_are_compared(scored):
     runs = [
         *scored("segmentation_only", [0.5], first_seed=5),
