@@ -65,6 +65,6 @@ def forest_figure(runs: Sequence[Run], differences: Sequence[Difference], output
         axes.xaxis.set_major_locator(MaxNLocator(5))
         has_interval = any(difference.interval is not None for difference in differences)
         end = ", 95 % interval" if has_interval else ""
-        axes.set_xlabel(f"difference in test Dice (soft, pooled){end}")
+        axes.set_xlabel(f"difference in test Dice\n(soft, pooled){end}")
         axes.set_title(runs[0].task_title, loc="left", weight="bold")
         axes.grid(axis="x")
