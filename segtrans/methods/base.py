@@ -95,6 +95,15 @@ class Method(nn.Module, ABC):
             still on the device.
         """
 
+    def is_idle(self, n_labelled: int, iteration: int) -> bool:
+        """Whether an update would have no term: it is left out, or weight decay alone would step.
+
+        Args:
+            n_labelled: masks in the joint batch.
+            iteration: from 0.
+        """
+        return False
+
     @abstractmethod
     def segment(self, x: Tensor) -> Tensor:
         """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W); K is 1 for one class."""

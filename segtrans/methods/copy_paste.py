@@ -10,7 +10,7 @@ and is told y where x shows and v where u does: L_seg over the former pixels, an
 L_pseudo = 1 / 2 (Dice + CE), whose published 0.5 is lambda_pseudo over lambda_seg. The teacher
 keeps 0.99 of itself, and is scored. In the first quarter of a training (10,000 of 40,000
 iterations) the unlabelled image gives way to another labelled one with its mask, and both parts
-weigh the same.
+weigh the same where lambda_pseudo is half of lambda_seg.
 
 Differs: v is not reduced to its largest component, since lesions and digits have several, and
 finding it would wait for the device; the supervised part is Dice alone; images of the smaller kind,
@@ -40,6 +40,7 @@ class CopyPaste(Taught):
     """A student that sees mixed images, and the teacher that labels one half of each."""
 
     is_replayable = True
+    only_labelled_share = _PRE_TRAINING
     decay = 0.99
 
     def update(self, batch: Batch, step: Step) -> Terms:

@@ -10,7 +10,8 @@ w(t) is 0 in the first thirtieth of the training and then `ramp_up`; n is N(0, 0
 +-0.2, on the teacher's input alone. The published 0.1 = w(T) is lambda_cons over lambda_seg.
 
 Differs: the ramp takes 40 % of the training (30,000 iterations, all there are) and is smooth, not
-one of steps of 150 iterations; a short training lowers `a` (`kept_share`). The teacher is scored.
+one of steps of 150 iterations; images are in [-1, 1], not in [0, 1], so that n is half as strong; a
+short training lowers `a` (`kept_share`). The teacher is scored.
 """
 
 import torch
@@ -33,6 +34,7 @@ class MeanTeacher(Taught):
     """A student, and the teacher that averages its weights."""
 
     is_replayable = True
+    only_labelled_share = _SILENT
     decay = DECAY
 
     def update(self, batch: Batch, step: Step) -> Terms:

@@ -9,9 +9,10 @@ unlabelled images x, with the hard labels y of the copy for x itself and the vie
     L_pseudo = mean over all pixels of CE(p(s), y)
 
 Differs: the student goes on from its weights, and its optimiser from its moments, where a
-publication starts each round anew; all images take part in every round, none is held back as
-unreliable (ST++); labels are made when an image is drawn, which gives what labelling all at once
-would. The copy comes from the newest weights, also where an average of them is scored.
+publication starts each round anew; the first round is its own, not one of another method; all
+images take part in every round, none is held back as unreliable (ST++); labels are made when an
+image is drawn, which gives what labelling all at once would. The copy comes from the newest
+weights, also where an average of them is scored.
 """
 
 import torch
@@ -33,6 +34,7 @@ class SelfTraining(SemiSupervised):
     """A student, and the copy of it that labelled images since the round began."""
 
     is_replayable = True
+    only_labelled_share = 1 / N_ROUNDS
 
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__(config, generator)

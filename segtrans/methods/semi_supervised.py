@@ -8,7 +8,8 @@ their own.
 
 Every one of them takes absence in two ways. As published, an image of A is one more unlabelled
 image. With `labels.segment_absent` its mask is known to be empty: it joins the labelled images of
-its batch, and is no unlabelled one.
+its batch, and is no unlabelled one. In a batch without a labelled image of P images of A count for
+nothing then.
 """
 
 from typing import NamedTuple
@@ -98,7 +99,10 @@ class SemiSupervised(Method):
 
     Attributes:
         n_iterations: of the training, for ramps.
+        only_labelled_share: of the training: at first, images without a mask teach nothing.
     """
+
+    only_labelled_share: float = 0.0
 
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__()
@@ -114,6 +118,10 @@ class SemiSupervised(Method):
         optimiser.zero_grad()
         step.engine.backward(terms["total"])
         optimiser.step()
+
+    def is_idle(self, n_labelled: int, iteration: int) -> bool:
+        """Without a mask, as long as images without one teach nothing."""
+        return n_labelled == 0 and iteration < self.only_labelled_share * self.n_iterations
 
     def segment(self, x: Tensor) -> Tensor:
         """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W), by the network to score."""

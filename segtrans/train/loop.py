@@ -200,7 +200,9 @@ class Trainer:
         self.rates.set(self.progress.iteration)
         # Every process draws and augments the joint batch, so that it does not depend on their
         # number, and trains on its share.
-        terms = joint_mean(self.update(_share_of(batch), self.progress.iteration))
+        terms = {}
+        if not self.method.is_idle(len(batch.y), self.progress.iteration):
+            terms = joint_mean(self.update(_share_of(batch), self.progress.iteration))
         self.progress.iteration += 1
         self.average.add(self.method, self.progress.iteration)
         if terms:

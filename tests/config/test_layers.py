@@ -38,7 +38,7 @@ PRESETS = {
     "config/ssl.yaml": (48, "740f2416a58c0807"),
     "config/ssl_labels.yaml": (40, "1d7c5ea4329b5e9c"),
     "config/ssl_search.yaml": (80, "8c3f7e70d8718d92"),
-    "config/pictures.yaml+config/ssl.yaml+config/ssl_pictures.yaml": (16, "c94108d7a5c9a3a9"),
+    "config/pictures.yaml+config/ssl.yaml+config/ssl_pictures.yaml": (16, "03514a16b0b967b5"),
     "config/paper.yaml+config/paper_check.yaml": (19, "563b78f43bc2c979"),
 }
 KEYS = {

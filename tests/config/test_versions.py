@@ -27,12 +27,12 @@ TRAINING = {
     "segmentation_only": (4, 0.5006343),
     "autoencoder": (4, 1.4114302),
     "translation": (4, 97.160355),
-    "mean_teacher": (4, 0.5019005),
-    "uncertainty_mean_teacher": (4, 0.5020038),
+    "mean_teacher": (5, 0.5019005),
+    "uncertainty_mean_teacher": (5, 0.5020038),
     "cross_pseudo_supervision": (4, 2.1117854),
     "fixmatch": (5, 0.5006392),
-    "copy_paste": (4, 0.8383635),
-    "self_training": (4, 0.9159504),
+    "copy_paste": (5, 0.8383635),
+    "self_training": (5, 0.9159504),
     "translation_mean_teacher": (4, 97.164345),
 }
 EVALUATION = (

@@ -132,6 +132,24 @@ def test_batches_without_labelled_or_without_other_images_train_too(
     assert changed(method.network, before)
 
 
+SILENT = {
+    **dict.fromkeys(("mean_teacher", "uncertainty_mean_teacher"), T / 30),
+    "self_training": T / 3,
+    "copy_paste": T / 4,
+}
+
+
+@pytest.mark.parametrize("name", SUPERVISED_SHARE)
+def test_an_update_is_idle_where_no_term_of_it_weighs_anything(name):
+    for t in (0, 20, 50, 249, 251, 333, 334, 900):
+        method = make(name)
+        terms, _ = updated(method, Batch.of(*batch(n=4, n_labelled=0)), t=t)
+        assert method.is_idle(0, t) == (t < SILENT.get(name, 0))
+        assert not method.is_idle(1, t)
+        if name in SILENT:
+            assert bool(terms["total"] == 0) == method.is_idle(0, t)
+
+
 @pytest.mark.parametrize("t", [0, 33, 34, 200, 400, 999])
 def test_the_consistency_is_silent_at_first_and_full_after_two_fifths(t):
     expected = 0 if t < T / 30 else math.exp(-5 * (1 - min(t / T, 0.4) / 0.4) ** 2)

@@ -11,6 +11,7 @@ import segtrans.data.feed.batches as data_batches
 from segtrans.batch import Batch
 from segtrans.methods.autoencoder import Autoencoder
 from segtrans.methods.base import plain_step
+from segtrans.methods.self_training import SelfTraining
 from segtrans.methods.weights import build_method
 from segtrans.tasks.base import VOID
 from tests.train.training import train
@@ -43,6 +44,24 @@ def test_a_training_sees_at_most_two_shapes(tiny_data, paper_config, monkeypatch
     assert len(set(n_labelled)) > 2
     assert {shape[2][0] for shape in shapes} == {0, max(n_labelled)}
     assert len(set(shapes)) == 2
+
+
+def test_batches_that_teach_nothing_are_left_out(tiny_data, make_config, paper_config, monkeypatch):
+    """Without a mask, in the first of three rounds: weight decay alone would move the weights."""
+    original, updated = SelfTraining.update, []
+
+    def watched(self, batch, step):
+        updated.append((int(step.iteration), len(batch.y) > 0))
+        return original(self, batch, step)
+
+    monkeypatch.setattr(SelfTraining, "update", watched)
+    config = make_config("self_training", batch_size=12, iterations=30)
+    train(config.model_copy(update={"labels": paper_config.labels}), tiny_data, "run")
+    first = [iteration for iteration, _ in updated if iteration < 10]
+    assert 0 < len(first) < 10
+    assert all(has_masks for iteration, has_masks in updated if iteration < 10)
+    assert [iteration for iteration, _ in updated if iteration >= 10] == list(range(10, 30))
+    assert not all(has_masks for _, has_masks in updated)
 
 
 @pytest.mark.slow
