@@ -9,8 +9,8 @@ beside the supervised term of each. w(t) is `ramp_up`; the published 0.1 = w(T) 
 over lambda_seg.
 
 Differs: labelled images have no cross term (SSL4MIS; the publication has it); both networks start
-from Kaiming's weights, other draws of one generator (SSL4MIS: one from Xavier's); the ramp takes 40
-% of the training; without CutMix. The first network is scored, as there.
+from Kaiming's weights, other draws of one generator (SSL4MIS: one from Xavier's); the ramp takes
+40 % of the training; without CutMix. The first network is scored, as there.
 """
 
 import torch
