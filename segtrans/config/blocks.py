@@ -99,6 +99,12 @@ class TrainingParams(Block):
         description="fraction of the iterations after which all learning rates fall linearly to 0; "
         "1: they stay constant (the paper)",
     )
+    first_round: str | None = Field(
+        default=None,
+        description="of `self_training` alone: method that is trained in the first of its three "
+        "rounds, with its own weights, and labels images for the second; null: the network that "
+        "is trained in the other two",
+    )
     weight_decay: Weight = Field(description="L2 penalty (from the authors' code, not the paper)")
     validate_every: Positive = Field(description="iterations between two validations")
     precision: Literal["fp32", "bf16"] = Field(

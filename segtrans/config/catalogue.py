@@ -171,6 +171,15 @@ def check_dimensions(method: str, task: str, n_dimensions: int) -> None:
         )
 
 
+def check_first_round(method: str | None) -> None:
+    """Raise ValueError where `self_training` cannot begin with a method; None is itself."""
+    allowed = [
+        name for name, entry in METHODS.items() if name != "self_training" and not entry.tells_apart
+    ]
+    if method is not None and method not in allowed:
+        raise ValueError(f"training.first_round = {method}: allowed: null, {', '.join(allowed)}")
+
+
 def lineage(method: str) -> tuple[str, ...]:
     """A method after those that it descends from, the first of them first."""
     parent = METHODS[method].parent

@@ -23,7 +23,7 @@ from segtrans.config.blocks import (
     TrainingParams,
     check_batches,
 )
-from segtrans.config.catalogue import METHODS, check_dimensions, lineage
+from segtrans.config.catalogue import METHODS, check_dimensions, check_first_round, lineage
 from segtrans.config.layers import flat, lay_over, merge
 from segtrans.config.refusals import nearest, validate
 from segtrans.config.yaml_files import read_yaml
@@ -90,6 +90,7 @@ class Params(Block):
         _check_unique("labels.digits", self.labels.digits or ())
         self._check_weights()
         check_batches(self.labels, self.training)
+        check_first_round(self.training.first_round)
         for task in self.tasks:
             definition = self.known_tasks[task]
             definition.check(

@@ -18,7 +18,7 @@ from segtrans.config.blocks import (
     TrainingParams,
     check_batches,
 )
-from segtrans.config.catalogue import METHODS, check_dimensions
+from segtrans.config.catalogue import METHODS, check_dimensions, check_first_round
 from segtrans.config.params import Params, params_of
 from segtrans.config.refusals import nearest, parse_object, validate
 from segtrans.config.versions import training_version
@@ -30,7 +30,9 @@ _LATER: tuple[tuple[str, str, tuple[float | None, ...]], ...] = (
     ("networks", "min_channels", (1,)),
     ("networks", "neighbours", (None, 0)),
     ("training", "decay_from", (1.0,)),
+    ("training", "first_round", (None,)),
 )
+_OF_FIRST_ROUND = "first_round."  # before the names of its weights
 
 
 class RunConfig(Block):
@@ -38,6 +40,8 @@ class RunConfig(Block):
 
     What the task has no use for is null: digits to label or the unit of labels, the augmentation.
     Where the data say what is labelled, the fraction is all of that, whatever the seed.
+    Weights of the method that is the first round of `self_training` are called
+    `first_round.lambda_seg` and so on.
     `own_task` is what a task of `data_sets` is; it is left out for the paper's.
     """
 
@@ -71,7 +75,8 @@ class RunConfig(Block):
                 f"networks.neighbours = {self.neighbours}: images of task {self.task} are no "
                 "slices of scans; expected 0 or null"
             )
-        names = METHODS[self.method].weights
+        check_first_round(self.training.first_round)
+        names = _names_of_weights(self.method, self.training.first_round)
         if set(self.weights) != set(names):
             raise ValueError(f"weights = {self.weights}: the keys are {', '.join(names)}")
         return self
@@ -85,6 +90,25 @@ class RunConfig(Block):
     def identity(self) -> str:
         """Hash of the canonical JSON; 16 hexadecimal digits."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def first_round(self, n_iterations: int) -> Self | None:
+        """The training, so many iterations long, whose labels `self_training` begins with.
+
+        None: it is the method's own.
+        """
+        method = self.training.first_round
+        if method is None:
+            return None
+        training = {"first_round": None, "iterations": n_iterations}
+        weights = {name: self.weights[_OF_FIRST_ROUND + name] for name in METHODS[method].weights}
+        return self.model_copy(
+            update={
+                "method": method,
+                "weights": weights,
+                "training": self.training.model_copy(update=training),
+                "training_version": training_version(method),
+            }
+        )
 
     @property
     def definition(self) -> AnyTask:
@@ -126,6 +150,11 @@ class RunConfig(Block):
         return json.dumps(content, sort_keys=True)
 
 
+def _names_of_weights(method: str, first_round: str | None) -> tuple[str, ...]:
+    of_first = METHODS[first_round].weights if first_round is not None else ()
+    return (*METHODS[method].weights, *(_OF_FIRST_ROUND + name for name in of_first))
+
+
 def resolve_config(
     params: Params, *, task: str, method: str, init_seed: int, variant: str | None = None
 ) -> RunConfig:
@@ -148,6 +177,12 @@ def resolve_config(
     networks = params.networks.model_dump(mode="json")
     if networks["neighbours"] is None:
         networks["neighbours"] = definition.neighbours_in(params) or None
+    training = params.training.model_dump(mode="json")
+    weights = dict(params.weights(method))
+    if method != "self_training":
+        training["first_round"] = None
+    elif (first := training["first_round"]) is not None:
+        weights |= {_OF_FIRST_ROUND + name: value for name, value in params.weights(first).items()}
     content = {
         "task": task,
         "own_task": None
@@ -158,12 +193,12 @@ def resolve_config(
         "data_seed": params.data_seed,
         "labels": labels,
         "networks": networks,
-        "weights": params.weights(method),
+        "weights": weights,
         "augmentation": params.augmentation.model_dump(mode="json")
         if definition.is_augmented
         else None,
-        "training": params.training.model_dump(mode="json"),
-        "training_version": training_version(method),
+        "training": training,
+        "training_version": training_version(method, training["first_round"]),
     }
     return validate(RunConfig, content, origin="run configuration")
 
@@ -186,7 +221,8 @@ def read_config(text_or_file: str) -> RunConfig:
                 "`segtrans run-config` prints, or a file with it"
             ) from error
     config = validate(RunConfig, parse_object(text, origin=origin), origin=origin)
-    if config.training_version != (ours := training_version(config.method)):
+    ours = training_version(config.method, config.training.first_round)
+    if config.training_version != ours:
         raise UserError(
             f"{origin}: training_version = {config.training_version}: this version of segtrans "
             f"trains version {ours}, with other results; print it anew with "

@@ -28,6 +28,7 @@ _RAISED_ALONE = {
 }
 
 
-def training_version(method: str) -> int:
-    """The number of a method's training."""
-    return TRAINING_VERSION + _RAISED_ALONE.get(method, 0)
+def training_version(method: str, first_round: str | None = None) -> int:
+    """The number of a method's training, and of the method that is its first round."""
+    raised = [_RAISED_ALONE.get(name, 0) for name in (method, first_round) if name is not None]
+    return TRAINING_VERSION + sum(raised)

@@ -57,17 +57,19 @@ class Step:
         generator: on the images' device; every random number is drawn from it.
         iteration: number of the update, from 0: 0-d float32, on the images' device, so that what
             depends on it can be recorded and repeated on a GPU.
+        stage: of the training, `Method.stage` of the iteration: known to the host.
     """
 
     engine: Engine
     generator: torch.Generator
     iteration: Tensor
+    stage: int = 0
 
 
-def plain_step(generator: torch.Generator, iteration: int = 0) -> Step:
+def plain_step(generator: torch.Generator, iteration: int = 0, stage: int = 0) -> Step:
     """A step outside of a training, in full precision, on the generator's device."""
     time = torch.full((), float(iteration), device=generator.device)
-    return Step(PlainEngine(), generator, time)
+    return Step(PlainEngine(), generator, time, stage)
 
 
 class Method(nn.Module, ABC):
@@ -75,8 +77,9 @@ class Method(nn.Module, ABC):
 
     Attributes:
         optimisers: by name.
-        is_replayable: whether updates on batches of one shape are the same operations every time,
-            with nothing counted or chosen by the host, so that a GPU may record one and repeat it.
+        is_replayable: whether updates on batches of one shape are the same operations throughout
+            a stage, with nothing counted or chosen by the host, so that a GPU may record one and
+            repeat it.
     """
 
     optimisers: dict[str, Optimizer]
@@ -94,6 +97,13 @@ class Method(nn.Module, ABC):
             Each term of the objective by its own name, unweighted, and `total`: 0-d, detached,
             still on the device.
         """
+
+    def stage(self, iteration: int) -> int:
+        """Number of the part of the training that an iteration, from 0, belongs to.
+
+        Updates of different stages are different operations; most methods have one stage.
+        """
+        return 0
 
     def is_idle(self, n_labelled: int, iteration: int) -> bool:
         """Whether an update would have no term: it is left out, or weight decay alone would step.

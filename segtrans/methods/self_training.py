@@ -8,22 +8,32 @@ unlabelled images x, with the hard labels y of the copy for x itself and the vie
 
     L_pseudo = mean over all pixels of CE(p(s), y)
 
+With `training.first_round` the first round trains another method, with its own networks, objective
+and rates, on the same batches. It labels images in the second round, in which the student starts
+from random weights, as in each round of ST++. Until the second round begins, it is what is scored.
+
 Differs: the student goes on from its weights, and its optimiser from its moments, where a
-publication starts each round anew; the first round is its own, not one of another method; all
+publication starts each round anew (with another method in the first round, in the third alone); all
 images take part in every round, none is held back as unreliable (ST++); labels are made when an
 image is drawn, which gives what labelling all at once would. The copy comes from the newest
 weights, also where an average of them is scored.
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from segtrans.batch import Batch
+from segtrans.config.blocks import TrainingParams
+from segtrans.config.catalogue import METHODS
 from segtrans.config.run_config import RunConfig
-from segtrans.methods.base import Step, Terms, detached, probabilities
+from segtrans.methods.base import Method, Step, Terms, amsgrad, detached, probabilities
 from segtrans.methods.semi_supervised import SemiSupervised, by_mask
 from segtrans.methods.teacher import follow, teacher_of
 from segtrans.methods.views import strong_view
+from segtrans.methods.weights import build_method
 from segtrans.objective.losses import dice_loss
 from segtrans.objective.unlabelled import cross_entropy, pseudo_labels
 
@@ -31,18 +41,46 @@ N_ROUNDS = 3
 
 
 class SelfTraining(SemiSupervised):
-    """A student, and the copy of it that labelled images since the round began."""
+    """A student, and the copy of it that labelled images since the round began.
+
+    Attributes:
+        first: the method that is trained in the first round; None: the student is.
+        round: that of the last update, from 0; only with `first`.
+    """
 
     is_replayable = True
     only_labelled_share = 1 / N_ROUNDS
+    round: Tensor
 
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
         super().__init__(config, generator)
         self.teacher = teacher_of(self.network)
         self.round_length = -(-self.n_iterations // N_ROUNDS)
+        first = config.first_round(self.round_length)
+        self.first: Method | None = None
+        if first is not None:
+            self.first = build_method(first)
+            self.is_replayable = self.first.is_replayable
+            self.weights = {name: self.weights[name] for name in METHODS[config.method].weights}
+            self.register_buffer("round", torch.zeros((), dtype=torch.uint8))
+            self._segments_by_first = True
+
+    def stage(self, iteration: int) -> int:
+        """The round, from 0, where rounds are different operations."""
+        return 0 if self.first is None else iteration // self.round_length
+
+    def is_idle(self, n_labelled: int, iteration: int) -> bool:
+        """In the first round as the method that is trained in it."""
+        if self.first is None:
+            return super().is_idle(n_labelled, iteration)
+        return self.stage(iteration) == 0 and self.first.is_idle(n_labelled, iteration)
 
     def update(self, batch: Batch, step: Step) -> Terms:
         """One step on labelled images and, from the second round on, on pseudo-labels."""
+        if self.first is not None:
+            self.round.fill_(step.stage)
+            if step.stage == 0:
+                return self.first.update(batch, step)
         goes_on = (step.iteration % self.round_length != 0).to(step.iteration.dtype)
         follow(self.teacher, self.network, goes_on)
         images = by_mask(batch, segment_absent=self.segment_absent)
@@ -59,13 +97,41 @@ class SelfTraining(SemiSupervised):
         self.descend(terms, step)
         return detached(terms)
 
+    def segment(self, x: Tensor) -> Tensor:
+        """Probabilities (N, K, H, W) in [0, 1] of images (N, C, H, W), of the newest round."""
+        if self.first is not None and self._segments_by_first:
+            return self.first.segment(x)
+        return super().segment(x)
+
+    def train(self, mode: bool = True) -> Self:
+        """As any module; where it ends, it is settled once which network segments."""
+        if self.first is not None and not mode:
+            self._segments_by_first = not bool(self.round)
+        return super().train(mode)
+
+    def prepare(self, training: TrainingParams) -> None:
+        """Make the optimisers, once the networks are on their device."""
+        if self.first is not None:
+            self.first.prepare(training)
+        super().prepare(training)
+
+    def make_optimisers(self, training: TrainingParams) -> dict[str, Optimizer]:
+        """The student's and, after it, those of the first round."""
+        student = self.network.parameters()
+        own = {"networks": amsgrad(student, rate=training.learning_rate, training=training)}
+        of_first = self.first.optimisers if self.first is not None else {}
+        return own | {f"first_round.{name}": optimiser for name, optimiser in of_first.items()}
+
     @torch.no_grad()
     def _labelled(self, x: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Strong views (U, C, H, W) of images and their labels (U, H, W) by the copy."""
+        """Strong views (U, C, H, W) of images and their labels (U, H, W), of the round before."""
         if len(x) == 0:
             return x, x.new_zeros((0, *x.shape[2:]), dtype=torch.uint8)
-        labels = pseudo_labels(probabilities(self.teacher(x)))
-        return strong_view(x, step.generator), labels
+        if self.first is not None and step.stage == 1:
+            p = self.first.segment(x)
+        else:
+            p = probabilities(self.teacher(x))
+        return strong_view(x, step.generator), pseudo_labels(p)
 
 
 def build(config: RunConfig, generator: torch.Generator) -> SelfTraining:

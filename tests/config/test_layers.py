@@ -34,11 +34,15 @@ PRESETS = {
     "config/pathologies_phantoms.yaml": (4, "b2e7c0c989de4f6b"),
     "config/pictures.yaml": (8, "4bf0b257d0e4324f"),
     "config/removal.yaml": (3, "74502bac4f552689"),
+    "config/self_training.yaml": (10, "285f711f456f8ca3"),
     "config/smoke.yaml": (6, "8c436ef16fc63f26"),
     "config/ssl.yaml": (48, "740f2416a58c0807"),
     "config/ssl_labels.yaml": (40, "1d7c5ea4329b5e9c"),
-    "config/ssl_search.yaml": (80, "8c3f7e70d8718d92"),
+    "config/ssl_search.yaml": (80, "39f3e38d96985e36"),
     "config/pictures.yaml+config/ssl.yaml+config/ssl_pictures.yaml": (16, "03514a16b0b967b5"),
+    "config/ssl_search.yaml+config/ssl_search_phantoms.yaml": (40, "c2dae302dce9cbb1"),
+    "config/pictures.yaml+config/ssl_search.yaml+config/ssl_pictures.yaml"
+    "+config/ssl_search_pictures.yaml": (40, "0f503a8956cf9434"),
     "config/paper.yaml+config/paper_check.yaml": (19, "563b78f43bc2c979"),
 }
 KEYS = {

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from segtrans.batch import Batch
+from segtrans.config.catalogue import METHODS
 from segtrans.config.params import load_params
-from segtrans.config.run_config import resolve_config
+from segtrans.config.run_config import read_config, resolve_config
+from segtrans.errors import UserError
 from segtrans.methods.base import plain_step
 from segtrans.methods.copy_paste import CopyPaste
 from segtrans.methods.mean_teacher import consistency_weight
@@ -63,10 +65,10 @@ def labels_of(p, least=0.0):
     return np.where(np.maximum(p, 1 - p) < least, VOID, p > 0.5)
 
 
-def updated(method, batch_of, t, seed=3):
+def updated(method, batch_of, t, seed=3, stage=0):
     """Terms of an update, and the networks as they were before it."""
     before = copy.deepcopy(method)
-    terms = method.update(batch_of, plain_step(torch.Generator().manual_seed(seed), t))
+    terms = method.update(batch_of, plain_step(torch.Generator().manual_seed(seed), t, stage))
     return {key: value.item() for key, value in terms.items()}, before
 
 
@@ -207,6 +209,84 @@ def test_self_training_labels_in_rounds():
     assert terms["pseudo"] == pytest.approx(expected, rel=1e-6)
     _, before = updated(method, batch_of, t=668)  # the third one begins
     assert changed(method.teacher, snapshot(before.network)) == set()
+
+
+FIRST_ROUNDS = [
+    name for name, entry in METHODS.items() if name != "self_training" and not entry.tells_apart
+]
+
+
+@pytest.mark.parametrize("first", FIRST_ROUNDS)
+def test_the_first_round_of_self_training_is_the_training_of_that_method(first):
+    """As long as the round: to the last bit, with a ramp that ends in it."""
+    method = make("self_training", first_round=first)
+    alone = make(first, iterations=334)
+    untrained = snapshot(method.network)
+    for t, n_labelled in ((0, 2), (150, 0), (333, 2)):
+        batch_of = Batch.of(*batch(n=4, n_labelled=n_labelled, seed=t))
+        assert method.is_idle(n_labelled, t) == alone.is_idle(n_labelled, t)
+        expected, _ = updated(alone, batch_of, t)
+        found, _ = updated(method, batch_of, t, stage=method.stage(t))
+        assert found == expected
+    assert changed(method.first, snapshot(alone)) == set()
+    assert changed(method.network, untrained) == set()
+    method.eval()
+    alone.eval()
+    with torch.no_grad():
+        assert torch.equal(method.segment(batch_of.x_A), alone.segment(batch_of.x_A))
+
+
+@pytest.mark.parametrize("first", ["translation", "fixmatch"])
+def test_later_rounds_of_self_training_learn_from_the_round_before(first):
+    method, batch_of = in_double("self_training", first_round=first), data()
+    x = torch.cat([batch_of.x_P[2:], batch_of.x_A])
+    assert [method.stage(t) for t in (0, 333, 334, 667, 668, 999)] == [0, 0, 1, 1, 2, 2]
+    for t in (400, 700):
+        before_first = snapshot(method.first)
+        terms, before = updated(method, batch_of, t, stage=method.stage(t))
+        assert set(terms) == {"seg", "pseudo", "total"}
+        assert changed(method.first, before_first) == set()
+        with torch.no_grad():
+            p = before.first.segment(x)[:, 0].numpy() if t < 668 else foreground(before.teacher, x)
+        assert 0 < (p > 0.5).sum() < p.size
+        view = strong_view(x, torch.Generator().manual_seed(3))
+        expected = cross_entropy(foreground(before.network, view), labels_of(p)).mean()
+        assert terms["pseudo"] == pytest.approx(expected, rel=1e-6)
+        assert terms["total"] == pytest.approx(0.1 * (terms["seg"] + terms["pseudo"]), rel=1e-6)
+        assert not method.is_idle(0, t)
+        method.eval()
+        assert np.allclose(foreground(method.network, x), method.segment(x)[:, 0].detach())
+        method.train()
+    _, before = updated(method, batch_of, t=668, stage=2)  # the third one begins
+    assert changed(method.teacher, snapshot(before.network)) == set()
+
+
+def test_a_first_round_is_part_of_what_self_training_is_and_of_nothing_else():
+    params = load_params(
+        Path(__file__).parents[2] / "params.yaml",
+        overlay={"training": {"first_round": "translation"}},
+    )
+    plain = load_params(Path(__file__).parents[2] / "params.yaml")
+    for name in METHODS:
+        made, other = (
+            resolve_config(of, task="mnist48_simple", method=name, init_seed=0)
+            for of in (params, plain)
+        )
+        assert (made.identity == other.identity) == (name != "self_training")
+    made = resolve_config(params, task="mnist48_simple", method="self_training", init_seed=0)
+    assert read_config(made.to_json()) == made
+    assert made.weights["first_round.lambda_adv"] == 3
+    assert "first_round.lambda_adv" not in params.weights("self_training")
+    alone = resolve_config(plain, task="mnist48_simple", method="translation", init_seed=0)
+    assert made.first_round(1000) == alone
+
+
+@pytest.mark.parametrize("name", ["self_training", "pathologies", "translatoin"])
+def test_what_cannot_be_a_first_round_is_refused(name):
+    with pytest.raises(UserError, match=f"first_round = {name}: allowed: null, segmentation_only"):
+        load_params(
+            Path(__file__).parents[2] / "params.yaml", overlay={"training": {"first_round": name}}
+        )
 
 
 @pytest.mark.parametrize("t", [100, 600])

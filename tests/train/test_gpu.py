@@ -68,6 +68,25 @@ def test_updates_are_those_of_the_processor(make_config, name):
             torch.testing.assert_close(terms[key].cpu(), value, rtol=1e-8, atol=1e-8, msg=key)
 
 
+def test_what_was_recorded_in_a_stage_is_replayed_in_that_alone(make_config):
+    training = {"first_round": "translation", "iterations": 27, "validate_every": 27}
+    config = make_config("self_training", learning_rate=1e-4, **training)
+    launched = on_gpu(config, torch.float64)
+    replayed = copy.deepcopy(launched)
+    replayed.prepare(config.training)
+    updates, generator = Updates(replayed, PlainEngine()), torch.Generator("cuda")
+    for t, batch in enumerate(batches(27, dtype=torch.float64)):
+        step = plain_step(generator.manual_seed(t), t, launched.stage(t))
+        expected = launched.update(batch, step)
+        updates.generator.manual_seed(t)
+        terms = updates(batch, t)
+        assert set(terms) == set(expected)
+        for key, value in expected.items():
+            torch.testing.assert_close(terms[key], value, rtol=1e-6, atol=1e-6, msg=f"{key} {t}")
+        assert int(replayed.round) == t // 9
+    assert {stage for stage, _ in updates._captured} == {0, 1, 2}
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_replayed_updates_are_those_launched_one_by_one(make_config, name):
     """With other images, masks, sampled codes and rates each time, and without labelled ones.

@@ -30,15 +30,19 @@ def own_world(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "first_round"),
     [
-        pytest.param(name, marks=[] if name in IN_MOMENTS else pytest.mark.slow)
+        pytest.param(name, None, marks=[] if name in IN_MOMENTS else pytest.mark.slow)
         for name in SEMI_SUPERVISED
-    ],
+    ]
+    + [("self_training", "autoencoder")],
 )
-def test_a_training_that_was_broken_off_ends_the_same(tiny_data, make_config, monkeypatch, name):
+def test_a_training_that_was_broken_off_ends_the_same(
+    tiny_data, make_config, monkeypatch, name, first_round
+):
     """Ramps, rounds and draws depend on the iteration alone, and a teacher is in the checkpoint."""
-    config = make_config(name, iterations=N_ITERATIONS, validate_every=2, average=0.8)
+    training = {"validate_every": 2, "average": 0.8, "first_round": first_round}
+    config = make_config(name, iterations=N_ITERATIONS, **training)
     cls = type(build_method(config))
     update, n_updates = cls.update, []
 
@@ -64,6 +68,22 @@ def test_a_training_that_was_broken_off_ends_the_same(tiny_data, make_config, mo
     assert not teachers & set(checkpoint["average"])
     served = load_method(read_run(Path("whole")), which="last")
     assert served.segment(torch.zeros(2, 1, 48, 48)).shape == (2, 1, 48, 48)
+
+
+def test_self_training_serves_the_network_of_the_round_that_was_best(
+    tiny_data, make_config, monkeypatch
+):
+    scores = iter([0.1, 0.5, 0.2, 0.3])
+    monkeypatch.setattr(
+        "segtrans.train.loop.validate", lambda *_: {"dice_soft_pooled": next(scores)}
+    )
+    training = {"validate_every": 2, "average": 0.8, "first_round": "autoencoder"}
+    train(make_config("self_training", iterations=N_ITERATIONS, **training), tiny_data, "run")
+    best, last = (load_method(read_run(Path("run")), which=which) for which in ("best", "last"))
+    x = torch.linspace(-1, 1, 48 * 48).view(1, 1, 48, 48)
+    assert torch.equal(best.segment(x), best.first.segment(x))  # of iteration 2, the first round's
+    assert not torch.equal(last.segment(x), last.first.segment(x))
+    assert torch.equal(last.segment(x), last.network(x).sigmoid())
 
 
 def with_labels(config, **labels):
@@ -105,6 +125,16 @@ def test_an_update_costs_its_passes_and_no_more(make_config, name, trained, taug
     expected = sum(supervised_flops(make_config, n) for n in trained(m, u))
     expected += sum(forward_flops(config, n) for n in taught(u))
     assert cost_of_updates(config, per_batch).flops == pytest.approx(expected, rel=0.02)
+
+
+def test_a_training_in_stages_costs_their_mean(make_config):
+    first, own = (make_config(name, batch_size=8) for name in ("translation", "self_training"))
+    of_first, of_own = (cost_of_updates(config, 3) for config in (first, own))
+    both = cost_of_updates(make_config("self_training", batch_size=8, first_round="translation"), 3)
+    labelling = forward_flops(first, 13) - forward_flops(own, 13)  # in the second round
+    expected = (of_first.flops + 2 * of_own.flops + labelling) / 3
+    assert both.flops == pytest.approx(expected, rel=1e-6)
+    assert of_first.peak_bytes < both.peak_bytes < 1.1 * of_first.peak_bytes
 
 
 @pytest.mark.slow

@@ -26,7 +26,8 @@ class IterationCost:
     """One iteration in single precision.
 
     Attributes:
-        flops: of convolutions and matrix products, a multiplication and an addition each counted.
+        flops: of convolutions and matrix products, a multiplication and an addition each counted;
+            the mean over the stages of a training that has several.
         peak_bytes: of all tensors that live at once: weights, gradients, moments, activations. What
             libraries take for themselves comes on top.
     """
@@ -70,12 +71,16 @@ def _cost(config: RunConfig, n_labelled: int, make: Callable[[], Method]) -> Ite
         method.prepare(config.training)
         x = torch.zeros(size, config.n_input_channels, *task.image_size)
         y = torch.zeros(n_labelled, *task.image_size, dtype=torch.uint8)
-        flops = 0
-        for _ in range(2):  # the moments of the optimiser appear in the first one
-            with FlopCounterMode(display=False) as counter:
-                method.update(Batch.of(x, x, y), plain_step(torch.Generator()))
-            flops = counter.get_total_flops()
-    return IterationCost(flops, live.peak)
+        n_iterations, flops = config.training.iterations, {}
+        # One of the first, of the middle and of the last: stages are of equal length.
+        stages = [method.stage(t) for t in (0, n_iterations // 2, n_iterations - 1)]
+        for stage in sorted({*stages}):
+            for _ in range(2):  # the moments of the optimiser appear in the first one
+                step = plain_step(torch.Generator(), stage=stage)
+                with FlopCounterMode(display=False) as counter:
+                    method.update(Batch.of(x, x, y), step)
+            flops[stage] = counter.get_total_flops()
+    return IterationCost(sum(flops[stage] for stage in stages) // len(stages), live.peak)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -87,7 +87,8 @@ def _same_cost(config: RunConfig) -> str:
     networks = (definition.architecture, definition.segmentation_norm, config.networks)
     is_used = {name: weight > 0 for name, weight in config.weights.items()}
     size = config.training.batch_size
-    return repr((images, config.method, networks, size, config.labels, is_used))
+    methods = (config.method, config.training.first_round)
+    return repr((images, methods, networks, size, config.labels, is_used))
 
 
 def _row(runs: PlannedRuns, tflops: float) -> Iterator[str]:
