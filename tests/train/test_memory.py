@@ -34,6 +34,18 @@ def test_a_wider_network_or_a_larger_batch_needs_more():
     assert estimate() < estimate(training={"batch_size": 40})
 
 
+def test_self_training_needs_more_than_the_method_it_begins_with():
+    def estimate(method, first_round=None):
+        overlay = {"networks": {"width": 1.0}, "training": {"first_round": first_round}}
+        params = load_params(ROOT / "params.yaml", overlay=overlay)
+        config = resolve_config(params, task="mnist48_simple", method=method, init_seed=0)
+        return training_memory_mb(config, params)
+
+    for first in ("translation", "translation_mean_teacher"):
+        # `iteration_cost` at this width and 8 + 8 images: 27 MB of tensors more.
+        assert 27 <= estimate("self_training", first) - estimate(first) < 100
+
+
 @pytest.mark.parametrize(
     ("min_channels", "tensors_mb"),
     # By how much the tensors of an update take more than without a floor: `iteration_cost`.

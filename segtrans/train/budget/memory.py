@@ -21,6 +21,7 @@ _SHARE_OF_GENERATOR = 0.5
 _LATENT = 512  # channels of the widest layer at full width
 # The one module that takes more: its tensors over the translation's (iteration_cost).
 _MORE = {"translation_mean_teacher": 1.2}
+_MORE_AFTER_FIRST_ROUND = 0.04  # likewise, of a student that begins with another method
 _MORE_OF_ANOTHER_PATHOLOGY = 0.25  # likewise, for each behind the first
 # Per pixel of the batch and channel of neighbouring slices, at any width: the most that tensors of
 # any method grow (iteration_cost), the autoencoder's, and half as much again.
@@ -61,7 +62,9 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     activations = config.training.batch_size * pixels * per_pixel / 1000
     widest = max(width, min(1.0, config.networks.min_channels / _LATENT))
     tensors = weights_mb * widest**2 + activations
-    more = _MORE.get(METHODS[config.method].module, 1)
+    first = config.training.first_round
+    more = _MORE.get(METHODS[first or config.method].module, 1)
+    more += _MORE_AFTER_FIRST_ROUND if first else 0
     more += _MORE_OF_ANOTHER_PATHOLOGY * max(0, len(config.maps) - 1)
     memory = _PROCESS_MB + more * tensors
     # Of the preset, for a run's own task does not say where its data are.
