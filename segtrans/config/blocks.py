@@ -102,8 +102,8 @@ class TrainingParams(Block):
     first_round: str | None = Field(
         default=None,
         description="of `self_training` alone: method that is trained in the first of its three "
-        "rounds, with its own weights, and labels images for the second; null: the network that "
-        "is trained in the other two",
+        "rounds, with its own weights of the objective, and labels images for the second; null: "
+        "the network that is trained in the other two",
     )
     weight_decay: Weight = Field(description="L2 penalty (from the authors' code, not the paper)")
     validate_every: Positive = Field(description="iterations between two validations")

@@ -37,6 +37,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # without the "-" of "<method>-<
 _RESERVED = {"brats_report", "brats_split", "digits", "figures", "half_slices", "phantom"}
 _LABELS_OF_SOME = ("digits", "unit")
 _LABELS_TO_CHOOSE = ("fraction", "per_seed")
+_FIRST_ROUND = "training.first_round"
 
 
 class Params(Block):
@@ -242,6 +243,8 @@ def own_values(params: Params) -> list[str]:
     """What tasks and variants have otherwise than the rest, a line for each that has something."""
     general = flat(params.model_dump(mode="json"))
     methods = {method for task in params.tasks for method, _ in params.methods_of(task)}
+    layers = [general, *map(flat, (params.overrides | params.variants).values())]
+    methods |= {layer[_FIRST_ROUND] for layer in layers if layer.get(_FIRST_ROUND) is not None}
     unused = tuple(f"objective.{method}." for method in METHODS if method not in methods)
     places = [(task, "overrides", params.overrides.get(task, {})) for task in params.tasks]
     places += [(f"variant {name}", "variants", own) for name, own in params.variants.items()]
@@ -297,6 +300,7 @@ def _check_methods_of_variants(params: Params, origin: str) -> None:
                 raise UserError(
                     f"{origin}: variants.{name}.methods = {method}: {nearest(method, known)}"
                 )
+        _check_rounds(params, name, known, origin)
     for task, methods in of_tasks.items():
         trained = {method for method, _ in params.methods_of(task)}
         for method in methods:
@@ -305,6 +309,17 @@ def _check_methods_of_variants(params: Params, origin: str) -> None:
                     f"{origin}: methods = {method}: no variant trains it on {task}; name it in "
                     "the methods of a variant, or leave it out"
                 )
+
+
+def _check_rounds(params: Params, variant: str, known: list[str], origin: str) -> None:
+    """Where a variant is another first round, methods without rounds would be trained in vain."""
+    own = params.variants[variant]
+    others = [m for m in own.get("methods", known) if m != "self_training"]
+    if others and flat(own).get(_FIRST_ROUND) is not None:
+        raise UserError(
+            f"{origin}: variants.{variant}.{_FIRST_ROUND}: of no use to {', '.join(others)}; give "
+            "the variant methods: [self_training]"
+        )
 
 
 def _read_layer(file: Path) -> dict[str, Any]:

@@ -76,6 +76,11 @@ class RunConfig(Block):
                 "slices of scans; expected 0 or null"
             )
         check_first_round(self.training.first_round)
+        if self.training.first_round is not None and self.method != "self_training":
+            raise ValueError(
+                f"training.first_round = {self.training.first_round}: method {self.method} has no "
+                "rounds; expected null"
+            )
         names = _names_of_weights(self.method, self.training.first_round)
         if set(self.weights) != set(names):
             raise ValueError(f"weights = {self.weights}: the keys are {', '.join(names)}")
@@ -85,6 +90,11 @@ class RunConfig(Block):
     def _can_be_trained(self) -> Self:
         check_batches(self.labels, self.training)
         return self
+
+    @property
+    def current_version(self) -> int:
+        """The number that `training_version` has where this version of segtrans trains it."""
+        return training_version(self.method, self.training.first_round)
 
     @property
     def identity(self) -> str:
@@ -221,11 +231,10 @@ def read_config(text_or_file: str) -> RunConfig:
                 "`segtrans run-config` prints, or a file with it"
             ) from error
     config = validate(RunConfig, parse_object(text, origin=origin), origin=origin)
-    ours = training_version(config.method, config.training.first_round)
-    if config.training_version != ours:
+    if config.training_version != config.current_version:
         raise UserError(
             f"{origin}: training_version = {config.training_version}: this version of segtrans "
-            f"trains version {ours}, with other results; print it anew with "
+            f"trains version {config.current_version}, with other results; print it anew with "
             "`segtrans run-config`"
         )
     return config

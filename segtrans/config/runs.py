@@ -11,7 +11,6 @@ from segtrans.config.paper_dice import PAPER_DICE
 from segtrans.config.refusals import Model, parse_object, validate
 from segtrans.config.run_config import RunConfig
 from segtrans.config.run_record import HistoryRecord, LabelledIds, Metrics, RunFile, RunRecord
-from segtrans.config.versions import training_version
 from segtrans.digests import file_sha256
 from segtrans.errors import UserError
 from segtrans.tasks.base import Task
@@ -95,10 +94,10 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{file}: not found; name the run folder itself, such as {below}")
     record = _read(RunRecord, file, missing="train the run first", again="train the run again")
     config = record.config
-    if config.training_version > (ours := training_version(config.method)):
+    if config.training_version > config.current_version:
         raise UserError(
-            f"{file}: training_version = {config.training_version}: this version of "
-            f"segtrans knows up to {ours}; use the version that wrote it or a later one"
+            f"{file}: training_version = {config.training_version}: this version of segtrans "
+            f"knows up to {config.current_version}; use the version that wrote it or a later one"
         )
     return Run(folder=folder, record=record)
 

@@ -57,7 +57,7 @@ class Step:
         generator: on the images' device; every random number is drawn from it.
         iteration: number of the update, from 0: 0-d float32, on the images' device, so that what
             depends on it can be recorded and repeated on a GPU.
-        stage: of the training, `Method.stage` of the iteration: known to the host.
+        stage: `Method.stage` of the iteration: known to the host.
     """
 
     engine: Engine
@@ -99,9 +99,9 @@ class Method(nn.Module, ABC):
         """
 
     def stage(self, iteration: int) -> int:
-        """Number of the part of the training that an iteration, from 0, belongs to.
+        """First iteration of the part of the training that an iteration, from 0, belongs to.
 
-        Updates of different stages are different operations; most methods have one stage.
+        Each part trains networks of its own, by other operations; most methods have one.
         """
         return 0
 

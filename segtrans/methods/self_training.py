@@ -8,13 +8,14 @@ unlabelled images x, with the hard labels y of the copy for x itself and the vie
 
     L_pseudo = mean over all pixels of CE(p(s), y)
 
-With `training.first_round` the first round trains another method, with its own networks, objective
-and rates, on the same batches. It labels images in the second round, in which the student starts
-from random weights, as in each round of ST++. Until the second round begins, it is what is scored.
+With `training.first_round` the first round trains another method on the same batches, with networks
+and an objective of its own; rates fall over all three rounds, if they do (`training.decay_from`).
+It labels images in the second round, in which the student starts from random weights, as in each
+round of ST++. Until the second round begins, it is what is scored.
 
 Differs: the student goes on from its weights, and its optimiser from its moments, where a
-publication starts each round anew (with another method in the first round, in the third alone); all
-images take part in every round, none is held back as unreliable (ST++); labels are made when an
+publication starts each round anew (after another method's round, that is so of the third alone);
+all images take part in every round, none is held back as unreliable (ST++); labels are made when an
 image is drawn, which gives what labelling all at once would. The copy comes from the newest
 weights, also where an average of them is scored.
 """
@@ -29,7 +30,7 @@ from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
 from segtrans.config.catalogue import METHODS
 from segtrans.config.run_config import RunConfig
-from segtrans.methods.base import Method, Step, Terms, amsgrad, detached, probabilities
+from segtrans.methods.base import Step, Terms, amsgrad, detached, probabilities
 from segtrans.methods.semi_supervised import SemiSupervised, by_mask
 from segtrans.methods.teacher import follow, teacher_of
 from segtrans.methods.views import strong_view
@@ -45,29 +46,31 @@ class SelfTraining(SemiSupervised):
 
     Attributes:
         first: the method that is trained in the first round; None: the student is.
-        round: that of the last update, from 0; only with `first`.
+        begun: first iteration of the round of the last update; only with `first`.
     """
 
     is_replayable = True
     only_labelled_share = 1 / N_ROUNDS
-    round: Tensor
+    begun: Tensor
 
     def __init__(self, config: RunConfig, generator: torch.Generator) -> None:
+        round_length = -(-config.training.iterations // N_ROUNDS)
+        of_first = config.first_round(round_length)
+        # Drawn first: its weights are those of its own trainings, and the student's are others.
+        first = None if of_first is None else build_method(of_first, generator)
         super().__init__(config, generator)
         self.teacher = teacher_of(self.network)
-        self.round_length = -(-self.n_iterations // N_ROUNDS)
-        first = config.first_round(self.round_length)
-        self.first: Method | None = None
+        self.round_length = round_length
+        self.first = first
         if first is not None:
-            self.first = build_method(first)
-            self.is_replayable = self.first.is_replayable
+            self.is_replayable = first.is_replayable
             self.weights = {name: self.weights[name] for name in METHODS[config.method].weights}
-            self.register_buffer("round", torch.zeros((), dtype=torch.uint8))
+            self.register_buffer("begun", torch.zeros((), dtype=torch.int64))
             self._segments_by_first = True
 
     def stage(self, iteration: int) -> int:
-        """The round, from 0, where rounds are different operations."""
-        return 0 if self.first is None else iteration // self.round_length
+        """First iteration of the round, where rounds are different operations."""
+        return 0 if self.first is None else iteration - iteration % self.round_length
 
     def is_idle(self, n_labelled: int, iteration: int) -> bool:
         """In the first round as the method that is trained in it."""
@@ -78,13 +81,14 @@ class SelfTraining(SemiSupervised):
     def update(self, batch: Batch, step: Step) -> Terms:
         """One step on labelled images and, from the second round on, on pseudo-labels."""
         if self.first is not None:
-            self.round.fill_(step.stage)
+            self.begun.fill_(step.stage)
             if step.stage == 0:
-                return self.first.update(batch, step)
+                terms = self.first.update(batch, step)
+                return {f"first_round.{name}": value for name, value in terms.items()}
+        terms = {}
         goes_on = (step.iteration % self.round_length != 0).to(step.iteration.dtype)
         follow(self.teacher, self.network, goes_on)
         images = by_mask(batch, segment_absent=self.segment_absent)
-        terms: Terms = {}
         with step.engine.autocast():
             views, labels = self._labelled(images.unknown, step)
             logits = self.network(torch.cat([images.known, views]))
@@ -106,7 +110,7 @@ class SelfTraining(SemiSupervised):
     def train(self, mode: bool = True) -> Self:
         """As any module; where it ends, it is settled once which network segments."""
         if self.first is not None and not mode:
-            self._segments_by_first = not bool(self.round)
+            self._segments_by_first = not bool(self.begun)
         return super().train(mode)
 
     def prepare(self, training: TrainingParams) -> None:
@@ -127,7 +131,7 @@ class SelfTraining(SemiSupervised):
         """Strong views (U, C, H, W) of images and their labels (U, H, W), of the round before."""
         if len(x) == 0:
             return x, x.new_zeros((0, *x.shape[2:]), dtype=torch.uint8)
-        if self.first is not None and step.stage == 1:
+        if self.first is not None and step.stage == self.round_length:
             p = self.first.segment(x)
         else:
             p = probabilities(self.teacher(x))

@@ -20,10 +20,15 @@ from segtrans.methods.base import Method
 WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}
 
 
-def build_method(config: RunConfig) -> Method:
-    """The untrained method of a run, its weights drawn with `init_seed`, on the CPU."""
+def build_method(config: RunConfig, generator: torch.Generator | None = None) -> Method:
+    """The untrained method of a run, on the CPU.
+
+    Args:
+        config: of the run.
+        generator: weights are drawn from it; by default from one with `init_seed`.
+    """
     module = importlib.import_module(f"segtrans.methods.{METHODS[config.method].module}")
-    generator = torch.Generator().manual_seed(config.init_seed)
+    generator = generator or torch.Generator().manual_seed(config.init_seed)
     method: Method = module.build(config, generator)
     return method
 

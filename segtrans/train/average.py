@@ -17,8 +17,8 @@ class WeightAverage:
 
     Args:
         method: on its device.
-        decay: share of the average that an iteration leaves, in [0, 1). In iteration n it is at
-            most n / (n + 9), so that the initial weights are soon forgotten.
+        decay: share of the average that an update leaves, in [0, 1). In the n-th it is at most
+            n / (n + 9), so that the initial weights are soon forgotten.
 
     Attributes:
         weights: the average by the parameter's name; empty when the decay is 0.
@@ -37,10 +37,10 @@ class WeightAverage:
             average.copy_(weights[name])
 
     @torch.no_grad()
-    def add(self, method: nn.Module, iteration: int) -> None:
-        """Take in the parameters after an iteration, counted from 1."""
+    def add(self, method: nn.Module, n: int) -> None:
+        """Take in the parameters after an update, the n-th from 1 of the stage of the training."""
         if self.weights:
-            decay = min(self.decay, iteration / (iteration + 9))
+            decay = min(self.decay, n / (n + 9))
             parameters = [p.detach() for p in method.parameters() if p.requires_grad]
             torch._foreach_lerp_(list(self.weights.values()), parameters, 1 - decay)
 

@@ -200,11 +200,11 @@ class Trainer:
         self.rates.set(self.progress.iteration)
         # Every process draws and augments the joint batch, so that it does not depend on their
         # number, and trains on its share.
-        terms = {}
+        terms, stage = {}, self.method.stage(self.progress.iteration)
         if not self.method.is_idle(len(batch.y), self.progress.iteration):
             terms = joint_mean(self.update(_share_of(batch), self.progress.iteration))
         self.progress.iteration += 1
-        self.average.add(self.method, self.progress.iteration)
+        self.average.add(self.method, self.progress.iteration - stage)
         if terms:
             self.sums.add(self.progress.iteration, terms)
 

@@ -1,6 +1,7 @@
 """What each baseline makes of unlabelled images, against NumPy in float64, from the same draws."""
 
 import copy
+import json
 import math
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import torch
 
 from segtrans.batch import Batch
 from segtrans.config.catalogue import METHODS
-from segtrans.config.params import load_params
+from segtrans.config.params import load_params, own_values
 from segtrans.config.run_config import read_config, resolve_config
+from segtrans.config.runs import read_run
 from segtrans.errors import UserError
 from segtrans.methods.base import plain_step
 from segtrans.methods.copy_paste import CopyPaste
@@ -21,6 +23,7 @@ from segtrans.methods.views import block, cutmix_boxes, from_previous, noisy, st
 from segtrans.methods.weights import build_method
 from segtrans.tasks.base import VOID
 from tests.methods.test_methods import batch, changed, make, snapshot, translated
+from tests.run_files import run_facts
 
 SUPERVISED_SHARE = ["mean_teacher", "uncertainty_mean_teacher", "cross_pseudo_supervision"]
 SUPERVISED_SHARE += ["fixmatch", "copy_paste", "self_training"]
@@ -221,13 +224,22 @@ def test_the_first_round_of_self_training_is_the_training_of_that_method(first):
     """As long as the round: to the last bit, with a ramp that ends in it."""
     method = make("self_training", first_round=first)
     alone = make(first, iterations=334)
-    untrained = snapshot(method.network)
+    untrained, of_first = (
+        snapshot(method.network),
+        {
+            tuple(parameter.flatten()[:4].tolist())
+            for parameter in method.first.parameters()
+            if parameter.ndim > 1
+        },
+    )
+    for parameter in method.network.parameters():  # not the weights that its labels start from
+        assert parameter.ndim == 1 or tuple(parameter.flatten()[:4].tolist()) not in of_first
     for t, n_labelled in ((0, 2), (150, 0), (333, 2)):
         batch_of = Batch.of(*batch(n=4, n_labelled=n_labelled, seed=t))
         assert method.is_idle(n_labelled, t) == alone.is_idle(n_labelled, t)
         expected, _ = updated(alone, batch_of, t)
         found, _ = updated(method, batch_of, t, stage=method.stage(t))
-        assert found == expected
+        assert found == {f"first_round.{term}": value for term, value in expected.items()}
     assert changed(method.first, snapshot(alone)) == set()
     assert changed(method.network, untrained) == set()
     method.eval()
@@ -240,7 +252,7 @@ def test_the_first_round_of_self_training_is_the_training_of_that_method(first):
 def test_later_rounds_of_self_training_learn_from_the_round_before(first):
     method, batch_of = in_double("self_training", first_round=first), data()
     x = torch.cat([batch_of.x_P[2:], batch_of.x_A])
-    assert [method.stage(t) for t in (0, 333, 334, 667, 668, 999)] == [0, 0, 1, 1, 2, 2]
+    assert [method.stage(t) for t in (0, 333, 334, 667, 668, 999)] == [0, 0, 334, 334, 668, 668]
     for t in (400, 700):
         before_first = snapshot(method.first)
         terms, before = updated(method, batch_of, t, stage=method.stage(t))
@@ -257,7 +269,7 @@ def test_later_rounds_of_self_training_learn_from_the_round_before(first):
         method.eval()
         assert np.allclose(foreground(method.network, x), method.segment(x)[:, 0].detach())
         method.train()
-    _, before = updated(method, batch_of, t=668, stage=2)  # the third one begins
+    _, before = updated(method, batch_of, t=668, stage=668)  # the third one begins
     assert changed(method.teacher, snapshot(before.network)) == set()
 
 
@@ -279,6 +291,37 @@ def test_a_first_round_is_part_of_what_self_training_is_and_of_nothing_else():
     assert "first_round.lambda_adv" not in params.weights("self_training")
     alone = resolve_config(plain, task="mnist48_simple", method="translation", init_seed=0)
     assert made.first_round(1000) == alone
+    with pytest.raises(UserError, match="first_round = translation: method mean_teacher has no"):
+        read_config(made.to_json().replace('"self_training"', '"mean_teacher"'))
+
+
+@pytest.mark.parametrize("first", FIRST_ROUNDS)
+def test_a_run_of_any_first_round_can_be_read(tmp_path, first):
+    """Versions of both methods are in its own, where either was raised alone."""
+    overlay = {"training": {"first_round": first}}
+    params = load_params(Path(__file__).parents[2] / "params.yaml", overlay=overlay)
+    config = resolve_config(params, task="mnist48_simple", method="self_training", init_seed=0)
+    assert read_config(config.to_json()) == config
+    (tmp_path / "run.json").write_text(json.dumps(run_facts(config)))
+    assert read_run(tmp_path).config == config
+
+
+def test_a_variant_with_a_first_round_is_of_self_training_alone():
+    def load(**variant):
+        overlay = {
+            "methods": ["self_training", "translation"],
+            "variants": {"plain": {}, "other": {"training": {"first_round": "translation"}}},
+        }
+        overlay["variants"]["other"] |= variant
+        return load_params(Path(__file__).parents[2] / "params.yaml", overlay=overlay)
+
+    with pytest.raises(UserError, match="first_round: of no use to translation; give"):
+        load()
+    params = load(methods=["self_training"], objective={"autoencoder": {"lambda_seg": 3.0}})
+    assert "variant other has values of its own" in "".join(own_values(params))
+    assert "autoencoder" not in "".join(own_values(params))
+    params = load(methods=["self_training"], objective={"translation": {"lambda_seg": 3.0}})
+    assert "objective.translation.lambda_seg = 3.0" in "".join(own_values(params))
 
 
 @pytest.mark.parametrize("name", ["self_training", "pathologies", "translatoin"])

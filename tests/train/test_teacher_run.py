@@ -35,7 +35,7 @@ def own_world(tmp_path, monkeypatch):
         pytest.param(name, None, marks=[] if name in IN_MOMENTS else pytest.mark.slow)
         for name in SEMI_SUPERVISED
     ]
-    + [("self_training", "autoencoder")],
+    + [("self_training", "mean_teacher")],
 )
 def test_a_training_that_was_broken_off_ends_the_same(
     tiny_data, make_config, monkeypatch, name, first_round
@@ -68,6 +68,23 @@ def test_a_training_that_was_broken_off_ends_the_same(
     assert not teachers & set(checkpoint["average"])
     served = load_method(read_run(Path("whole")), which="last")
     assert served.segment(torch.zeros(2, 1, 48, 48)).shape == (2, 1, 48, 48)
+
+
+def test_an_average_begins_anew_with_each_round(tiny_data, make_config):
+    """Or the student's would hold the random weights that it had while another was trained."""
+    training = {"validate_every": 3, "average": 0.999, "first_round": "autoencoder"}
+    config = make_config("self_training", iterations=30, **training)
+    train(config.model_copy(), tiny_data, "run")
+    checkpoint = kept("checkpoints-run")
+    assert int(checkpoint["method"]["begun"]) == 20
+    untrained = build_method(config).state_dict()
+    for name, average in checkpoint["average"].items():
+        newest = checkpoint["method"][name]
+        if name.startswith("first."):  # has not changed for twenty updates
+            torch.testing.assert_close(average, newest, rtol=1e-6, atol=1e-7)
+        elif newest.ndim > 1:
+            moved = (newest - untrained[name]).norm()
+            assert (average - newest).norm() < 0.5 * moved, name
 
 
 def test_self_training_serves_the_network_of_the_round_that_was_best(

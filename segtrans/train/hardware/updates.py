@@ -13,7 +13,7 @@ from segtrans.processes import n_processes
 # Before one is captured: optimisers make their moments, networks their constants, libraries choose.
 _N_BY_ITSELF = 3
 
-# Updates of one kind are the same operations: the stage of the training, and shapes.
+# Updates of one kind are the same operations: by the stage of the training, and the shapes.
 Kind = tuple[int, tuple[torch.Size, ...]]
 
 
@@ -26,11 +26,10 @@ class _Captured(NamedTuple):
 class Updates:
     """Updates a method on one batch after the other.
 
-    Each operation is launched by itself at first; once batches of a shape have come a few times
-    in a stage of the training,
-    and if the method allows it and trains alone on a GPU, their update is captured and from then
-    on replayed. The results are the same: a replayed update reads the batch, the
-    iteration and the generator's seed anew.
+    Each operation is launched by itself at first; once batches of a shape have come a few times in
+    a stage of the training, and if the method allows it and trains alone on a GPU, their update is
+    captured and from then on replayed. The results are the same: a replayed update reads the batch,
+    the iteration and the generator's seed anew.
 
     Args:
         method: with its optimisers, on its device.
