@@ -12,11 +12,15 @@ class TranslationOptions:
         long_skip: how encoder maps reach the decoders.
         segmentation_decoder: the residual decoder, adapted (equation 5), or one of its own.
         residual_decoders: of several pathologies: one whose norms depend on which, or one for each.
+        fakes: what a discriminator learns to tell from real images of its domain: translations
+            into it (equation 12), or these and real images of the other domain, with half of the
+            weight each.
     """
 
     long_skip: Literal["compress", "concat", "sum", "none"] = "compress"
     segmentation_decoder: Literal["shared", "separate"] = "shared"
     residual_decoders: Literal["conditional", "separate"] = "conditional"
+    fakes: Literal["translations", "translations and other domain"] = "translations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,11 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "translation_noskip": replace(
         _ABLATION, title="Proposed, no skips", options=TranslationOptions(long_skip="none")
+    ),
+    "translation_domain_aware": replace(
+        _ABLATION,
+        title="Proposed, domain-aware discriminators",
+        options=TranslationOptions(fakes="translations and other domain"),
     ),
     "mean_teacher": MethodEntry(
         title="Mean teacher", module="mean_teacher", weights=("lambda_seg", "lambda_cons")

@@ -59,6 +59,17 @@ def hinges(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
     return hinge_discriminator(real_scores, fake_scores), hinge_generator(fake_scores)
 
 
+def hinges_of_translations(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """As `hinges`, where the second half of the fakes is real images of the other domain.
+
+    The discriminator minimises E[max(0, 1 - D(x))] + E[max(0, 1 + D(x'))] / 2 +
+    E[max(0, 1 + D(z))] / 2, of images x of its domain, translations x' and images z of the other
+    domain, as many of each; the generator, of the translations alone, what it does in equation 12.
+    """
+    of_translations, _ = fake_scores.chunk(2)
+    return hinge_discriminator(real_scores, fake_scores), hinge_generator(of_translations)
+
+
 def judge(discriminator: nn.Module, real: Tensor, fake: Tensor, sides: Hinges = hinges) -> Verdict:
     """Score real images (M, C, H, W) and N translations; neither gets a gradient.
 

@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 
 from segtrans.batch import Batch
 from segtrans.config.blocks import TrainingParams
+from segtrans.config.catalogue import TranslationOptions, options_of
 from segtrans.config.run_config import RunConfig
-from segtrans.methods.adversary import Hinges, hinges, judge
+from segtrans.methods.adversary import Hinges, hinges, hinges_of_translations, judge
 from segtrans.methods.base import (
     Engine,
     Method,
@@ -71,7 +72,7 @@ class Translated(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a discriminator sees: images of its domain, (M, C, H, W), and translations into it."""
+    """What a discriminator sees: images of its domain, (M, C, H, W), and fakes."""
 
     real: Tensor
     fake: Tensor
@@ -90,6 +91,7 @@ class Translation(Method):
         task = config.definition
         self.weights = config.weights
         self.segment_absent = config.labels.segment_absent
+        self.fakes = options_of(config.method, TranslationOptions).fakes
         self.n_channels = len(task.channels)
         self.generator = Generator(config, generator, n_pathologies)
         tables = tables_of(config)
@@ -247,7 +249,12 @@ class Translation(Method):
         """What D_A and D_P see: x_A and x_PA, x_P and x_AP."""
         # Of stacks the slice in the middle: its neighbours would tell what was translated.
         x_P, x_A = (middle(seen, self.n_channels) for seen in (batch.x_P, batch.x_A))
-        return {"A": Judged(x_A, images.x_PA), "P": Judged(x_P, images.x_AP)}
+        if self.fakes == "translations":
+            return {"A": Judged(x_A, images.x_PA), "P": Judged(x_P, images.x_AP)}
+        return {
+            "A": Judged(x_A, torch.cat([images.x_PA, x_P]), hinges_of_translations),
+            "P": Judged(x_P, torch.cat([images.x_AP, x_A]), hinges_of_translations),
+        }
 
     def _train_discriminators(
         self, batch: Batch, images: Images, engine: Engine

@@ -19,10 +19,11 @@ class Step:
         weights: of equation 7.
         unique: channels of the unique code.
         long_skip: of the decoders.
+        domain_aware: discriminators also see real images of the other domain.
     """
 
-    def __init__(self, state, *, weights, unique, long_skip):
-        self.weights = weights
+    def __init__(self, state, *, weights, unique, long_skip, domain_aware=False):
+        self.weights, self.domain_aware = weights, domain_aware
         self.unique, self.long_skip = unique, long_skip
         self.uv, self.p = {}, {}
         for name, tensor in state.items():
@@ -194,11 +195,12 @@ class Step:
         return terms, gradients | dict(zip(names, found, strict=True))
 
     def of_discriminators(self, terms, x_P, x_A, x_PA, x_AP):
-        for domain, real, fake in (("A", x_A, x_PA), ("P", x_P, x_AP)):
-            real_scores, fake_scores = self.judge(domain, real), self.judge(domain, fake)
-            terms[f"disc_{domain}"] = (1 - real_scores).clamp(min=0).mean() + (
-                1 + fake_scores
-            ).clamp(min=0).mean()
+        for domain, real, fake, other in (("A", x_A, x_PA, x_P), ("P", x_P, x_AP, x_A)):
+            of_real, of_fake = self.judge(domain, real), self.judge(domain, fake)
+            loss = (1 + of_fake).clamp(min=0).mean()
+            if self.domain_aware:
+                loss = loss / 2 + (1 + self.judge(domain, other)).clamp(min=0).mean() / 2
+            terms[f"disc_{domain}"] = (1 - of_real).clamp(min=0).mean() + loss
         names = [name for name in self.p if name.startswith("discriminators.")]
         loss = terms["disc_A"] + terms["disc_P"]
         found = torch.autograd.grad(loss, [self.p[name] for name in names], retain_graph=True)

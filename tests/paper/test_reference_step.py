@@ -57,11 +57,13 @@ def batch(config, n, n_labelled, n_void):
 def assert_same_step(config, model, x_P, x_A, y):
     device = next(model.parameters()).device
     x_P, x_A, y = x_P.to(device), x_A.to(device), y.to(device)
+    options = METHODS[config.method].options or TranslationOptions()
     step = Step(
         model.state_dict(),
         weights=config.weights,
         unique=model.generator.n_unique,
-        long_skip=(METHODS[config.method].options or TranslationOptions()).long_skip,
+        long_skip=options.long_skip,
+        domain_aware=options.fakes != "translations",
     )
     u_prior = model.sample_u(x_A, torch.Generator(device).manual_seed(7)).double()
     expected, gradients = step.run(x_P, x_A, y, u_prior)
