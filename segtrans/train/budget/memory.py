@@ -2,7 +2,6 @@
 
 import math
 
-from segtrans.config.catalogue import METHODS
 from segtrans.config.params import Params
 from segtrans.config.run_config import RunConfig
 from segtrans.nets.tables import ARCHITECTURES
@@ -19,8 +18,8 @@ _ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.
 # half as much again, since a process takes more than its tensors.
 _SHARE_OF_GENERATOR = 0.5
 _LATENT = 512  # channels of the widest layer at full width
-# The one module that takes more: its tensors over the translation's (iteration_cost).
-_MORE = {"translation_mean_teacher": 1.2}
+# The methods that take more: their tensors over the translation's (iteration_cost).
+_MORE = {"translation_mean_teacher": 1.2, "translation_domain_aware": 1.15}
 _MORE_AFTER_FIRST_ROUND = 0.04  # likewise, of a student that begins with another method
 _MORE_OF_ANOTHER_PATHOLOGY = 0.25  # likewise, for each behind the first
 # Per pixel of the batch and channel of neighbouring slices, at any width: the most that tensors of
@@ -63,7 +62,7 @@ def training_memory_mb(config: RunConfig, params: Params) -> int:
     widest = max(width, min(1.0, config.networks.min_channels / _LATENT))
     tensors = weights_mb * widest**2 + activations
     first = config.training.first_round
-    more = _MORE.get(METHODS[first or config.method].module, 1)
+    more = _MORE.get(first or config.method, 1)
     more += _MORE_AFTER_FIRST_ROUND if first else 0
     more += _MORE_OF_ANOTHER_PATHOLOGY * max(0, len(config.maps) - 1)
     memory = _PROCESS_MB + more * tensors
