@@ -91,7 +91,7 @@ def curves_figure(run_folders: Iterable[Path], output: Path) -> None:
     panels = {
         "Training: total loss and its terms, unweighted": (
             "train",
-            {term: _TERM_TITLES.get(term, term) for term in _ordered_terms(history)},
+            _term_titles(history),
         ),
         "Validation: does it translate?": ("valid", {n: _TRANSLATION_TITLES[n] for n in shown}),
     }
@@ -151,9 +151,17 @@ def _panels_height_in(n_panels: int) -> float:
     return _TERM_HEIGHT_IN * math.ceil(n_panels / _N_COLUMNS) + 0.3
 
 
-def _ordered_terms(history: pd.DataFrame) -> list[str]:
+def _term_titles(history: pd.DataFrame) -> dict[str, str]:
+    """The logged terms in the order in which they are drawn, with their titles."""
     logged = {name.removeprefix("train/") for name in history["name"] if name.startswith("train/")}
-    return [term for term in _TERM_TITLES if term in logged] + sorted(logged - set(_TERM_TITLES))
+    of_first_round = {
+        f"first_round.{term}": f"first round:\n{title.partition(' (eq.')[0]}"
+        for term, title in _TERM_TITLES.items()
+    }
+    titles = {
+        term: title for term, title in (_TERM_TITLES | of_first_round).items() if term in logged
+    }
+    return titles | {term: term for term in sorted(logged - set(titles))}
 
 
 def _draw_dice(axes: Axes, runs: Sequence[Run], history: pd.DataFrame) -> None:
@@ -184,12 +192,14 @@ def _draw_panels(
 ) -> None:
     """A small panel for each name of a group ("train", "valid"), below its title."""
     n_rows = math.ceil(len(titles) / _N_COLUMNS)
+    last = history["iteration"].max()
     for i, (name, title) in enumerate(titles.items()):
         axes = figure.add_subplot(n_rows, _N_COLUMNS, i + 1)
         _draw_term(axes, history[history["name"] == f"{group}/{name}"], colours)
         if name in _DOTTED_BESIDE:
             beside = history[history["name"] == f"{group}/{_DOTTED_BESIDE[name]}"]
             _draw_lines(axes, beside, colours, linestyle=":")
+        axes.set_xlim(0, last)  # one for all: only the lowest of a column has its numbers
         axes.set_title(title, loc="left", fontsize=6.5)
         if i + _N_COLUMNS < len(titles):
             axes.tick_params(labelbottom=False)
@@ -208,7 +218,6 @@ def _draw_term(axes: Axes, history: pd.DataFrame, colours: dict[str, str]) -> No
     else:
         axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_xlim(left=0)
 
 
 def _draw_lines(

@@ -170,3 +170,22 @@ def test_histories_from_before_translation_was_measured_have_no_such_panels(
 ):
     curves_figure(folders, tmp_path / "curves.png")
     assert len(drawn[-1].subfigs) == 2
+
+
+def test_a_first_round_has_titles_in_words_and_the_same_iterations(write_run, tmp_path, drawn):
+    records = [
+        {"iteration": 0, "train": {}, "valid": {"dice_soft_pooled": 0.1}},
+        {"iteration": 100, "train": {"first_round.seg": 0.5, "first_round.adv_A": 1.0}},
+        {"iteration": 200, "train": {"seg": 0.4, "pseudo": 0.1}},
+    ]
+    for record in records[1:]:
+        record["valid"] = {"dice_soft_pooled": 0.3}
+    curves_figure([write_run("translation", 0, history=records)], tmp_path / "curves.png")
+    panels = drawn[0].get_axes()[1:]
+    assert [axes.get_title("left") for axes in panels] == [
+        "segmentation (eq. 8)",
+        "pseudo-labels",
+        "first round:\nsegmentation",
+        "first round:\nadversarial $x_{PA}$",
+    ]
+    assert {axes.get_xlim() for axes in panels} == {(0, 200)}
