@@ -54,6 +54,7 @@ class MethodEntry:
         only_labelled: batches of P hold labelled images alone.
         tells_apart: each of several pathologies is segmented by itself; others take all for one.
         takes_volumes: its images may have three dimensions.
+        has_rounds: another method may be its first (`training.first_round`).
     """
 
     title: str
@@ -64,6 +65,7 @@ class MethodEntry:
     only_labelled: bool = False
     tells_apart: bool = False
     takes_volumes: bool = False
+    has_rounds: bool = False
 
 
 _PROPOSED = MethodEntry(
@@ -131,7 +133,10 @@ METHODS: dict[str, MethodEntry] = {
         title="Copy-paste", module="copy_paste", weights=("lambda_seg", "lambda_pseudo")
     ),
     "self_training": MethodEntry(
-        title="Self-training", module="self_training", weights=("lambda_seg", "lambda_pseudo")
+        title="Self-training",
+        module="self_training",
+        weights=("lambda_seg", "lambda_pseudo"),
+        has_rounds=True,
     ),
     "translation_mean_teacher": replace(
         _ABLATION,
@@ -181,9 +186,9 @@ def check_dimensions(method: str, task: str, n_dimensions: int) -> None:
 
 
 def check_first_round(method: str | None) -> None:
-    """Raise ValueError where `self_training` cannot begin with a method; None is itself."""
+    """Raise ValueError where a method with rounds cannot begin with another; None is itself."""
     allowed = [
-        name for name, entry in METHODS.items() if name != "self_training" and not entry.tells_apart
+        name for name, entry in METHODS.items() if not (entry.has_rounds or entry.tells_apart)
     ]
     if method is not None and method not in allowed:
         raise ValueError(f"training.first_round = {method}: allowed: null, {', '.join(allowed)}")

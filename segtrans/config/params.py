@@ -314,7 +314,7 @@ def _check_methods_of_variants(params: Params, origin: str) -> None:
 def _check_rounds(params: Params, variant: str, known: list[str], origin: str) -> None:
     """Where a variant is another first round, methods without rounds would be trained in vain."""
     own = params.variants[variant]
-    others = [m for m in own.get("methods", known) if m != "self_training"]
+    others = [m for m in own.get("methods", known) if not METHODS[m].has_rounds]
     if others and flat(own).get(_FIRST_ROUND) is not None:
         raise UserError(
             f"{origin}: variants.{variant}.{_FIRST_ROUND}: of no use to {', '.join(others)}; give "

@@ -76,7 +76,7 @@ class RunConfig(Block):
                 "slices of scans; expected 0 or null"
             )
         check_first_round(self.training.first_round)
-        if self.training.first_round is not None and self.method != "self_training":
+        if self.training.first_round is not None and not METHODS[self.method].has_rounds:
             raise ValueError(
                 f"training.first_round = {self.training.first_round}: method {self.method} has no "
                 "rounds; expected null"
@@ -189,7 +189,7 @@ def resolve_config(
         networks["neighbours"] = definition.neighbours_in(params) or None
     training = params.training.model_dump(mode="json")
     weights = dict(params.weights(method))
-    if method != "self_training":
+    if not METHODS[method].has_rounds:
         training["first_round"] = None
     elif (first := training["first_round"]) is not None:
         weights |= {_OF_FIRST_ROUND + name: value for name, value in params.weights(first).items()}
