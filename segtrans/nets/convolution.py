@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from segtrans.nets.rectifier import rectified
 from segtrans.nets.spectral import Spectrum
+from segtrans.precision import at_least_single, without_autocast
 
 # Enough for u and v to point the right way before the first training step; torch's number too.
 _INITIAL_POWER_ITERATIONS = 15
@@ -163,8 +164,7 @@ class Convolution(nn.Module):
         elif any(self.reflected):
             x = F.pad(x, self.reflected, mode="reflect")
         # Padding cannot tell how images of one channel lie.
-        convolve = F.conv2d if x.ndim == 4 else F.conv3d
-        return convolve(self.as_read(x), self.current_weight(), self.bias, self.stride)
+        return self._convolved(self.as_read(x), self.current_weight())
 
     def current_weight(self, form: Form = _as_it_is) -> Tensor:
         """The weight that convolves, (out, in, k, k): normalised where it is to be.
@@ -184,6 +184,18 @@ class Convolution(nn.Module):
     def as_read(self, x: Tensor) -> Tensor:
         """Images or weights in the memory format that this convolution reads."""
         return channels_last(x) if self.reads_channels_last else x
+
+    def _convolved(self, x: Tensor, weight: Tensor) -> Tensor:
+        if x.ndim == 4:
+            return F.conv2d(x, weight, self.bias, self.stride)
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and max(self.stride) > 1:
+            # In bf16, on CPUs with AMX, oneDNN 3.12 leaves parts of some results as memory was:
+            # of outputs one voxel wide, and of gradients where the last voxels are not read.
+            rounded = torch.get_autocast_dtype("cpu")
+            with without_autocast(x.device):
+                y = F.conv3d(at_least_single(x), weight, self.bias, self.stride)
+            return y.to(rounded)
+        return F.conv3d(x, weight, self.bias, self.stride)
 
     def _start_power_iteration(self, generator: torch.Generator) -> None:
         n_rows, n_columns = self.weight.flatten(1).shape

@@ -190,3 +190,29 @@ def test_a_task_asks_for_sides_that_the_networks_take(architecture):
             assert not task.why_too_small
             networks = Networks(size, architecture=architecture, width=0.01)
             assert networks(torch.zeros(1, 2, *size))[0].shape == (1, 2, *size)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel_size", "size"),
+    [(2, 3, (4, 5, 2)), (1, 4, (15, 18, 15)), (8, 4, (4, 9, 3))],
+    ids=["outputs one voxel wide", "last voxels not read, one channel", "both"],
+)
+def test_strided_bf16_is_float32_rounded(channels, kernel_size, size, generator):
+    # On CPUs with AMX torch leaves parts of such results unwritten: whatever memory held.
+    convolution = Convolution(
+        3, channels, kernel_size, stride=2, spectral_norm=False, n_dimensions=3, generator=generator
+    )
+    x = volumes(generator, size=size)
+    made = []
+    for is_rounded in (False, True):
+        seen = x.clone().requires_grad_()
+        convolution.zero_grad()
+        held = [torch.full((n,), 1e30, dtype=torch.bfloat16) for n in range(1, 9000, 40)]
+        del held
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_rounded):
+            y = convolution(seen)
+        assert y.dtype == (torch.bfloat16 if is_rounded else torch.float32)
+        (y.float() ** 2).sum().backward()
+        made.append((y.detach().float(), seen.grad, convolution.weight.grad))
+    for exact, rounded in zip(*made, strict=True):
+        torch.testing.assert_close(rounded, exact, rtol=0, atol=0.02 * exact.abs().max().item())
