@@ -113,6 +113,13 @@ METHODS: dict[str, MethodEntry] = {
         title="Proposed, domain-aware discriminators",
         options=TranslationOptions(fakes="translations and other domain"),
     ),
+    # Nobody published it: of labelled images the translation is to be x_P outside of the mask.
+    "translation_masked": replace(
+        _ABLATION,
+        title="Proposed, masks in translation",
+        weights=(*_PROPOSED.weights, "lambda_keep"),
+        options=TranslationOptions(fakes="translations and other domain"),
+    ),
     "mean_teacher": MethodEntry(
         title="Mean teacher", module="mean_teacher", weights=("lambda_seg", "lambda_cons")
     ),

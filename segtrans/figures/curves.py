@@ -41,6 +41,7 @@ _TERM_TITLES = {
     "disc_A": "discriminator $D_A$ (eq. 12)",
     "disc_P": "discriminator $D_P$ (eq. 12)",
     "seg_2": "segmentation, second network",
+    "keep_PA": "$x_{PA}$ outside of masks",
     "cons": "consistency with the teacher",
     "pseudo": "pseudo-labels",
     "pseudo_2": "pseudo-labels, second network",

@@ -28,7 +28,7 @@ from segtrans.methods.generator import Codes, Generator
 from segtrans.methods.views import normal_like
 from segtrans.nets.convolution import SharedWeights
 from segtrans.nets.discriminator import MultiScaleDiscriminator
-from segtrans.objective.losses import dice_loss, l1
+from segtrans.objective.losses import dice_loss, l1, l1_outside
 from segtrans.objective.terms import weighted_total
 from segtrans.stacks import middle
 
@@ -232,6 +232,8 @@ class Translation(Method):
             "lat_u_PP": self._unique_of_P(u_P, u_PP, batch),
             "lat_u_AP": self._unique_of_A(u_prior, u_AP),
         }
+        if self.weights.get("lambda_keep") and (n := len(batch.y)):
+            terms["keep_PA"] = l1_outside(images.x_PA[:n], x_P[:n], batch.y)
         if self.weights["lambda_cyc"]:
             x_APA = G.common(again.first(len(x_A)))  # eq. 6
             terms["cyc_APA"] = l1(x_A, x_APA)  # eq. 11

@@ -45,6 +45,20 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
     return F.l1_loss(at_least_single(a), at_least_single(b))
 
 
+def l1_outside(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
+    """Mean over all pixels of |a - b|, which counts as 0 in the masks and in `VOID` pixels.
+
+    No equation of the paper: see `translation_masked`.
+
+    Args:
+        a: images, (L, C, H, W) or (L, C, D, H, W).
+        b: likewise.
+        y: labels, (L, H, W) or (L, D, H, W) uint8; 0 is the background.
+    """
+    outside = (y == 0).unsqueeze(1)
+    return (outside * (at_least_single(a) - at_least_single(b))).abs().mean()
+
+
 def mean_square(a: Tensor, b: Tensor) -> Tensor:
     """Mean squared difference of tensors of one shape."""
     return F.mse_loss(at_least_single(a), at_least_single(b))

@@ -18,12 +18,13 @@ _TERM_SETS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "lambda_cyc": (("cyc_APA",),),  # equation 11
     "lambda_adv": (("adv_A", "adv_P"),),  # equation 12
+    "lambda_keep": (("keep_PA",),),  # of labelled images, what is no target stays
     "lambda_cons": (("cons",),),  # mean teachers: student and teacher agree
     "lambda_pseudo": (("pseudo",), ("pseudo", "pseudo_2")),  # pseudo-labels; of two networks
 }
 
 # Batches may lack the images that these are about: labelled ones, or others.
-_MAY_BE_ABSENT = ("lambda_seg", "lambda_cons", "lambda_pseudo")
+_MAY_BE_ABSENT = ("lambda_seg", "lambda_keep", "lambda_cons", "lambda_pseudo")
 
 TERM_WEIGHTS: dict[str, str] = {
     term: weight
@@ -37,8 +38,8 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
     """The sum of all terms, each times its weight (equation 7).
 
     Args:
-        terms: 0-d tensors by name; `seg` may be absent, when no image of the batch is labelled, so
-            may `cons` and `pseudo`, when all are, and the terms of a weight of 0.
+        terms: 0-d tensors by name; `seg` and `keep_PA` may be absent, when no image of the batch is
+            labelled, so may `cons` and `pseudo`, when all are, and the terms of a weight of 0.
         weights: by name, `lambda_seg` and so on; those of the method, no more.
 
     Returns:

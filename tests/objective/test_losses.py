@@ -6,7 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segtrans.objective.losses import dice_loss, hinge_discriminator, hinge_generator, l1
+from segtrans.objective.losses import (
+    dice_loss,
+    hinge_discriminator,
+    hinge_generator,
+    l1,
+    l1_outside,
+)
 from segtrans.tasks.base import VOID
 
 
@@ -47,6 +53,16 @@ def test_dice_pools_the_batch():
     y[1] = 1
     assert dice_loss(y_seg, y).item() == 0
     assert dice_loss(1 - y_seg, y).item() == pytest.approx(1 - 1 / 9)
+
+
+@pytest.mark.parametrize("size", [(5, 4), (3, 5, 4)])
+def test_difference_outside_of_masks(rng, size):
+    """Masks and pixels that nobody labelled count as equal, and in the mean."""
+    a, b = rng.random((2, 3, 2, *size))
+    y = rng.choice(np.array([0, 1, 4, VOID], np.uint8), (3, *size))
+    sums = [abs(a[i, k] - b[i, k])[y[i] == 0].sum() for i in range(3) for k in range(2)]
+    found = l1_outside(*map(torch.from_numpy, (a, b, y)))
+    assert found.item() == pytest.approx(sum(sums) / a.size)
 
 
 @settings(max_examples=30)

@@ -184,6 +184,9 @@ class Step:
         if n:
             y_seg = self.segment(c_P[:n], u_P[:n], [s[:n] for s in s_P])  # eqs 4, 5
             terms["seg"] = dice_loss(y_seg[:, 0], y)  # eq. 8
+        if n and self.weights.get("lambda_keep"):
+            kept = torch.where(y[:, None] == 0, (x_PA[:n] - x_P[:n]).abs(), 0)
+            terms["keep_PA"] = kept.mean()
         terms["adv_A"] = -self.judge("A", x_PA).mean()  # eq. 12
         terms["adv_P"] = -self.judge("P", x_AP).mean()
         gradients = self.of_discriminators(terms, x_P, x_A, x_PA.detach(), x_AP.detach())
@@ -207,11 +210,10 @@ class Step:
         return dict(zip(names, found, strict=True))
 
     def total(self, terms):
-        kinds = {"seg": "seg", "rec": "rec", "lat": "lat", "cyc": "cyc", "adv": "adv"}
         return sum(
-            value * self.weights[f"lambda_{kinds[name.split('_')[0]]}"]
+            value * self.weights[f"lambda_{name.split('_')[0]}"]
             for name, value in terms.items()
-            if name.split("_")[0] in kinds
+            if not name.startswith("disc_")
         )  # eq. 7
 
 

@@ -34,16 +34,17 @@ def test_a_wider_network_or_a_larger_batch_needs_more():
     assert estimate() < estimate(training={"batch_size": 40})
 
 
+@pytest.mark.parametrize("method", ["translation_domain_aware", "translation_masked"])
 @pytest.mark.parametrize(
     ("task", "tensors_mb"), [("mnist48_simple", 37), ("brats", 221)]
 )  # `iteration_cost` at full width and 8 + 8 images, beyond the translation's
-def test_discriminators_that_see_more_images_need_more(task, tensors_mb):
+def test_discriminators_that_see_more_images_need_more(method, task, tensors_mb):
     full = {"networks": {"width": 1.0}}
     overlay = {**full, "training": {"batch_size": 8}, "overrides": {"brats": full}}
     params = load_params(ROOT / "params.yaml", overlay=overlay)
     more, plain = (
         training_memory_mb(resolve_config(params, task=task, method=name, init_seed=0), params)
-        for name in ("translation_domain_aware", "translation")
+        for name in (method, "translation")
     )
     assert tensors_mb <= more - plain <= 0.15 * plain
 

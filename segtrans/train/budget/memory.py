@@ -19,7 +19,11 @@ _ACTIVATIONS_AT_FULL_WIDTH_KB = {"mnist48": 33.0, "mnist128": 21.0, "brats": 15.
 _SHARE_OF_GENERATOR = 0.5
 _LATENT = 512  # channels of the widest layer at full width
 # The methods that take more: their tensors over the translation's (iteration_cost).
-_MORE = {"translation_mean_teacher": 1.2, "translation_domain_aware": 1.15}
+_MORE = {
+    "translation_mean_teacher": 1.2,
+    "translation_domain_aware": 1.15,
+    "translation_masked": 1.15,
+}
 _MORE_AFTER_FIRST_ROUND = 0.04  # likewise, of a student that begins with another method
 _MORE_OF_ANOTHER_PATHOLOGY = 0.25  # likewise, for each behind the first
 # Per pixel of the batch and channel of neighbouring slices, at any width: the most that tensors of
