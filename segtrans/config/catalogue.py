@@ -108,18 +108,6 @@ METHODS: dict[str, MethodEntry] = {
     "translation_noskip": replace(
         _ABLATION, title="Proposed, no skips", options=TranslationOptions(long_skip="none")
     ),
-    "translation_domain_aware": replace(
-        _ABLATION,
-        title="Proposed, domain-aware discriminators",
-        options=TranslationOptions(fakes="translations and other domain"),
-    ),
-    # Nobody published it: of labelled images the translation is to be x_P outside of the mask.
-    "translation_masked": replace(
-        _ABLATION,
-        title="Proposed, masks in translation",
-        weights=(*_PROPOSED.weights, "lambda_keep"),
-        options=TranslationOptions(fakes="translations and other domain"),
-    ),
     "mean_teacher": MethodEntry(
         title="Mean teacher", module="mean_teacher", weights=("lambda_seg", "lambda_cons")
     ),
@@ -172,6 +160,18 @@ METHODS: dict[str, MethodEntry] = {
         tells_apart=True,
         takes_volumes=False,
         options=TranslationOptions(residual_decoders="separate"),
+    ),
+    "translation_domain_aware": replace(
+        _ABLATION,
+        title="Proposed, domain-aware discriminators",
+        options=TranslationOptions(fakes="translations and other domain"),
+    ),
+    # Nobody published it: of labelled images the translation is to be x_P outside of the mask.
+    "translation_masked": replace(
+        _ABLATION,
+        title="Proposed, masks in translation",
+        weights=(*_PROPOSED.weights, "lambda_keep"),
+        options=TranslationOptions(fakes="translations and other domain"),
     ),
 }
 

@@ -150,7 +150,7 @@ class Params(Block):
         for method, entry in METHODS.items():
             for key in entry.weights:
                 if key not in self.objective.get(method, {}):
-                    name = lineage(method)[0]
+                    name = next(of for of in lineage(method) if key in METHODS[of].weights)
                     raise ValueError(
                         f"objective.{name}.{key}: missing; the keys are {', '.join(entry.weights)}"
                     )

@@ -30,7 +30,7 @@ _OKABE_ITO = ("#E69F00", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#56B4E9", 
 # For the methods behind: darker and duller (after Paul Tol's "muted").
 _MUTED = (
     *("#332288", "#8C6D31", "#44AA99", "#117733", "#999933", "#882255", "#AA4499"),
-    *("#CC6677", "#666666", "#77AADD", "#5D3A1A"),
+    *("#CC6677", "#666666", "#77AADD", "#5D3A1A", "#7DB928"),
 )
 METHOD_COLOURS = dict(zip(METHODS, cycle(_OKABE_ITO + _MUTED), strict=False))
 

@@ -186,16 +186,23 @@ class Convolution(nn.Module):
         return channels_last(x) if self.reads_channels_last else x
 
     def _convolved(self, x: Tensor, weight: Tensor) -> Tensor:
-        if x.ndim == 4:
-            return F.conv2d(x, weight, self.bias, self.stride)
-        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and max(self.stride) > 1:
-            # In bf16, on CPUs with AMX, oneDNN 3.12 leaves parts of some results as memory was:
-            # of outputs one voxel wide, and of gradients where the last voxels are not read.
-            rounded = torch.get_autocast_dtype("cpu")
-            with without_autocast(x.device):
-                y = F.conv3d(at_least_single(x), weight, self.bias, self.stride)
-            return y.to(rounded)
-        return F.conv3d(x, weight, self.bias, self.stride)
+        convolve = F.conv2d if x.ndim == 4 else F.conv3d
+        if not self._may_be_left_unwritten(x):
+            return convolve(x, weight, self.bias, self.stride)
+        rounded = torch.get_autocast_dtype("cpu")
+        with without_autocast(x.device):
+            y = convolve(at_least_single(x), weight, self.bias, self.stride)
+        return y.to(rounded)
+
+    def _may_be_left_unwritten(self, x: Tensor) -> bool:
+        """Whether a CPU would round this convolution, and may leave parts of it as memory was.
+
+        In bf16, with AMX, oneDNN 3.12 does so at stride 2: to outputs one pixel wide, and of
+        volumes to the gradient of voxels that a convolution to one channel did not read.
+        """
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or max(self.stride) == 1:
+            return False
+        return x.ndim == 5 or x.shape[-1] < self.kernel_size[-1] + self.stride[-1]
 
     def _start_power_iteration(self, generator: torch.Generator) -> None:
         n_rows, n_columns = self.weight.flatten(1).shape

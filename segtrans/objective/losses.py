@@ -46,7 +46,7 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 def l1_outside(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
-    """Mean over all pixels of |a - b|, which counts as 0 in the masks and in `VOID` pixels.
+    """Mean of |a - b| over the joint batch's pixels that are not `VOID`; in masks it counts as 0.
 
     No equation of the paper: see `translation_masked`.
 
@@ -55,8 +55,10 @@ def l1_outside(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
         b: likewise.
         y: labels, (L, H, W) or (L, D, H, W) uint8; 0 is the background.
     """
-    outside = (y == 0).unsqueeze(1)
-    return (outside * (at_least_single(a) - at_least_single(b))).abs().mean()
+    difference = (at_least_single(a) - at_least_single(b)).abs().mean(dim=1)
+    counts = torch.stack([((y == 0) * difference).sum(), (y != VOID).sum().to(difference.dtype)])
+    outside, known = joint_sum(counts).unbind()
+    return outside / known.clamp(min=1)
 
 
 def mean_square(a: Tensor, b: Tensor) -> Tensor:

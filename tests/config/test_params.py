@@ -102,6 +102,16 @@ def test_a_refused_value_is_one_line_with_key_value_and_what_is_allowed(key, val
         assert word in line
 
 
+@pytest.mark.parametrize(
+    ("method", "key"), [("translation_masked", "keep"), ("translation_mean_teacher", "cons")]
+)
+def test_a_missing_weight_is_asked_for_where_it_can_be_given(method, key):
+    content = copy.deepcopy(DEFAULT)
+    del content["objective"][method]
+    with pytest.raises(UserError, match=rf"objective\.{method}\.lambda_{key}: missing"):
+        parse_params(content, origin="params.yaml")
+
+
 def test_a_missing_block_is_named():
     content = copy.deepcopy(DEFAULT)
     del content["labels"]

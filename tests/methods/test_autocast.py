@@ -84,6 +84,7 @@ def test_torch_rounds_these_on_a_gpu():
         ("copy_paste", "mnist48_simple"),
         ("self_training", "mnist48_simple"),
         ("translation_mean_teacher", "mnist48_simple"),
+        ("translation_masked", "mnist48_simple"),
     ],
 )
 def test_an_update_in_bf16_rounds_networks_and_nothing_else(name, task):

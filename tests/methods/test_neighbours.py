@@ -39,7 +39,7 @@ def batch(r, n=4):
     return Batch.of(x_P, x_A, y)
 
 
-@pytest.mark.parametrize("name", ["translation", "pathologies"])
+@pytest.mark.parametrize("name", ["translation", "translation_masked", "pathologies"])
 @pytest.mark.parametrize("r", [1, 2])
 def test_what_is_encoded_once_is_as_what_whole_stacks_are_encoded_to(name, r, monkeypatch):
     method, data = make(name, r), batch(r)

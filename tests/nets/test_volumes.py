@@ -194,13 +194,20 @@ def test_a_task_asks_for_sides_that_the_networks_take(architecture):
 
 @pytest.mark.parametrize(
     ("channels", "kernel_size", "size"),
-    [(2, 3, (4, 5, 2)), (1, 4, (15, 18, 15)), (8, 4, (4, 9, 3))],
-    ids=["outputs one voxel wide", "last voxels not read, one channel", "both"],
+    [(2, 3, (4, 5, 2)), (1, 4, (15, 18, 15)), (8, 4, (4, 9, 3)), (8, 3, (10, 2)), (8, 4, (11, 3))],
+    ids=["one voxel wide", "last not read, one channel", "both", "tall image", "taller image"],
 )
 def test_strided_bf16_is_float32_rounded(channels, kernel_size, size, generator):
     # On CPUs with AMX torch leaves parts of such results unwritten: whatever memory held.
     convolution = Convolution(
-        3, channels, kernel_size, stride=2, spectral_norm=False, n_dimensions=3, generator=generator
+        3,
+        channels,
+        kernel_size,
+        stride=2,
+        spectral_norm=False,
+        reads_channels_last=True,
+        n_dimensions=len(size),
+        generator=generator,
     )
     x = volumes(generator, size=size)
     made = []

@@ -57,12 +57,17 @@ def test_dice_pools_the_batch():
 
 @pytest.mark.parametrize("size", [(5, 4), (3, 5, 4)])
 def test_difference_outside_of_masks(rng, size):
-    """Masks and pixels that nobody labelled count as equal, and in the mean."""
+    """In masks it counts as none; pixels that nobody labelled do not count at all."""
     a, b = rng.random((2, 3, 2, *size))
     y = rng.choice(np.array([0, 1, 4, VOID], np.uint8), (3, *size))
     sums = [abs(a[i, k] - b[i, k])[y[i] == 0].sum() for i in range(3) for k in range(2)]
     found = l1_outside(*map(torch.from_numpy, (a, b, y)))
-    assert found.item() == pytest.approx(sum(sums) / a.size)
+    assert found.item() == pytest.approx(sum(sums) / (2 * (y != VOID).sum()))
+    more = [np.concatenate([of, of]) for of in (a, b, y)]
+    more[2][3:] = VOID  # slots that no labelled image fills
+    assert l1_outside(*map(torch.from_numpy, more)).item() == pytest.approx(found.item())
+    nothing = np.full_like(y, VOID)
+    assert l1_outside(*map(torch.from_numpy, (a, b, nothing))).item() == 0
 
 
 @settings(max_examples=30)

@@ -185,8 +185,8 @@ class Step:
             y_seg = self.segment(c_P[:n], u_P[:n], [s[:n] for s in s_P])  # eqs 4, 5
             terms["seg"] = dice_loss(y_seg[:, 0], y)  # eq. 8
         if n and self.weights.get("lambda_keep"):
-            kept = torch.where(y[:, None] == 0, (x_PA[:n] - x_P[:n]).abs(), 0)
-            terms["keep_PA"] = kept.mean()
+            lost = [(x_PA[i] - x_P[i])[:, y[i] == 0].abs().sum() for i in range(n)]
+            terms["keep_PA"] = sum(lost) / (y != 255).sum() / x_P.shape[1]
         terms["adv_A"] = -self.judge("A", x_PA).mean()  # eq. 12
         terms["adv_P"] = -self.judge("P", x_AP).mean()
         gradients = self.of_discriminators(terms, x_P, x_A, x_PA.detach(), x_AP.detach())

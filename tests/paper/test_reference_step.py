@@ -130,6 +130,7 @@ def test_blocks_that_keep_their_channels_and_so_skip_by_the_identity(monkeypatch
     assert_same_step(config, model, *batch(config, n=3, n_labelled=2, n_void=0))
 
 
-def test_a_batch_without_labels(monkeypatch, device):
-    config, model = build(monkeypatch, device, "mnist48_simple", "translation", None, 1 / 16)
+@pytest.mark.parametrize("method", ["translation", "translation_masked"])
+def test_a_batch_without_labels(monkeypatch, device, method):
+    config, model = build(monkeypatch, device, "mnist48_simple", method, None, 1 / 16)
     assert_same_step(config, model, *batch(config, n=4, n_labelled=0, n_void=0))

@@ -36,7 +36,7 @@ def history(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["translation", "autoencoder"])
+@pytest.mark.parametrize("method", ["translation", "translation_masked", "autoencoder"])
 @pytest.mark.parametrize("per_batch", [0, 3])
 def test_two_processes_have_the_losses_of_one_with_the_joint_batch(
     tiny_data, make_config, method, per_batch
