@@ -34,7 +34,7 @@ PRESETS = {
     "config/pathologies_phantoms.yaml": (4, "b2e7c0c989de4f6b"),
     "config/pictures.yaml": (8, "4bf0b257d0e4324f"),
     "config/removal.yaml": (3, "74502bac4f552689"),
-    "config/removal_phantoms.yaml": (1, "6bb0588e5b07060b"),
+    "config/removal_phantoms.yaml": (1, "998ca08f946b75fb"),
     "config/self_training.yaml": (10, "285f711f456f8ca3"),
     "config/smoke.yaml": (6, "8c436ef16fc63f26"),
     "config/ssl.yaml": (48, "740f2416a58c0807"),
