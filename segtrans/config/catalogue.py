@@ -166,7 +166,7 @@ METHODS: dict[str, MethodEntry] = {
         title="Proposed, domain-aware discriminators",
         options=TranslationOptions(fakes="translations and other domain"),
     ),
-    # Nobody published it: of labelled images the translation is to be x_P outside of the mask.
+    # Of labelled images x_PA is to be x_P outside of the mask (docs/evidence.md).
     "translation_masked": replace(
         _ABLATION,
         title="Proposed, masks in translation",

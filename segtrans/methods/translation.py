@@ -1,6 +1,7 @@
 """The proposed method: translation between presence and absence, equations 1 to 12.
 
-The skip ablations and the separate segmentation decoder are values of two options.
+Other skips, a separate segmentation decoder and domain-aware discriminators are options; masks in
+the translation are a weight, `lambda_keep`.
 """
 
 from typing import NamedTuple
