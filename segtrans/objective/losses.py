@@ -8,6 +8,8 @@ from segtrans.precision import at_least_single
 from segtrans.processes import joint_sum
 from segtrans.tasks.base import VOID
 
+_NO_PIXEL = 1e-16  # a mean over no pixel is 0
+
 
 def dice_loss(y_seg: Tensor, y: Tensor, *, smooth: float = 1.0) -> Tensor:
     """One minus the soft Dice, pooled over all pixels of the joint batch (equation 8).
@@ -56,9 +58,19 @@ def l1_outside(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
         y: labels, (L, H, W) or (L, D, H, W) uint8; 0 is the background.
     """
     difference = (at_least_single(a) - at_least_single(b)).abs().mean(dim=1)
-    counts = torch.stack([((y == 0) * difference).sum(), (y != VOID).sum().to(difference.dtype)])
-    outside, known = joint_sum(counts).unbind()
-    return outside / known.clamp(min=1)
+    return mean_where(y != VOID, (y == 0) * difference)
+
+
+def mean_where(counts: Tensor, values: Tensor) -> Tensor:
+    """Mean of the values of the joint batch that count; 0 where none does.
+
+    Args:
+        counts: boolean, of the shape of the values.
+        values: of any shape.
+    """
+    sums = joint_sum(torch.stack([(counts * values).sum(), counts.sum().to(values.dtype)]))
+    mean: Tensor = sums[0] / (sums[1] + _NO_PIXEL)
+    return mean
 
 
 def mean_square(a: Tensor, b: Tensor) -> Tensor:

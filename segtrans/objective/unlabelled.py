@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segtrans.objective.losses import mean_where
 from segtrans.precision import at_least_single
-from segtrans.processes import joint_sum
 from segtrans.tasks.base import VOID
 
 # Of the training; published ones take all of 30,000 iterations, and would never end in 1,000.
 RAMP_SHARE = 0.4
-_NO_PIXEL = 1e-16  # a mean over no pixel is 0
 
 
 def ramp_up(iteration: Tensor, length: float) -> Tensor:
@@ -38,7 +37,7 @@ def certain_mean_square(p: Tensor, q: Tensor, uncertainty: Tensor, most: Tensor)
         most: pixels count whose uncertainty is below, 0-d.
     """
     squares = (at_least_single(p) - at_least_single(q)).square().mean(dim=1, keepdim=True)
-    return _mean_where(uncertainty < most, squares)
+    return mean_where(uncertainty < most, squares)
 
 
 def entropy(p: Tensor) -> Tensor:
@@ -93,10 +92,4 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 def known_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Mean of `cross_entropy` over the pixels of the joint batch that are not `VOID`; 0-d."""
-    return _mean_where(y != VOID, cross_entropy(logits, y))
-
-
-def _mean_where(counts: Tensor, values: Tensor) -> Tensor:
-    sums = joint_sum(torch.stack([(counts * values).sum(), counts.sum().to(values.dtype)]))
-    mean: Tensor = sums[0] / (sums[1] + _NO_PIXEL)
-    return mean
+    return mean_where(y != VOID, cross_entropy(logits, y))

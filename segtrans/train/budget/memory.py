@@ -34,8 +34,8 @@ _NEIGHBOURS_KB = 0.03
 # through without data. Of other architectures no less.
 _VOLUME_WEIGHTS_MB = 2800
 _VOLUME_ACTIVATIONS_KB, _VOLUME_ACTIVATIONS_AT_FULL_WIDTH_KB = 1.5, 11.0
-# On a CPU without AVX-512, whose convolutions of volumes in bf16 unfold what they read: width 1/8
-# took 2649 MB, where with AVX-512 it takes 948.
+# On a CPU whose convolutions of volumes in bf16 unfold what they read: width 1/8 took 2649 MB, on
+# another one, with AVX-512, 948.
 _MORE_IN_BF16 = 7.5
 _IN_MEMORY_MB = 8192  # larger data are read from the file
 
